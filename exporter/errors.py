@@ -1,0 +1,85 @@
+"""The one exception tree of triport.
+
+    TriportError
+    ├── UsageError        exit 2   what was passed cannot be meant: wrong name, shape, dtype, argument   (also a ValueError)
+    ├── ModelError        exit 3   the model cannot be captured, or a port cannot express it
+    ├── EnvironmentError_ exit 4   a runtime, a browser, a disk: something outside the model is missing
+    ├── FormatError       exit 5   a file is corrupt, unsafe, or of another version
+    └── CheckError        exit 1   a check ran and failed: parity, accuracy
+
+Every error carries a code (``TP103``) that ``triport explain TP103`` spells out; ``error_catalog.py`` holds the texts.
+"""
+
+from __future__ import annotations
+
+from .error_catalog import CATALOG
+
+
+class TriportError(Exception):
+    """Base of everything triport raises on purpose.
+
+    message   what was given and what was expected, in one sentence
+    at        where the *user* wrote it: ``model.py:41, layer "stem"``
+    because   the reason, when the message alone does not give it
+    help      what to do next; a command that works, where there is one
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, code: str, message: str, *, at: str | None = None, because: str | None = None, help: str | None = None
+    ) -> None:
+        if code not in CATALOG:
+            raise KeyError(f"error code {code} is not in exporter/error_catalog.py")
+        self.code = code
+        self.message = message
+        self.at = at
+        self.because = because
+        self.help = help
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [f"error[{self.code}]: {self.message}"]
+        for label, text in (("at", self.at), ("because", self.because), ("help", self.help)):
+            if text:
+                lines.append(f"  {label}: {text}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.code, self.message, self.at, self.because, self.help))
+
+
+def _rebuild(
+    cls: type[TriportError], code: str, message: str, at: str | None, because: str | None, help: str | None
+) -> TriportError:
+    return cls(code, message, at=at, because=because, help=help)
+
+
+class CheckError(TriportError):
+    """A check ran and failed: ports disagree, accuracy fell."""
+
+    exit_code = 1
+
+
+class UsageError(TriportError, ValueError):
+    """What was passed cannot be meant: wrong name, shape, dtype or argument."""
+
+    exit_code = 2
+
+
+class ModelError(TriportError):
+    """The model cannot be captured, or a port cannot express it."""
+
+    exit_code = 3
+
+
+class EnvironmentError_(TriportError):
+    """Something outside the model is missing or refuses: a runtime, a browser, a disk."""
+
+    exit_code = 4
+
+
+class FormatError(TriportError):
+    """A file is corrupt, unsafe to read, or written for another version."""
+
+    exit_code = 5

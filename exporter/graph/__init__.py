@@ -1,0 +1,24 @@
+"""The portable graph: values, nodes, symbolic dims, verifier, text form, file format."""
+
+from __future__ import annotations
+
+from .dims import Dim, Sym, evaluate_dim, parse_dim
+from .graph import Graph, Node, Sample, Value
+from .types import Array, DType, Quantization, Shape, Source, TensorType
+
+__all__ = [
+    "Array",
+    "DType",
+    "Dim",
+    "Graph",
+    "Node",
+    "Quantization",
+    "Sample",
+    "Shape",
+    "Source",
+    "Sym",
+    "TensorType",
+    "Value",
+    "evaluate_dim",
+    "parse_dim",
+]

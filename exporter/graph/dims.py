@@ -1,0 +1,329 @@
+"""Symbolic dimensions: the free sizes of a graph (``batch``) and what shape arithmetic makes of them (``batch*49``).
+
+A `Dim` is an int or a `Sym`. A `Sym` is a polynomial with integer coefficients over *atoms*: a name, or a floor
+division or remainder that could not be simplified. Two expressions that are equal as polynomials compare equal and
+print the same, so shapes can be compared, hashed and written to a file as short strings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import FormatError, UsageError
+
+MAX_NESTING = 32
+"""Depth of parentheses a dimension in a file may have; shape arithmetic stays far below."""
+
+
+@dataclass(frozen=True, order=True)
+class _Quotient:
+    """An atom ``numerator // denominator`` or ``numerator % denominator`` with no simpler form."""
+
+    numerator: str
+    operator: str
+    denominator: str
+
+    def __str__(self) -> str:
+        return f"({self.numerator}){self.operator}({self.denominator})"
+
+
+_Atom = str | _Quotient
+_Monomial = tuple[_Atom, ...]
+
+
+def _sort_key(monomial: _Monomial) -> tuple[int, list[str]]:
+    return (-len(monomial), [str(atom) for atom in monomial])
+
+
+class Sym:
+    """A dimension that is not known until the graph runs.
+
+    Supports ``+ - * // %`` with ints and other dimensions; results that turn out constant are plain ints again.
+    """
+
+    __slots__ = ("_terms", "_text")
+
+    def __init__(self, terms: Mapping[_Monomial, int]) -> None:
+        self._terms = {m: c for m, c in sorted(terms.items(), key=lambda item: _sort_key(item[0])) if c != 0}
+        self._text = _to_text(self._terms)
+
+    @staticmethod
+    def named(name: str) -> Sym:
+        """A free dimension; ``name`` is a letter followed by letters, digits and underscores."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise UsageError(
+                "TP001",
+                f"dimension name {name!r} is not an identifier",
+                help='use a name such as "batch" or "height"',
+            )
+        return Sym({(name,): 1})
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The free names the expression depends on."""
+        found: set[str] = set()
+        for monomial in self._terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    found.add(atom)
+                else:
+                    found.update(dim_names(parse_dim(atom.numerator)), dim_names(parse_dim(atom.denominator)))
+        return frozenset(found)
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The size for given values of the free names; KeyError names one that is missing."""
+        total = 0
+        for monomial, coefficient in self._terms.items():
+            product = coefficient
+            for atom in monomial:
+                product *= sizes[atom] if isinstance(atom, str) else _evaluate_quotient(atom, sizes)
+            total += product
+        return total
+
+    def substitute(self, dims: Mapping[str, Dim]) -> Dim:
+        """The expression with free names replaced by other dimensions."""
+        total: Dim = 0
+        for monomial, coefficient in self._terms.items():
+            product: Dim = coefficient
+            for atom in monomial:
+                if isinstance(atom, str):
+                    product = product * dims.get(atom, Sym.named(atom))
+                else:
+                    top = substitute_dim(parse_dim(atom.numerator), dims)
+                    bottom = substitute_dim(parse_dim(atom.denominator), dims)
+                    product = product * (top // bottom if atom.operator == "//" else top % bottom)
+            total = total + product
+        return total
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"Sym({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sym) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __add__(self, other: Dim) -> Dim:
+        terms = dict(self._terms)
+        for monomial, coefficient in _terms_of(other).items():
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return _simplest(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return _simplest({m: -c for m, c in self._terms.items()})
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (-other)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return (-self) + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        terms: dict[_Monomial, int] = {}
+        for left, a in self._terms.items():
+            for right, b in _terms_of(other).items():
+                monomial = tuple(sorted(left + right, key=str))
+                terms[monomial] = terms.get(monomial, 0) + a * b
+        return _simplest(terms)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return _divide(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return _divide(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return _remainder(self, other)
+
+    def __rmod__(self, other: Dim) -> Dim:
+        return _remainder(other, self)
+
+
+Dim = int | Sym
+"""A size: known (int) or symbolic (Sym)."""
+
+
+def dim_names(dim: Dim) -> frozenset[str]:
+    """The free names a dimension depends on; empty for an int."""
+    return dim.names if isinstance(dim, Sym) else frozenset()
+
+
+def evaluate_dim(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """The size of ``dim`` once the free names have values."""
+    return dim.evaluate(sizes) if isinstance(dim, Sym) else dim
+
+
+def substitute_dim(dim: Dim, dims: Mapping[str, Dim]) -> Dim:
+    """``dim`` with free names replaced."""
+    return dim.substitute(dims) if isinstance(dim, Sym) else dim
+
+
+def product(dims: tuple[Dim, ...]) -> Dim:
+    """The number of elements of a shape."""
+    result: Dim = 1
+    for dim in dims:
+        result = result * dim
+    return result
+
+
+def exact_quotient(numerator: Dim, denominator: Dim) -> Dim | None:
+    """``numerator / denominator`` where it is known to divide without remainder for every size, else None."""
+    if isinstance(denominator, int):
+        if denominator == 0:
+            return None
+        terms = _terms_of(numerator)
+        if all(c % denominator == 0 for c in terms.values()):
+            return _simplest({m: c // denominator for m, c in terms.items()})
+        return None
+    if len(denominator._terms) != 1:
+        return 1 if numerator == denominator else None
+    (divisor, factor), *_ = denominator._terms.items()
+    quotient: dict[_Monomial, int] = {}
+    for monomial, coefficient in _terms_of(numerator).items():
+        rest = list(monomial)
+        for atom in divisor:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if coefficient % factor:
+            return None
+        quotient[tuple(rest)] = coefficient // factor
+    return _simplest(quotient)
+
+
+def parse_dim(text: str) -> Dim:
+    """The dimension a text such as ``batch*49 + 1`` denotes; FormatError when it is not one."""
+    parser = _Parser(text)
+    dim = parser.sum(0)
+    if parser.peek():
+        raise parser.error()
+    return dim
+
+
+def _terms_of(dim: Dim) -> dict[_Monomial, int]:
+    if isinstance(dim, Sym):
+        return dim._terms
+    return {(): dim} if dim else {}
+
+
+def _simplest(terms: Mapping[_Monomial, int]) -> Dim:
+    kept = {m: c for m, c in terms.items() if c != 0}
+    if not kept:
+        return 0
+    if set(kept) == {()}:
+        return kept[()]
+    return Sym(kept)
+
+
+def _split_multiples(dim: Dim, divisor: int) -> tuple[Dim, Dim]:
+    """``dim == quotient * divisor + rest`` with every term that divides in the quotient."""
+    quotient = {m: c // divisor for m, c in _terms_of(dim).items() if c % divisor == 0 or m == ()}
+    rest = {m: (c % divisor if m == () else c) for m, c in _terms_of(dim).items() if c % divisor or m == ()}
+    return _simplest(quotient), _simplest(rest)
+
+
+def _divide(numerator: Dim, denominator: Dim) -> Dim:
+    exact = exact_quotient(numerator, denominator)
+    if exact is not None:
+        return exact
+    if isinstance(denominator, int) and denominator > 0:
+        whole, rest = _split_multiples(numerator, denominator)
+        if isinstance(rest, int):
+            return whole + rest // denominator
+        return whole + Sym({(_Quotient(str(rest), "//", str(denominator)),): 1})
+    return Sym({(_Quotient(str(numerator), "//", str(denominator)),): 1})
+
+
+def _remainder(numerator: Dim, denominator: Dim) -> Dim:
+    if exact_quotient(numerator, denominator) is not None:
+        return 0
+    if isinstance(denominator, int) and denominator > 0:
+        rest = _split_multiples(numerator, denominator)[1]
+        if isinstance(rest, int):
+            return rest % denominator
+        return Sym({(_Quotient(str(rest), "%", str(denominator)),): 1})
+    return Sym({(_Quotient(str(numerator), "%", str(denominator)),): 1})
+
+
+def _evaluate_quotient(atom: _Quotient, sizes: Mapping[str, int]) -> int:
+    top = evaluate_dim(parse_dim(atom.numerator), sizes)
+    bottom = evaluate_dim(parse_dim(atom.denominator), sizes)
+    return top // bottom if atom.operator == "//" else top % bottom
+
+
+def _to_text(terms: Mapping[_Monomial, int]) -> str:
+    parts: list[str] = []
+    for monomial, coefficient in terms.items():
+        factors = [str(atom) for atom in monomial]
+        if abs(coefficient) != 1 or not factors:
+            factors.append(str(abs(coefficient)))
+        sign = "-" if coefficient < 0 else ("+" if parts else "")
+        parts.append(sign + "*".join(factors))
+    return "".join(parts) or "0"
+
+
+class _Parser:
+    """Recursive descent over ``sum := term (+|- term)*``, ``term := factor (*|//|% factor)*``."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = re.findall(r"//|[-+*%()]|[0-9]+|[A-Za-z_][A-Za-z0-9_]*|\S", text)
+        self.position = 0
+
+    def error(self) -> FormatError:
+        return FormatError("TP402", f"dimension {self.text[:80]!r} is not an expression of names and whole numbers")
+
+    def peek(self) -> str:
+        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+
+    def next(self) -> str:
+        token = self.peek()
+        self.position += 1
+        return token
+
+    def sum(self, depth: int) -> Dim:
+        if depth > MAX_NESTING:
+            raise self.error()
+        negative = self.peek() == "-"
+        if negative:
+            self.next()
+        total = -self.term(depth) if negative else self.term(depth)
+        while self.peek() in ("+", "-"):
+            total = total + self.term(depth) if self.next() == "+" else total - self.term(depth)
+        return total
+
+    def term(self, depth: int) -> Dim:
+        value = self.factor(depth)
+        while self.peek() in ("*", "//", "%"):
+            operator = self.next()
+            other = self.factor(depth)
+            if operator == "*":
+                value = value * other
+            elif other == 0:
+                raise self.error()
+            else:
+                value = value // other if operator == "//" else value % other
+        return value
+
+    def factor(self, depth: int) -> Dim:
+        token = self.next()
+        if token == "(":
+            value = self.sum(depth + 1)
+            if self.next() != ")":
+                raise self.error()
+            return value
+        if re.fullmatch(r"[0-9]{1,19}", token):
+            return int(token)
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", token):
+            return Sym.named(token)
+        raise self.error()

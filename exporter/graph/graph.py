@@ -1,0 +1,307 @@
+"""The portable graph: values, the nodes that compute them, and the only verbs that change them.
+
+SSA: each value has one producer. Values and nodes are compared by identity; nothing outside this file assigns to
+their fields. Nodes may be added at any time: `Graph.nodes` is always in an order in which every node follows what it
+reads, and otherwise in the order of creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .types import Array, DType, Quantization, Source, TensorType
+
+if TYPE_CHECKING:
+    from ..ops.base import OpAttrs
+
+
+class Value:
+    """One tensor in a graph: an input, a constant, or the output of a node.
+
+    constant   the array, for a constant; None otherwise
+    producer   the node that computes it; None for inputs and constants
+    users      the nodes that read it, once per node
+    """
+
+    __slots__ = ("name", "type", "quantization", "constant", "producer", "_users")
+
+    def __init__(self, name: str, type: TensorType, constant: Array | None = None) -> None:
+        self.name = name
+        self.type = type
+        self.quantization: Quantization | None = None
+        self.constant = constant
+        self.producer: Node | None = None
+        self._users: dict[Node, None] = {}
+
+    @property
+    def users(self) -> tuple[Node, ...]:
+        return tuple(self._users)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.constant is not None
+
+    def array(self) -> Array:
+        """The constant's array; TypeError for any other value."""
+        if self.constant is None:
+            raise TypeError(f"value {self.name} is not a constant")
+        return self.constant
+
+    def __repr__(self) -> str:
+        return f"<{'constant' if self.is_constant else 'value'} %{self.name}: {self.type}>"
+
+
+class Node:
+    """One application of an op: ``outputs = op(*inputs)``."""
+
+    __slots__ = ("name", "op", "inputs", "outputs", "source")
+
+    def __init__(self, name: str, op: OpAttrs, inputs: tuple[Value, ...], source: Source) -> None:
+        self.name = name
+        self.op = op
+        self.inputs = inputs
+        self.outputs: tuple[Value, ...] = ()
+        self.source = source
+
+    @property
+    def output(self) -> Value:
+        """The only output; ValueError for a node with several."""
+        (value,) = self.outputs
+        return value
+
+    def describe(self) -> str:
+        """``conv2d "stem.conv"``: the words messages use for this node."""
+        return f'{self.op.label()} "{self.name}"'
+
+    def __repr__(self) -> str:
+        return f"<node {self.describe()}>"
+
+
+class Graph:
+    """A model as data.
+
+    inputs    [Value], in the order the model takes them; a value's name is the input's name
+    outputs   {output name: Value}, in the order the model returns them
+    metadata  JSON data that travels with the graph: labels, preprocessing, model config, producer
+    """
+
+    def __init__(self, name: str = "model") -> None:
+        self.name = name
+        self.inputs: list[Value] = []
+        self.outputs: dict[str, Value] = {}
+        self.metadata: dict[str, Any] = {}
+        self.samples: list[Sample] = []
+        self._nodes: list[Node] = []
+        self._sorted = True
+        self._names: dict[str, int] = {}
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, producers before users."""
+        if not self._sorted:
+            self._nodes = _topological(self._nodes)
+            self._sorted = True
+        return tuple(self._nodes)
+
+    def constants(self) -> list[Value]:
+        """Constants that a node reads or that are outputs, in order of first use."""
+        found: dict[Value, None] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                if value.is_constant:
+                    found[value] = None
+        for value in self.outputs.values():
+            if value.is_constant:
+                found[value] = None
+        return list(found)
+
+    def free_names(self) -> tuple[str, ...]:
+        """Names of the free dimensions, in the order the inputs mention them."""
+        names: dict[str, None] = {}
+        for value in self.inputs:
+            for dim in value.type.shape:
+                for name in sorted(getattr(dim, "names", ())):
+                    names[name] = None
+        return tuple(names)
+
+    def parameter_bytes(self) -> int:
+        """Bytes of all constants; an array that two values share counts once."""
+        return sum({id(v.array()): v.array().nbytes for v in self.constants()}.values())
+
+    def is_output(self, value: Value) -> bool:
+        return any(value is output for output in self.outputs.values())
+
+    # -- the verbs -------------------------------------------------------------------------------------------------
+
+    def fresh_name(self, wanted: str) -> str:
+        """``wanted``, or ``wanted_1``, ``wanted_2`` … when it is taken."""
+        if wanted not in self._names:
+            self._names[wanted] = 0
+            return wanted
+        while True:
+            self._names[wanted] += 1
+            name = f"{wanted}_{self._names[wanted]}"
+            if name not in self._names:
+                self._names[name] = 0
+                return name
+
+    def add_input(self, name: str, type: TensorType) -> Value:
+        """A new input, after those already there; UsageError when the name is taken."""
+        if name in self._names:
+            raise UsageError("TP004", f'input "{name}" is named twice', help="give every input its own name")
+        value = Value(self.fresh_name(name), type)
+        self.inputs.append(value)
+        return value
+
+    def add_constant(self, array: Array, name: str = "constant") -> Value:
+        """A constant; its array must not be changed afterwards."""
+        return Value(self.fresh_name(name), TensorType(DType.of(array), array.shape), np.asarray(array))
+
+    def add_node(
+        self,
+        op: OpAttrs,
+        inputs: Sequence[Value],
+        *,
+        name: str = "",
+        source: Source | None = None,
+        output_names: Sequence[str] = (),
+    ) -> Node:
+        """A node whose output types follow from the op's shape rule.
+
+        name           wanted name; made unique. Default: the op's label
+        output_names   wanted names of the outputs. Default: the node's name
+        """
+        types = op.infer_outputs(*(value.type for value in inputs))
+        node = Node(self.fresh_name(name or op.label()), op, tuple(inputs), source or Source())
+        wanted = list(output_names) or [f"{node.name}:out" if i == 0 else f"{node.name}:out{i}" for i in range(len(types))]
+        node.outputs = tuple(Value(self.fresh_name(n), t) for n, t in zip(wanted, types, strict=True))
+        for value in node.outputs:
+            value.producer = node
+        for value in node.inputs:
+            value._users[node] = None
+        self._nodes.append(node)
+        self._sorted = False
+        return node
+
+    def add(self, op: OpAttrs, *inputs: Value, name: str = "", source: Source | None = None) -> Value:
+        """`add_node` for ops with one output: returns that output."""
+        return self.add_node(op, inputs, name=name, source=source).output
+
+    def set_output(self, name: str, value: Value) -> None:
+        self.outputs[name] = value
+
+    def set_inputs(self, node: Node, inputs: Sequence[Value]) -> None:
+        """Lets ``node`` read other values; its output types must stay what they are."""
+        for value in node.inputs:
+            value._users.pop(node, None)
+        node.inputs = tuple(inputs)
+        for value in node.inputs:
+            value._users[node] = None
+        self._sorted = False
+
+    def set_op(self, node: Node, op: OpAttrs, inputs: Sequence[Value] | None = None) -> None:
+        """Changes what a node computes; output types are inferred again."""
+        if inputs is not None:
+            self.set_inputs(node, inputs)
+        types = op.infer_outputs(*(value.type for value in node.inputs))
+        node.op = op
+        for value, type in zip(node.outputs, types, strict=True):
+            value.type = type
+
+    def set_quantization(self, value: Value, quantization: Quantization | None) -> None:
+        value.quantization = quantization
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Every reader of ``old`` (and every output that is ``old``) reads ``new`` instead."""
+        for node in old.users:
+            self.set_inputs(node, [new if value is old else value for value in node.inputs])
+        for name, value in self.outputs.items():
+            if value is old:
+                self.outputs[name] = new
+
+    def rename(self, value: Value, name: str) -> None:
+        """Gives a value another name, which must be free."""
+        if name in self._names:
+            raise UsageError("TP004", f'"{name}" names another value already')
+        self._names[name] = 0
+        value.name = name
+
+    def remove(self, node: Node) -> None:
+        """Removes a node nobody reads."""
+        if any(value._users or self.is_output(value) for value in node.outputs):
+            raise ValueError(f"{node!r} is still read")
+        for value in node.inputs:
+            value._users.pop(node, None)
+        self._nodes.remove(node)
+
+    def retain(self, keep: Iterable[Node]) -> None:
+        """Removes all nodes but ``keep``; the rest must not be read by them."""
+        kept = set(keep)
+        for node in self._nodes:
+            if node not in kept:
+                for value in node.inputs:
+                    value._users.pop(node, None)
+        self._nodes = [node for node in self._nodes if node in kept]
+
+    def copy(self) -> Graph:
+        """A graph of its own; constant arrays are shared, never copied."""
+        other = Graph(self.name)
+        other.metadata = dict(self.metadata)
+        other.samples = list(self.samples)
+        other._names = dict(self._names)
+        twin: dict[Value, Value] = {}
+
+        def value_twin(value: Value) -> Value:
+            if value not in twin:
+                twin[value] = Value(value.name, value.type, value.constant)
+                twin[value].quantization = value.quantization
+            return twin[value]
+
+        other.inputs = [value_twin(value) for value in self.inputs]
+        for node in self.nodes:
+            copied = Node(node.name, node.op, tuple(value_twin(v) for v in node.inputs), node.source)
+            copied.outputs = tuple(value_twin(v) for v in node.outputs)
+            for value in copied.outputs:
+                value.producer = copied
+            for value in copied.inputs:
+                value._users[copied] = None
+            other._nodes.append(copied)
+        other.outputs = {name: value_twin(value) for name, value in self.outputs.items()}
+        return other
+
+
+class Sample:
+    """Golden arrays recorded from the user's own model: what went in and what came out, by name."""
+
+    __slots__ = ("inputs", "outputs")
+
+    def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        self.inputs = dict(inputs)
+        self.outputs = dict(outputs)
+
+
+def _topological(nodes: Sequence[Node]) -> list[Node]:
+    """Producers before users, otherwise as given."""
+    done: set[Node] = set()
+    ordered: list[Node] = []
+    for root in nodes:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in done:
+                stack.pop()
+                continue
+            waiting = [v.producer for v in node.inputs if v.producer is not None and v.producer not in done]
+            if waiting:
+                stack.extend(reversed(waiting))
+            else:
+                done.add(node)
+                ordered.append(node)
+                stack.pop()
+    return ordered
