@@ -1,0 +1,93 @@
+# triport's commands. `make demo` and `make test` do all set-up themselves; the second time they only look at a stamp.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python from 3.11 on; 3.11 itself first, because the old devices' wheels exist for nothing newer.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON311 ?= $(shell for p in python3.11 python3; do \
+    $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# Stamps carry a hash of the files that say what to install: a fresh checkout's file times mean nothing.
+VENV_STAMP := .venv/.installed-$(shell cat requirements-dev.txt pyproject.toml | sha256sum | cut -c1-16)
+COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
+COMPAT_DIR := build/compat
+
+# Chrome, Chromium or Edge: $CHROME, or the first of these on PATH.
+CHROME_NAMES := chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge microsoft-edge-stable
+FIND_CHROME = for c in "$${CHROME:-}" $(CHROME_NAMES); do p=$$(command -v "$$c" 2>/dev/null) && break; p=; done
+
+MYPY := .venv/bin/mypy
+CHECKED := tests examples benchmarks
+
+.PHONY: help venv browser demo test lint format compat bench kernels clean
+
+help: ## say what each command does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 16
+
+venv: $(VENV_STAMP) .typecheck/triport ## make .venv with everything that developing needs
+
+$(VENV_STAMP): | need-python
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (once; a few minutes)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@rm -f .venv/.installed-* && touch $@
+
+.PHONY: need-python
+need-python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3 and python3-venv, or set PYTHON=/path/to/it" >&2; exit 1; }
+
+# The root is the package, under whatever name the checkout's folder has; type checkers look for it under this one.
+.typecheck/triport:
+	@mkdir -p .typecheck && ln -sfn .. .typecheck/triport
+
+browser: ## find Chrome, Chromium or Edge; install Debian's chromium where that can be done
+	@$(FIND_CHROME); \
+	if [ -z "$$p" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing chromium"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null || true; \
+	    $(FIND_CHROME); \
+	fi; \
+	if [ -z "$$p" ]; then \
+	    echo "no browser: install chromium (apt-get install chromium), Google Chrome or Edge, or set CHROME=/path/to/it" >&2; exit 1; \
+	fi
+
+demo: venv ## train on scanned digits, export to three ports, compare them all
+	@$(MAKE) --no-print-directory browser || echo "going on without a browser: the table will say 'not verified'" >&2
+	@.venv/bin/python examples/digits_demo.py
+
+test: venv browser lint ## lint, types, and the tests on every runtime
+	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile -q $(PYTEST_ARGS)
+
+lint: venv ## ruff and mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@MYPYPATH=.typecheck $(MYPY) -p triport
+	@MYPYPATH=.typecheck:tests:examples $(MYPY) --explicit-package-bases $(CHECKED)
+
+format: venv ## rewrite the sources as ruff likes them
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+compat: venv $(COMPAT_STAMP) ## run the float artefacts on the runtimes of old devices
+	@rm -rf $(COMPAT_DIR)
+	@OMP_NUM_THREADS=1 .venv/bin/python tests/compat/make_artefacts.py $(COMPAT_DIR)
+	@OMP_NUM_THREADS=1 .venv-compat/bin/python tests/compat/run.py $(COMPAT_DIR)
+
+$(COMPAT_STAMP):
+	@test -n "$(PYTHON311)" || { echo "Python 3.11 is needed for the old runtimes: install it, or set PYTHON311=/path/to/it" >&2; exit 1; }
+	@rm -rf .venv-compat && $(PYTHON311) -m venv .venv-compat
+	@.venv-compat/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-compat.txt
+	@touch $@
+
+bench: venv browser ## print every figure of docs/benchmarks.md anew
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+
+kernels: venv ## compile the browser kernels anew
+	@.venv/bin/python targets/web/kernels/build.py
+
+clean: ## remove what the commands made, the virtual environments too
+	@rm -rf .venv .venv-compat .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,45 @@
+"""triport takes a trained model to three ports - server, phone, browser - and proves that all of them answer the same.
+
+    import triport as tp
+
+    model = tp.Sequential([tp.Input((28, 28, 1)), tp.layers.Conv2D(8, 3, activation="relu"), ...])
+    tp.export(model, "dist/", to=["onnx", "tflite", "web"])
+
+Every public name is loaded on first use, so that ``import triport`` costs neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Public name → where it lives. A path that ends in ``:`` and a name is that name of the module; otherwise the module.
+_PUBLIC: dict[str, str] = {
+    "errors": ".exporter.errors",
+}
+
+__version__ = "0.1.0"
+__all__ = [  # a literal list, or type checkers take none of the names for public
+    "__version__",
+    "errors",
+]
+
+if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test holds the two together
+    from .exporter import errors as errors
+
+
+def __getattr__(name: str) -> Any:
+    """The public object called name, loaded now; raises AttributeError for a name that is not public."""
+    try:
+        path = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    module_path, _, attribute = path.partition(":")
+    module = import_module(module_path, __name__)
+    value = getattr(module, attribute) if attribute else module
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
