@@ -1,0 +1,10 @@
+"""Any torch module as a portable graph: `capture`."""
+
+from __future__ import annotations
+
+from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
+from .capture import capture
+
+__all__ = ["capture"]
+
+_FAMILIES = (activation, conv, elementwise, linear, norm, pool, reduce, resize, shape)

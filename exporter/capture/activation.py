@@ -1,0 +1,141 @@
+"""ATen activation functions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..graph import Value
+from ..ops import (
+    Clamp,
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    LogSoftmax,
+    Mish,
+    Mul,
+    OpAttrs,
+    PRelu,
+    Relu,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from .context import Context
+from .registry import captures
+
+_PLAIN: dict[str, OpAttrs] = {
+    "relu": Relu(),
+    "relu6": Clamp(0.0, 6.0),
+    "selu": Selu(),
+    "sigmoid": Sigmoid(),
+    "hardsigmoid": HardSigmoid(),
+    "hardswish": HardSwish(),
+    "silu": Silu(),
+    "tanh": Tanh(),
+    "softsign": Softsign(),
+    "mish": Mish(),
+}
+
+
+def _register_plain(name: str, op: OpAttrs) -> None:
+    @captures(name)
+    def plain(context: Context, x: Value) -> Value:
+        return context.add(op, x)
+
+
+for _name, _op in _PLAIN.items():
+    _register_plain(_name, _op)
+
+
+@captures("hardtanh")
+def hardtanh(context: Context, x: Value, minimum: float, maximum: float) -> Value:
+    return context.add(Clamp(float(minimum), float(maximum)), x)
+
+
+@captures("clamp.default", "clamp_min.default", "clip.default")
+def clamp(context: Context, x: Value, minimum: float | None, maximum: float | None = None) -> Value:
+    low = -math.inf if minimum is None else float(minimum)
+    high = math.inf if maximum is None else float(maximum)
+    return context.add(Relu() if (low, high) == (0, math.inf) else Clamp(low, high), x)
+
+
+@captures("clamp_max.default")
+def clamp_max(context: Context, x: Value, maximum: float) -> Value:
+    return context.add(Clamp(-math.inf, float(maximum)), x)
+
+
+@captures("leaky_relu")
+def leaky_relu(context: Context, x: Value, slope: float) -> Value:
+    return context.add(LeakyRelu(float(slope)), x)
+
+
+@captures("prelu")
+def prelu(context: Context, x: Value, weight: Value) -> Value:
+    """torch's slope [C] runs along axis 1."""
+    if weight.type.elements == 1 or x.type.rank < 2:
+        return context.add(PRelu(), x, weight)
+    along = (1, -1, *[1] * (x.type.rank - 2))
+    slope = context.constant(np.reshape(weight.array(), along), weight.name)
+    return context.add(PRelu(), x, slope)
+
+
+@captures("elu")
+def elu(context: Context, x: Value, alpha: float, scale: float, input_scale: float) -> Value:
+    if scale != 1 or input_scale != 1:
+        raise context.error("TP202", "elu with scale or input_scale other than 1", "multiply explicitly, or use selu")
+    return context.add(Elu(float(alpha)), x)
+
+
+@captures("gelu")
+def gelu(context: Context, x: Value, approximate: str) -> Value:
+    return context.add(Gelu(approximate == "tanh"), x)
+
+
+@captures("softplus")
+def softplus(context: Context, x: Value, beta: float, threshold: float) -> Value:
+    """Above ``threshold`` torch returns x itself, which differs by less than exp(-20)."""
+    if beta == 1:
+        return context.add(Softplus(), x)
+    dtype = x.type.dtype
+    scaled = context.add(Softplus(), context.add(Mul(), x, context.scalar(beta, dtype)))
+    return context.add(Mul(), scaled, context.scalar(1 / beta, dtype))
+
+
+@captures("softmax.int", "_softmax")
+def softmax(context: Context, x: Value, axis: int, dtype: object) -> Value:
+    return context.add(Softmax(axis % x.type.rank), context.cast(x, context.result_dtype()))
+
+
+@captures("log_softmax.int", "_log_softmax")
+def log_softmax(context: Context, x: Value, axis: int, dtype: object) -> Value:
+    return context.add(LogSoftmax(axis % x.type.rank), context.cast(x, context.result_dtype()))
+
+
+@captures("log_sigmoid")
+def log_sigmoid(context: Context, x: Value) -> Value:
+    """log(sigmoid(x)) = -softplus(-x)"""
+    minus = context.scalar(-1, x.type.dtype)
+    return context.add(Mul(), context.add(Softplus(), context.add(Mul(), x, minus)), minus)
+
+
+@captures("threshold")
+def threshold(context: Context, x: Value, limit: float, value: float) -> Value:
+    if limit == value == 0:
+        return context.add(Relu(), x)
+    raise context.error("TP202", "threshold other than relu has no meaning here", "use relu, clamp or where")
+
+
+@captures("celu")
+def celu(context: Context, x: Value, alpha: float) -> Value:
+    """max(0, x) + min(0, alpha (exp(x / alpha) - 1)) = alpha * elu(x / alpha)"""
+    dtype = x.type.dtype
+    scaled = context.add(Elu(1.0), context.add(Mul(), x, context.scalar(1 / alpha, dtype)))
+    return context.add(Mul(), scaled, context.scalar(alpha, dtype))

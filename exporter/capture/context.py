@@ -1,0 +1,72 @@
+"""What a converter works with: the graph being built, and which user line is being captured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ModelError
+from ..graph import Array, Dim, DType, Graph, Source, Sym, TensorType, Value
+from ..ops import Cast, OpAttrs
+
+
+class Context:
+    """One ATen call: where it came from, and verbs to add nodes for it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.source = Source()
+        self.name = ""
+        self.expected: TensorType | None = None
+
+    def at(self, source: Source, name: str, expected: TensorType | None) -> None:
+        """Moves on to the next call; ``expected`` is the type torch gives its result."""
+        self.source = source
+        self.name = name
+        self.expected = expected
+
+    def add(self, op: OpAttrs, *inputs: Value) -> Value:
+        """A node named after the layer being captured."""
+        return self.graph.add(op, *inputs, name=self.name, source=self.source)
+
+    def constant(self, array: Array, name: str = "constant") -> Value:
+        return self.graph.add_constant(array, name)
+
+    def scalar(self, number: float | int | bool, dtype: DType) -> Value:
+        """A constant of shape []."""
+        return self.constant(np.asarray(number, dtype=dtype.numpy))
+
+    def cast(self, value: Value, dtype: DType) -> Value:
+        """``value`` in another dtype; constants are converted here."""
+        if value.type.dtype is dtype:
+            return value
+        if value.is_constant:
+            return self.constant(value.array().astype(dtype.numpy), value.name)
+        return self.add(Cast(dtype), value)
+
+    def result_dtype(self) -> DType:
+        """The dtype torch gives the result of this call."""
+        assert self.expected is not None, "only calls that return one tensor ask for its dtype"
+        return self.expected.dtype
+
+    def result_shape(self) -> tuple[Dim, ...]:
+        """The shape torch gives the result of this call."""
+        assert self.expected is not None, "only calls that return one tensor ask for its shape"
+        return self.expected.shape
+
+    def static(self, dim: Dim, what: str) -> int:
+        """A size that must be known now."""
+        if isinstance(dim, Sym):
+            raise self.error("TP203", f"{what} depends on the free dimension {dim}", "make it a constant in the model")
+        return int(dim)
+
+    def error(self, code: str, message: str, help: str) -> ModelError:
+        """An error at the user's line."""
+        return ModelError(code, message, at=str(self.source) or None, help=help)
+
+
+def spread(values: Sequence[int] | int, rank: int) -> tuple[int, ...]:
+    """torch's ``int or list of one or rank ints`` as a tuple of ``rank`` ints."""
+    listed = [values] if isinstance(values, int) else list(values)
+    return tuple(listed * rank if len(listed) == 1 else listed)

@@ -1,0 +1,62 @@
+"""torch's symbolic sizes (sympy expressions over s0, s1 …) as dims over the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..errors import ModelError
+from ..graph import Dim, Sym
+
+
+class DimNames:
+    """Which of torch's symbols stands for which free dim."""
+
+    def __init__(self) -> None:
+        self._dims: dict[str, Dim] = {}
+
+    def learn(self, size: int | torch.SymInt, name: str) -> None:
+        """A free dim of an input: its symbol is ``name`` from here on."""
+        if isinstance(size, torch.SymInt):
+            self._dims[str(size.node.expr)] = Sym.named(name)
+
+    def dim(self, size: int | torch.SymInt) -> Dim:
+        """The dim a size stands for."""
+        return int(size) if isinstance(size, int) else _translate(size.node.expr, self._dims)
+
+
+def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
+    if expression.is_Integer:
+        return int(expression)
+    if expression.is_Symbol:
+        if str(expression) not in dims:
+            raise ModelError(
+                "TP206",
+                f"a size depends on the data ({expression})",
+                help="avoid nonzero, masks as indices and .item() in the model",
+            )
+        return dims[str(expression)]
+    parts = [_translate(part, dims) for part in expression.args]
+    kind = type(expression).__name__
+    if expression.is_Add:
+        total: Dim = 0
+        for part in parts:
+            total = total + part
+        return total
+    if expression.is_Mul:
+        product: Dim = 1
+        for part in parts:
+            product = product * part
+        return product
+    if kind in ("FloorDiv", "CleanDiv"):
+        return parts[0] // parts[1]
+    if kind in ("Mod", "PythonMod"):
+        return parts[0] % parts[1]
+    if expression.is_Pow and isinstance(parts[1], int) and parts[1] > 0:
+        power: Dim = 1
+        for _ in range(parts[1]):
+            power = power * parts[0]
+        return power
+    raise ModelError("TP205", f"a size is {expression}, which shape arithmetic here cannot express")

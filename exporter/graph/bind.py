@@ -1,0 +1,56 @@
+"""Checking named arrays against a graph's inputs, and reading the sizes of its free dims from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import UsageError
+from .dims import Sym, evaluate_dim
+from .graph import Graph
+from .types import Array, TensorType
+
+
+def bind_sizes(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
+    """The sizes of the free dims that the arrays imply; UsageError when a name, dtype or shape does not fit."""
+    return bind_types({value.name: value.type for value in graph.inputs}, inputs)
+
+
+def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> dict[str, int]:
+    """`bind_sizes` for any table of named types."""
+    check_names(types, inputs)
+    sizes: dict[str, int] = {}
+    for name, expected in types.items():
+        array = inputs[name]
+        if array.dtype != expected.dtype.numpy:
+            raise UsageError(
+                "TP003",
+                f'input "{name}": expected {expected}, got {array.dtype}{list(array.shape)}',
+                help=f'pass {name}.astype("{expected.dtype.value}")',
+            )
+        if array.ndim == expected.rank:
+            for dim, size in zip(expected.shape, array.shape, strict=True):
+                if isinstance(dim, Sym) and str(dim) in dim.names:
+                    sizes.setdefault(str(dim), size)
+    for name, expected in types.items():
+        array = inputs[name]
+        if array.ndim != expected.rank or any(
+            evaluate_dim(dim, sizes) != size
+            for dim, size in zip(expected.shape, array.shape, strict=True)
+            if not isinstance(dim, Sym) or dim.names <= sizes.keys()
+        ):
+            raise UsageError("TP002", f'input "{name}": expected {expected}, got {array.dtype}{list(array.shape)}')
+    return sizes
+
+
+def check_names(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> None:
+    """UsageError when an input is missing or unknown."""
+    missing = [name for name in types if name not in inputs]
+    unknown = [name for name in inputs if name not in types]
+    if missing or unknown:
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
+        raise UsageError(
+            "TP004",
+            f"inputs do not match ({'; '.join(parts)})",
+            help=f"the inputs are: {', '.join(f'{name} {type}' for name, type in types.items())}",
+        )

@@ -1,0 +1,10 @@
+"""What each op computes, in torch: the judge of every port."""
+
+from __future__ import annotations
+
+from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
+from .run import run_graph, run_values
+
+__all__ = ["run_graph", "run_values"]
+
+_FAMILIES = (activation, conv, elementwise, linear, norm, pool, reduce, resize, shape)

@@ -1,0 +1,34 @@
+"""Pooling in torch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from ..ops import AveragePool, MaxPool
+from .conv import channels_first, from_channels_first, pad_sides
+from .registry import Sizes, computes
+
+_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+@computes(MaxPool)
+def max_pool(op: MaxPool, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
+    lowest = -math.inf if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
+    padded = F.pad(channels_first(x, op.layout), pad_sides(op.padding), value=lowest)
+    return from_channels_first(_MAX[len(op.kernel)](padded, op.kernel, op.stride, 0, op.dilation), op.layout)
+
+
+@computes(AveragePool)
+def average_pool(op: AveragePool, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
+    pool = _MEAN[len(op.kernel)]
+    image = channels_first(x, op.layout)
+    padded = F.pad(image, pad_sides(op.padding))
+    y = pool(padded, op.kernel, op.stride)
+    if not op.count_include_pad and any(side for pair in op.padding for side in pair):
+        inside = F.pad(torch.ones_like(image[:1, :1]), pad_sides(op.padding))
+        y = y / pool(inside, op.kernel, op.stride)
+    return from_channels_first(y, op.layout)

@@ -1,0 +1,58 @@
+"""Running a whole graph in torch, in float32 or, to judge others, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from ..graph import Array, DType, Graph, Value
+from ..graph.bind import bind_sizes
+from .registry import compute
+
+DTYPES = (DType.FLOAT32, DType.FLOAT64)
+
+
+def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None = None) -> dict[str, Array]:
+    """The graph's outputs for named arrays.
+
+    inputs   {input name: array of the input's shape}
+    dtype    computes every float in this dtype (FLOAT64 for a judge); default: as the graph says
+    raises   UsageError when a name, shape or dtype does not fit
+    """
+    values = dict(run_values(graph, inputs, dtype=dtype))
+    return {name: values[value] for name, value in graph.outputs.items()}
+
+
+def run_values(
+    graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None = None
+) -> Iterator[tuple[Value, Array]]:
+    """Every value a graph computes, in order: inputs, constants that are outputs, then each node's outputs."""
+    sizes = bind_sizes(graph, inputs)
+    wide = getattr(torch, dtype.value) if dtype else None
+    tensors: dict[Value, torch.Tensor] = {}
+
+    def tensor(array: Array) -> torch.Tensor:
+        # torch refuses read-only arrays such as a memory-mapped file with a warning; a copy it may own.
+        own = torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+        return own.to(wide) if wide and own.dtype.is_floating_point else own
+
+    last_use: dict[Value, int] = {}
+    for position, node in enumerate(graph.nodes):
+        for value in node.inputs:
+            last_use[value] = position
+    with torch.no_grad():
+        for value in graph.inputs:
+            tensors[value] = tensor(inputs[value.name])
+            yield value, tensors[value].numpy()
+        for value in graph.outputs.values():
+            if value.is_constant:
+                yield value, tensor(value.array()).numpy()
+        for position, node in enumerate(graph.nodes):
+            operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
+            result = compute(node.op, operands, sizes)
+            tensors[node.output] = result
+            yield node.output, result.contiguous().numpy()
+            for value in node.inputs:
+                if last_use[value] == position:
+                    tensors.pop(value, None)
