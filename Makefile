@@ -10,8 +10,8 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 PYTHON311 ?= $(shell for p in python3.11 python3; do \
     $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# Stamps carry a hash of the files that say what to install: a fresh checkout's file times mean nothing.
-VENV_STAMP := .venv/.installed-$(shell cat requirements-dev.txt pyproject.toml | sha256sum | cut -c1-16)
+# Stamps carry a hash of what says what to install (file times mean nothing in a fresh checkout).
+VENV_STAMP := .venv/.installed-$(shell { cat requirements-dev.txt; sed '/^\[tool.pytest/,$$d' pyproject.toml; } | sha256sum | cut -c1-16)
 COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
 COMPAT_DIR := build/compat
 

@@ -11,7 +11,7 @@ Every public name is loaded on first use, so that ``import triport`` costs neith
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 # Public name → where it lives. A path that ends in ``:`` and a name is that name of the module; otherwise the module.
 _PUBLIC: dict[str, str] = {
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter import errors as errors
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> object:
     """The public object called name, loaded now; raises AttributeError for a name that is not public."""
     try:
         path = _PUBLIC[name]
@@ -36,9 +36,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
     module_path, _, attribute = path.partition(":")
     module = import_module(module_path, __name__)
-    value = getattr(module, attribute) if attribute else module
+    value: object = getattr(module, attribute) if attribute else module
     globals()[name] = value  # the next use does not come here
     return value
+
+
+if not TYPE_CHECKING:  # or a type checker would take every misspelt name for a public one
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:
