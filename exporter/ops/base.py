@@ -45,12 +45,14 @@ class Activation(Enum):
 class OpAttrs:
     """Base of all ops.
 
-    operands   names of the inputs in order; a trailing ``?`` marks one that may be left out
+    operands     names of the inputs in order; a trailing ``?`` marks one that may be left out
+    parameters   position of the first input that keeps its axes when the data is transposed (a weight); None: all are data
     """
 
     name: ClassVar[str] = ""
     operands: ClassVar[tuple[str, ...]] = ("x",)
     variadic: ClassVar[bool] = False
+    parameters: ClassVar[int | None] = None
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -76,7 +78,7 @@ class OpAttrs:
     def permuted(self, perm: Perm) -> OpAttrs | None:
         """The op that gives ``transpose(y, perm)`` from ``transpose(x, perm)``; None when there is none.
 
-        Only for ops whose data operands all have the rank of the output. Elementwise ops return themselves.
+        For ops whose data operands all have the rank of the output, or broadcast to it. Elementwise ops return themselves.
         """
         return None
 

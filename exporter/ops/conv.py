@@ -35,9 +35,6 @@ class _Spatial(OpAttrs, abstract=True):
         shape = weight.static_shape()
         return shape[2:] if self.layout is Layout.CHANNELS_FIRST else shape[1:-1]
 
-    def permuted(self, perm: Perm) -> OpAttrs | None:
-        return None
-
     def _spatial_output(self, x: TensorType, channels: Dim, sizes: list[Dim]) -> TensorType:
         if self.layout is Layout.CHANNELS_FIRST:
             return x.with_shape((x.shape[0], channels, *sizes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..graph.types import TensorType
-from .base import Activation, OpAttrs
+from .base import Activation, OpAttrs, Perm
 from .broadcast import broadcast_shapes
 
 
@@ -16,6 +16,10 @@ class Linear(OpAttrs):
     activation: Activation = Activation.NONE
 
     operands = ("x", "weight", "bias?")
+    parameters = 1
+
+    def permuted(self, perm: Perm) -> Linear | None:
+        return self if perm[-1] == len(perm) - 1 else None
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x, weight = inputs[:2]

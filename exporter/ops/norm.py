@@ -19,6 +19,7 @@ class BatchNorm(OpAttrs):
     axis: int = 1
 
     operands = ("x", "scale", "offset", "mean", "variance")
+    parameters = 1
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x = inputs[0]
@@ -42,6 +43,11 @@ class LayerNorm(OpAttrs):
     epsilon: float
 
     operands = ("x", "scale?", "offset?")
+    parameters = 1
+
+    def permuted(self, perm: Perm) -> LayerNorm | None:
+        first = len(perm) - self.axes
+        return self if perm[first:] == tuple(range(first, len(perm))) else None
 
     def infer(self, *inputs: TensorType) -> TensorType:
         x = inputs[0]

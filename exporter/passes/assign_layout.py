@@ -1,0 +1,60 @@
+"""Gives every spatial op the layout of a target, with transposes around it that later passes cancel.
+
+before:  %1 = conv2d(%x, w) {layout=channels_first}
+after:   %2 = transpose(%x, [0, 2, 3, 1])    %3 = conv2d(%2, w') {layout=channels_last}    %1 = transpose(%3, [0, 3, 1, 2])
+
+The weight is permuted here, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..graph import Graph, Node, Value
+from ..ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize, Transpose
+from ..ops.base import Perm, inverse_perm, to_channels_first, to_channels_last
+from ..ops.conv import weight_perm
+from .base import Pass
+
+SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, Resize)
+
+
+def assign_layout(layout: Layout) -> Pass:
+    """The pass for a target that computes in ``layout``."""
+
+    def assign(graph: Graph) -> bool:
+        changed = False
+        for node in graph.nodes:
+            if isinstance(node.op, SPATIAL) and node.op.layout is not layout:
+                _move(graph, node, layout)
+                changed = True
+        return changed
+
+    return assign
+
+
+def _move(graph: Graph, node: Node, layout: Layout) -> None:
+    rank = node.inputs[0].type.rank
+    perm = to_channels_last(rank) if layout is Layout.CHANNELS_LAST else to_channels_first(rank)
+    x = _transposed(graph, node, node.inputs[0], perm)
+    operands = [x, *node.inputs[1:]]
+    assert isinstance(node.op, SPATIAL)
+    if isinstance(node.op, Conv | ConvTranspose):
+        operands[1] = _moved_weight(graph, node, node.op, layout)
+    moved = graph.add_node(replace(node.op, layout=layout), operands, name=node.name, source=node.source)
+    back = _transposed(graph, node, moved.output, inverse_perm(perm))
+    graph.replace(node.output, back)
+    graph.remove(node)
+
+
+def _transposed(graph: Graph, node: Node, value: Value, perm: Perm) -> Value:
+    return graph.add(Transpose(perm), value, name=f"{node.name}/transpose", source=node.source)
+
+
+def _moved_weight(graph: Graph, node: Node, op: Conv | ConvTranspose, layout: Layout) -> Value:
+    weight, perm = node.inputs[1], weight_perm(op, layout)
+    if weight.is_constant:
+        return graph.add_constant(np.ascontiguousarray(weight.array().transpose(perm)), weight.name)
+    return _transposed(graph, node, weight, perm)

@@ -1,0 +1,204 @@
+"""Rewrites ops that a target does not spell into ops that it may.
+
+before:  %1 = mish(%x)
+after:   %2 = softplus(%x)    %3 = tanh(%2)    %1 = mul(%x, %3)
+
+A decomposition may use ops that are decomposed in their turn. Each is written for accuracy first: none may cost more
+than a few float32 roundings against the op's own formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ..graph import Graph, Node, Value
+from ..ops import (
+    Abs,
+    Add,
+    BatchNorm,
+    Clamp,
+    Div,
+    Elu,
+    Exp,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    Log,
+    LogSoftmax,
+    Maximum,
+    Minimum,
+    Mish,
+    Mul,
+    Neg,
+    OpAttrs,
+    ReduceMax,
+    ReduceMean,
+    ReduceSum,
+    Relu,
+    Rsqrt,
+    Selu,
+    Sigmoid,
+    Silu,
+    Softplus,
+    Softsign,
+    Sqrt,
+    Sub,
+    Tanh,
+)
+from .base import Pass
+
+Spells = Callable[[Node], bool]
+Decomposition = Callable[["Rewriter", OpAttrs], Value]
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+_DECOMPOSITIONS: dict[type[OpAttrs], Decomposition] = {}
+
+
+class Rewriter:
+    """Adds nodes in the place of one."""
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self.graph = graph
+        self.node = node
+
+    @property
+    def x(self) -> Value:
+        return self.node.inputs[0]
+
+    def __call__(self, op: OpAttrs, *inputs: Value | float) -> Value:
+        """A node; numbers become constants of x's dtype."""
+        operands = [value if isinstance(value, Value) else self.number(value) for value in inputs]
+        return self.graph.add(op, *operands, name=f"{self.node.name}/{op.name}", source=self.node.source)
+
+    def number(self, value: float) -> Value:
+        return self.graph.add_constant(np.asarray(value, self.x.type.dtype.numpy))
+
+
+def decomposes(*ops: type[OpAttrs]) -> Callable[[Decomposition], Decomposition]:
+    """Decorator: ``function(rewriter, op)`` returns the value that replaces a node of these ops."""
+
+    def register(function: Decomposition) -> Decomposition:
+        for op in ops:
+            _DECOMPOSITIONS[op] = function
+        return function
+
+    return register
+
+
+def decompose(spells: Spells) -> Pass:
+    """The pass for a target; ``spells`` says whether it can write a node as it is."""
+
+    def run(graph: Graph) -> bool:
+        changed = False
+        while any([_rewrite(graph, node, spells) for node in graph.nodes]):
+            changed = True
+        return changed
+
+    return run
+
+
+def can_decompose(op: type[OpAttrs]) -> bool:
+    return op in _DECOMPOSITIONS
+
+
+def _rewrite(graph: Graph, node: Node, spells: Spells) -> bool:
+    if type(node.op) not in _DECOMPOSITIONS or spells(node):
+        return False
+    value = _DECOMPOSITIONS[type(node.op)](Rewriter(graph, node), node.op)
+    graph.replace(node.output, value)
+    graph.remove(node)
+    return True
+
+
+@decomposes(Mish)
+def _mish(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Mul(), r.x, r(Tanh(), r(Softplus(), r.x)))
+
+
+@decomposes(Softplus)
+def _softplus(r: Rewriter, op: OpAttrs) -> Value:
+    """relu(x) + log(1 + exp(-|x|)): the exponential never overflows."""
+    return r(Add(), r(Relu(), r.x), r(Log(), r(Add(), r(Exp(), r(Neg(), r(Abs(), r.x))), 1.0)))
+
+
+@decomposes(Softsign)
+def _softsign(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Div(), r.x, r(Add(), r(Abs(), r.x), 1.0))
+
+
+@decomposes(Silu)
+def _silu(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Mul(), r.x, r(Sigmoid(), r.x))
+
+
+@decomposes(HardSigmoid)
+def _hard_sigmoid(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Mul(), r(Clamp(0.0, 6.0), r(Add(), r.x, 3.0)), 1 / 6)
+
+
+@decomposes(HardSwish)
+def _hard_swish(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Mul(), r.x, r(HardSigmoid(), r.x))
+
+
+@decomposes(Elu)
+def _elu(r: Rewriter, op: OpAttrs) -> Value:
+    """max(x, 0) + alpha * (exp(min(x, 0)) - 1)"""
+    assert isinstance(op, Elu)
+    below = r(Sub(), r(Exp(), r(Minimum(), r.x, 0.0)), 1.0)
+    return r(Add(), r(Relu(), r.x), r(Mul(), below, op.alpha))
+
+
+@decomposes(Selu)
+def _selu(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Mul(), r(Elu(SELU_ALPHA), r.x), SELU_SCALE)
+
+
+@decomposes(Clamp)
+def _clamp(r: Rewriter, op: OpAttrs) -> Value:
+    assert isinstance(op, Clamp)
+    y = r.x if op.minimum == -math.inf else r(Maximum(), r.x, op.minimum)
+    return y if op.maximum == math.inf else r(Minimum(), y, op.maximum)
+
+
+@decomposes(LogSoftmax)
+def _log_softmax(r: Rewriter, op: OpAttrs) -> Value:
+    assert isinstance(op, LogSoftmax)
+    shifted = r(Sub(), r.x, r(ReduceMax((op.axis,), True), r.x))
+    return r(Sub(), shifted, r(Log(), r(ReduceSum((op.axis,), True), r(Exp(), shifted))))
+
+
+@decomposes(Rsqrt)
+def _rsqrt(r: Rewriter, op: OpAttrs) -> Value:
+    return r(Div(), 1.0, r(Sqrt(), r.x))
+
+
+@decomposes(LayerNorm)
+def _layer_norm(r: Rewriter, op: OpAttrs) -> Value:
+    assert isinstance(op, LayerNorm)
+    axes = tuple(range(r.x.type.rank - op.axes, r.x.type.rank))
+    centred = r(Sub(), r.x, r(ReduceMean(axes, True), r.x))
+    variance = r(ReduceMean(axes, True), r(Mul(), centred, centred))
+    y = r(Mul(), centred, r(Rsqrt(), r(Add(), variance, op.epsilon)))
+    if len(r.node.inputs) > 1:
+        y = r(Mul(), y, r.node.inputs[1])
+    return r(Add(), y, r.node.inputs[2]) if len(r.node.inputs) > 2 else y
+
+
+@decomposes(BatchNorm)
+def _batch_norm(r: Rewriter, op: OpAttrs) -> Value:
+    """(x - mean) * (scale / sqrt(variance + epsilon)) + offset, the factor worked out here in float64."""
+    assert isinstance(op, BatchNorm)
+    scale, offset, mean, variance = (value.array().astype(np.float64) for value in r.node.inputs[1:])
+    shape = [1] * r.x.type.rank
+    shape[op.axis] = -1
+    factor = scale / np.sqrt(variance + op.epsilon)
+    mean_, factor_, offset_ = (
+        r.graph.add_constant(array.reshape(shape).astype(r.x.type.dtype.numpy)) for array in (mean, factor, offset)
+    )
+    return r(Add(), r(Mul(), r(Sub(), r.x, mean_), factor_), offset_)

@@ -1,0 +1,101 @@
+"""Computes, with numpy, nodes whose operands are all constants.
+
+before:  %1 = transpose(const)    %2 = linear(%x, %1)
+after:   %2 = linear(%x, const')
+
+Only ops that numpy computes to the same bits are folded; the rest run where the model runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import Array, Graph, Node
+from ..ops import (
+    Abs,
+    Add,
+    Cast,
+    Concat,
+    Div,
+    Gather,
+    Identity,
+    Maximum,
+    Minimum,
+    Mul,
+    Neg,
+    OpAttrs,
+    Pad,
+    Reshape,
+    Slice,
+    Sqrt,
+    Sub,
+    Transpose,
+)
+from ..ops.base import Activation
+
+Fold = Callable[..., Array]
+
+
+def _arithmetic(function: Callable[[Any, Any], Any]) -> Fold:
+    def fold(op: Any, a: Array, b: Array) -> Array:
+        with np.errstate(all="ignore"):
+            y = np.asarray(function(a, b), dtype=a.dtype)
+        activation = getattr(op, "activation", Activation.NONE)
+        if activation is not Activation.NONE:
+            y = np.clip(y, 0, None if activation is Activation.RELU else 6)
+        return y
+
+    return fold
+
+
+def _slice(op: Slice, x: Array) -> Array:
+    index: list[slice] = [slice(None)] * x.ndim
+    for axis, start, stop, step in zip(op.axes, op.starts, op.stops, op.steps, strict=True):
+        assert isinstance(stop, int), "a constant has no free dims"
+        index[axis] = slice(start, stop, step)
+    return x[tuple(index)]
+
+
+def _reshape(op: Reshape, x: Array) -> Array:
+    return x.reshape([int(dim) for dim in op.shape if isinstance(dim, int)])
+
+
+_FOLDS: dict[type[OpAttrs], Fold] = {
+    Add: _arithmetic(np.add),
+    Sub: _arithmetic(np.subtract),
+    Mul: _arithmetic(np.multiply),
+    Div: _arithmetic(np.true_divide),
+    Maximum: _arithmetic(np.maximum),
+    Minimum: _arithmetic(np.minimum),
+    Neg: lambda op, x: np.negative(x),
+    Abs: lambda op, x: np.abs(x),
+    Sqrt: lambda op, x: np.sqrt(x),
+    Identity: lambda op, x: x,
+    Cast: lambda op, x: x.astype(op.dtype.numpy),
+    Transpose: lambda op, x: np.ascontiguousarray(x.transpose(op.perm)),
+    Reshape: _reshape,
+    Slice: _slice,
+    Concat: lambda op, *xs: np.concatenate(xs, axis=op.axis),
+    Pad: lambda op, x: np.pad(x, list(zip(op.before, op.after, strict=True)), constant_values=op.value),
+    Gather: lambda op, table, indices: np.take(table, indices, axis=op.axis),
+}
+
+
+def fold_constants(graph: Graph) -> bool:
+    """True when something was folded."""
+    changed = False
+    for node in graph.nodes:
+        if _foldable(node):
+            array = _FOLDS[type(node.op)](node.op, *(value.array() for value in node.inputs))
+            graph.replace(node.output, graph.add_constant(array, node.name))
+            graph.remove(node)
+            changed = True
+    return changed
+
+
+def _foldable(node: Node) -> bool:
+    constant = bool(node.inputs) and all(value.is_constant for value in node.inputs)
+    return constant and type(node.op) in _FOLDS and not node.output.type.free_names

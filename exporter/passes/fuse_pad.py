@@ -1,0 +1,49 @@
+"""Lets a window op pad for itself.
+
+before:  %1 = pad(%x, 0)       %2 = conv2d(%1, w) {padding=0}
+after:   %2 = conv2d(%x, w) {padding=…}
+
+Fires for zeros before a convolution or an average pool that counts its padding, for minus infinity before a max pool,
+and only where nothing but spatial axes is padded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from ..graph import Graph, Node
+from ..ops import AveragePool, Conv, MaxPool, Pad
+
+
+def fuse_pad(graph: Graph) -> bool:
+    """True when a pad was folded."""
+    changed = False
+    for node in graph.nodes:
+        op = node.op
+        pad = node.inputs[0].producer if node.inputs else None
+        if not isinstance(op, Conv | MaxPool | AveragePool) or pad is None or not isinstance(pad.op, Pad):
+            continue
+        if not _neutral(node, pad.op):
+            continue
+        spatial = op.layout.spatial_axes(node.inputs[0].type.rank)
+        if any(pad.op.before[axis] or pad.op.after[axis] for axis in range(len(pad.op.before)) if axis not in spatial):
+            continue
+        padding = tuple(
+            (before + pad.op.before[axis], after + pad.op.after[axis])
+            for (before, after), axis in zip(op.padding, spatial, strict=True)
+        )
+        graph.set_op(node, replace(op, padding=padding), [pad.inputs[0], *node.inputs[1:]])
+        if not pad.output.users and not graph.is_output(pad.output):
+            graph.remove(pad)
+        changed = True
+    return changed
+
+
+def _neutral(node: Node, pad: Pad) -> bool:
+    """Whether the padding cells are what the op itself pads with."""
+    if isinstance(node.op, MaxPool):
+        return pad.value == -math.inf
+    if isinstance(node.op, AveragePool):
+        return pad.value == 0 and node.op.count_include_pad
+    return pad.value == 0

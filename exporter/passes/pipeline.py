@@ -1,0 +1,73 @@
+"""The order of the passes that make a portable graph fit for one target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..graph import Graph
+from ..ops import Activation, Layout, OpAttrs
+from .assign_layout import assign_layout
+from .base import Pass
+from .cancel_transposes import cancel_transposes
+from .dead_code import remove_dead_code
+from .decompose import Spells, decompose
+from .fold_constants import fold_constants
+from .fold_transpose_into_linear import fold_transpose_into_linear
+from .fuse_activation import fuse_activation
+from .fuse_batch_norm import fuse_batch_norm
+from .fuse_crop import fuse_crop
+from .fuse_pad import fuse_pad
+from .lift_1d import lift_1d
+from .merge_constants import merge_constants
+from .name_outputs import name_outputs
+from .simplify_reshape import simplify_reshape
+
+
+def passes_for(
+    layout: Layout, fuses: Mapping[type[OpAttrs], frozenset[Activation]], lifts_1d: bool, spells: Spells
+) -> list[Pass]:
+    """What a graph goes through on its way to a target, in order.
+
+    Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and again
+    once the target's layout is assigned. Decomposing comes after the layout: a target's word on a node may depend on it.
+    """
+    passes: list[Pass] = [
+        remove_dead_code,
+        fold_constants,
+        cancel_transposes,
+        simplify_reshape,
+        fuse_pad,
+        fuse_crop,
+        fuse_batch_norm,
+        assign_layout(layout),
+        cancel_transposes,
+        fold_transpose_into_linear,
+    ]
+    if lifts_1d:
+        passes.append(lift_1d)
+    return [
+        *passes,
+        decompose(spells),
+        fold_constants,
+        cancel_transposes,
+        simplify_reshape,
+        fuse_activation(fuses),
+        merge_constants,
+        remove_dead_code,
+        name_outputs,
+    ]
+
+
+def legalise(
+    graph: Graph,
+    *,
+    layout: Layout,
+    fuses: Mapping[type[OpAttrs], frozenset[Activation]],
+    lifts_1d: bool,
+    spells: Spells,
+) -> Graph:
+    """A copy of ``graph`` that a target can write, as far as its passes reach; the original is left alone."""
+    prepared = graph.copy()
+    for apply in passes_for(layout, fuses, lifts_1d, spells):
+        apply(prepared)
+    return prepared

@@ -1,0 +1,50 @@
+"""From a portable graph to one that a target can write, or to the list of what it cannot."""
+
+from __future__ import annotations
+
+from ..exporter.errors import ModelError
+from ..exporter.graph import Graph, Node
+from ..exporter.passes import legalise
+from .emit import Refusal
+from .target import Target
+
+
+def prepare(graph: Graph, target: Target) -> Graph:
+    """The graph as the target writes it; ModelError lists every node that it cannot spell."""
+    prepared = legalised(graph, target)
+    refused = refusals(prepared, target)
+    if refused:
+        raise refused_error(target, refused)
+    return prepared
+
+
+def legalised(graph: Graph, target: Target) -> Graph:
+    """The graph after the target's passes, whether or not it can be written."""
+    can = target.capabilities
+    return legalise(
+        graph,
+        layout=can.layout,
+        fuses=can.fuses,
+        lifts_1d=can.lifts_1d,
+        spells=lambda node: target.refusal(node) is None,
+    )
+
+
+def refusals(prepared: Graph, target: Target) -> list[tuple[Node, Refusal]]:
+    """Every node that the target cannot spell, in order, with its reason."""
+    found = ((node, target.refusal(node)) for node in prepared.nodes)
+    return [(node, refusal) for node, refusal in found if refusal is not None]
+
+
+def refused_error(target: Target, refused: list[tuple[Node, Refusal]]) -> ModelError:
+    """One error that names them all."""
+    node, first = refused[0]
+    message = f"{node.describe()} cannot be written to {target.name}: {first.because}"
+    others = [f"{n.describe()} ({n.source}): {r.because}" for n, r in refused[1:]]
+    return ModelError(
+        first.code,
+        message,
+        at=str(node.source) or None,
+        because="; ".join(f"also {other}" for other in others) or None,
+        help=first.help,
+    )
