@@ -19,6 +19,7 @@ COMPAT_DIR := build/compat
 CHROME_NAMES := chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge microsoft-edge-stable
 FIND_CHROME = for c in "$${CHROME:-}" $(CHROME_NAMES); do p=$$(command -v "$$c" 2>/dev/null) && break; p=; done
 
+PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 MYPY := .venv/bin/mypy
 CHECKED := tests examples benchmarks
 
@@ -32,8 +33,8 @@ venv: $(VENV_STAMP) .typecheck/triport ## make .venv with everything that develo
 $(VENV_STAMP): | need-python
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (once; a few minutes)"
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP_INSTALL) --upgrade pip > .venv/install.log 2>&1 || { tail -n 30 .venv/install.log >&2; exit 1; }
+	@$(PIP_INSTALL) -r requirements-dev.txt > .venv/install.log 2>&1 || { tail -n 30 .venv/install.log >&2; exit 1; }
 	@rm -f .venv/.installed-* && touch $@
 
 .PHONY: need-python
