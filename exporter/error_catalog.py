@@ -32,6 +32,43 @@ CATALOG: dict[str, Entry] = {
         "An array has a dtype that does not fit the input it was passed to. Convert it explicitly, for example x.astype('float32').",
     ),
     "TP004": Entry("wrong input name", "A named input is missing or unknown. `triport inspect FILE` lists the names that exist."),
+    "TP010": Entry(
+        "an argument of a layer, a model or of training",
+        "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what is accepted and "
+        "what was given; the line is where the layer was made or the call was written.",
+    ),
+    "TP011": Entry(
+        "a layer does not fit its input",
+        "The input has another rank, another number of channels or another size than this layer accepts or was built for. Shapes are "
+        "[batch, height, width, channels] for images and [batch, steps, channels] for sequences, as in Keras.",
+    ),
+    "TP012": Entry(
+        "a name",
+        "Names of layers have to be unique in a model and must not contain '.' or '/', because weights are stored as <layer>.<weight>. "
+        "model.summary() lists the names there are.",
+    ),
+    "TP013": Entry(
+        "the model is not built",
+        "Weights are made when the input's shape is known. Put tp.Input(shape) first, give the first layer input_shape=, or call fit "
+        "or the model on data once.",
+    ),
+    "TP014": Entry("the model is not compiled", "fit and evaluate need a loss and an optimizer: call model.compile(optimizer=..., loss=...) first."),
+    "TP015": Entry(
+        "this cannot be written into a file",
+        "Files hold data and never code, so functions of your own, Lambda layers and torch modules inside a model cannot be described in "
+        "one. The model can be trained, captured and exported; only load_model for further training needs the description.",
+    ),
+    "TP016": Entry("unknown name", "No activation, loss, metric, optimizer, initializer or regularizer has this name. The help line lists those there are."),
+    "TP017": Entry(
+        "the data does not fit the training",
+        "Arrays of different lengths, no samples at all, class numbers that the output has no place for, or a figure that was asked for "
+        "and is not computed. The message says which.",
+    ),
+    "TP040": Entry(
+        "a model description cannot be read",
+        "The description of the model in a file names a layer that does not exist here, or arguments it does not take. The file is damaged, "
+        "or was written by a newer version.",
+    ),
     "TP201": Entry(
         "operands do not fit an op",
         "The shapes or dtypes of an op's operands contradict its definition. In a captured model this points at a defect; in a "
@@ -80,5 +117,51 @@ CATALOG: dict[str, Entry] = {
         "the captured graph answers differently",
         "After capturing, the graph is run by its reference on the example inputs and compared with the module itself in eager "
         "mode. They must agree within float32's own error; here they did not, so nothing is returned.",
+    ),
+    "TP310": Entry(
+        "a runtime is not installed",
+        "The runtime that would run an artefact here is missing. The help line installs it; `triport doctor` lists all of them. "
+        "Converting needs none: `triport export --no-verify` writes the files without running them.",
+    ),
+    "TP311": Entry(
+        "the output folder cannot be written",
+        "Files are written into a hidden folder inside the output folder and renamed into place at the end. The system refused one of "
+        "these steps; whatever was in the folder before is as it was.",
+    ),
+    "TP312": Entry(
+        "the disk is full",
+        "There was no room for the artefacts. Nothing that was there before has been touched, and the part already written is removed.",
+    ),
+    "TP313": Entry(
+        "a port was not verified",
+        "With --strict-verify every port must have run in its runtime here. Install the runtime that the message names, or leave the flag out.",
+    ),
+    "TP314": Entry(
+        "the browser does not start",
+        "A browser was found and opened no page. Try it by hand with --headless; set CHROME=/path/to/another one, or check in Node instead.",
+    ),
+    "TP500": Entry(
+        "a port answers differently",
+        "The artefact was loaded in its real runtime and its values differ from the reference by more than the bound: for float32 the "
+        "larger of 1e-5 of the output's range and four times torch's own float32 error. The report names the first node that differs.",
+    ),
+    "TP501": Entry("a port gives another shape", "An output has a shape other than the graph says. This is a defect of the artefact, not a matter of tolerance."),
+    "TP502": Entry(
+        "a port gives another dtype",
+        "An output has a dtype other than the graph says. Only int64 → int32 is allowed, on ports that have no 64-bit integers at their border.",
+    ),
+    "TP503": Entry(
+        "NaN or infinity",
+        "An output is not finite where the reference is, or the other way round. Where the reference itself is not finite, the message "
+        "names the first layer that makes it so: look at its weights, or at the input's range.",
+    ),
+    "TP504": Entry(
+        "a runtime refuses an artefact",
+        "The file does not load in the runtime named. Either it is damaged, or it needs a newer runtime: `triport inspect FILE` says which.",
+    ),
+    "TP505": Entry("a runtime failed while running", "The artefact loaded and then stopped with the error given."),
+    "TP506": Entry(
+        "a second run answers differently",
+        "The same inputs gave other outputs the second time: state leaks from one run into the next.",
     ),
 }

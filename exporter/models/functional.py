@@ -1,0 +1,402 @@
+"""Functional models: a graph of layers from inputs to outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import UsageError
+from .data import InputSpec
+from .layers.base import Layer, checked_name
+from .structure import (
+    Node,
+    Shape,
+    SymbolicTensor,
+    dtype_name,
+    flatten,
+    flatten_shapes,
+    format_shape,
+    map_structure,
+    user_source,
+    with_batch,
+)
+from .summary import summarize
+from .training import Trainer
+
+
+class InputLayer(Layer):
+    """Where a value enters; ``Input`` makes it and returns its symbolic tensor."""
+
+    def __init__(self, shape: Any, dtype: str = "float32", name: str | None = None) -> None:
+        super().__init__(name=name)
+        if self.auto_named:
+            self.name = "input"
+        self.shape = with_batch(shape)[1:]
+        self.dtype = dtype_name(dtype)
+        self.node = Node(self, None)
+        self.node.outputs = SymbolicTensor((None, *self.shape), self.dtype, self.node)
+        self._nodes = [self.node]
+        self.built, self.built_shape = True, (None, *self.shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def Input(
+    shape: Any = None, batch_size: int | None = None, dtype: Any = "float32", name: str | None = None, batch_shape: Any = None
+) -> SymbolicTensor:
+    """A symbolic input [batch, *shape]; ``shape`` has no batch, free sizes are None. The batch is always free."""
+    if shape is None:
+        if batch_shape is None:
+            raise UsageError("TP010", "Input needs shape=, for example Input((28, 28, 1))", at=user_source())
+        shape = tuple(batch_shape)[1:]
+    made = InputLayer(shape, dtype_name(dtype), name).node.outputs
+    assert isinstance(made, SymbolicTensor)
+    return made
+
+
+def free_name(layer: Layer, taken: Mapping[str, Any] | set[str]) -> str:
+    """The name to register a layer under: its own, or for names nobody chose ``dense``, ``dense_1``, ...
+
+    Raises UsageError TP012 when a chosen name is taken.
+    """
+    if layer.name not in taken:
+        return layer.name
+    if not layer.auto_named:
+        raise UsageError(
+            "TP012",
+            f"two layers are called {layer.name!r}; names have to be unique in a model",
+            at=layer.where(),
+            help="rename one of them: name=...",
+        )
+    stem, _, number = layer.name.rpartition("_")
+    base = stem if stem and number.isdigit() else layer.name
+    count = 1
+    while f"{base}_{count}" in taken:
+        count += 1
+    return f"{base}_{count}"
+
+
+def check_call(x: Any, spec: InputSpec) -> None:
+    """Refuses a tensor whose fixed sizes differ from the input's. Raises UsageError TP002."""
+    if not isinstance(x, Tensor):
+        raise UsageError("TP003", f"input {spec.name!r} has to be a torch tensor; received {type(x).__name__}", at=spec.at)
+    sizes = x.shape
+    wrong = len(sizes) != len(spec.shape)
+    if not wrong:
+        for axis, wanted in enumerate(spec.shape):
+            if wanted is not None and sizes[axis] != wanted:
+                wrong = True
+    if wrong:
+        raise UsageError(
+            "TP002", f"input {spec.name!r} expects shape {format_shape(spec.shape)}, received {list(sizes)}", at=spec.at
+        )
+
+
+class Model(Trainer):
+    """A trainable graph of layers: ``Model(inputs, outputs)``, each one symbolic tensor, a list, or a dict of them.
+
+    A subclass may instead create layers in its ``__init__`` and compute in ``call`` (or ``forward``).
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Model:
+        if cls is Model and (args or "inputs" in kwargs):
+            return super().__new__(Functional)
+        return super().__new__(cls)
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self._symbolic: tuple[list[SymbolicTensor], Any] | None = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return self.sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer with this name or at this position. Raises UsageError TP012."""
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                self._refuse(f"has {len(layers)} layers; there is none at {index}", code="TP012")
+            return layers[index]
+        found = self._modules.get(name or "") or next((layer for layer in layers if layer.name == name), None)
+        if not isinstance(found, Layer):
+            self._refuse(f"has no layer {name!r}", code="TP012", help=f"it has: {', '.join(layer.name for layer in layers)}")
+        return found
+
+    def summary(self, print_fn: Any = None, line_length: int | None = None) -> None:
+        """Prints a table: each layer, its output's shape, its parameters."""
+        summarize(self, print_fn, line_length)
+
+    # -- the model as a symbolic graph ----------------------------------------------------------------------------
+
+    def _replay(self) -> tuple[list[SymbolicTensor], Any]:
+        raise UsageError("TP013", f"{type(self).__name__} {self.name!r} is not a graph of layers", at=self.where())
+
+    def _symbols(self) -> tuple[list[SymbolicTensor], Any]:
+        if self._symbolic is None:
+            self._symbolic = self._replay()
+        return self._symbolic
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs."""
+        return self._symbols()[0]
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs."""
+        return flatten(self._symbols()[1])
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input, or the list of them."""
+        inputs = self.inputs
+        return inputs[0] if len(inputs) == 1 else inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output, or the structure of them."""
+        return self._symbols()[1]
+
+    @property
+    def input_shape(self) -> Any:
+        """The input's shape, or a list of them; the batch is None."""
+        shapes = [spec.shape for spec in self.input_specs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_symbolic": None}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer call of a functional model: which layer, which slots go in (a structure), which come out."""
+
+    layer: str
+    inputs: Any
+    outputs: tuple[int, ...]
+    training: bool | None
+
+
+class Functional(Model):
+    """What ``Model(inputs, outputs)`` makes: its layers by name, and the steps that run them."""
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        super().__init__(name=name)
+        starts: list[Any] = flatten(inputs)
+        ends: list[Any] = flatten(outputs)
+        for tensor in [*starts, *ends]:
+            if not isinstance(tensor, SymbolicTensor):
+                self._refuse(
+                    f"needs symbolic inputs and outputs; received {type(tensor).__name__}",
+                    code="TP010",
+                    help="start from x = tp.Input(shape) and call layers on it",
+                )
+        self._symbolic = (starts, outputs)
+        nodes = _ordered(starts, ends, self)
+        self._input_keys: list[str] = list(inputs) if isinstance(inputs, Mapping) else []
+        self._set_inputs(starts)
+        keys = self._register(node.layer for node in nodes)
+        slots = {id(tensor): slot for slot, tensor in enumerate(starts)}
+        self._steps: list[Step] = []
+        for node in nodes:
+            made = tuple(slots.setdefault(id(tensor), len(slots)) for tensor in flatten(node.outputs))
+            used = map_structure(lambda tensor: slots[id(tensor)], node.inputs)
+            self._steps.append(Step(keys[id(node.layer)], used, made, node.training))
+        self._slot_count = len(slots)
+        self._outputs = map_structure(lambda tensor: slots[id(tensor)], outputs)
+        self._output_names = self._named_outputs(outputs, ends, keys)
+        self._output_shapes: list[Shape] = [tensor.shape for tensor in ends]
+        self._output_dtypes: list[str] = [tensor.dtype for tensor in ends]
+        self._last_use = _last_uses(self._steps, self._outputs)
+        self.built, self.built_shape = True, [tensor.shape for tensor in starts]
+
+    def _set_inputs(self, starts: list[SymbolicTensor]) -> None:
+        taken: set[str] = set()
+        self._specs: list[InputSpec] = []
+        for position, tensor in enumerate(starts):
+            layer = tensor.node.layer
+            if self._input_keys and layer.auto_named:
+                layer.name, layer.auto_named = checked_name(self._input_keys[position]), False
+            if layer.auto_named:
+                layer.name = "input"
+            name = free_name(layer, taken)
+            if layer.auto_named:
+                layer.name = name
+            taken.add(name)
+            self._specs.append(InputSpec(name, tensor.shape, tensor.dtype, layer.source))
+
+    def _register(self, layers: Iterable[Layer]) -> dict[int, str]:
+        """Registers every layer once; names the user chose are settled first."""
+        distinct = {id(layer): layer for layer in layers}
+        chosen = [layer for layer in distinct.values() if not layer.auto_named]
+        keys: dict[int, str] = {}
+        reserved: set[str] = set()
+        for layer in chosen:
+            keys[id(layer)] = free_name(layer, reserved)
+            reserved.add(layer.name)
+        for identity, layer in distinct.items():
+            if layer.auto_named:
+                keys[identity] = free_name(layer, reserved)
+                reserved.add(keys[identity])
+                layer.name = keys[identity] if not layer.adopted else layer.name
+                layer.adopted = True
+        for identity, layer in distinct.items():
+            self._modules[keys[identity]] = layer
+        return keys
+
+    def _named_outputs(self, outputs: Any, ends: list[SymbolicTensor], keys: dict[int, str]) -> list[str]:
+        if isinstance(outputs, Mapping):
+            return [str(key) for key in outputs]
+        names: list[str] = []
+        for tensor in ends:
+            base = keys.get(id(tensor.node.layer), tensor.node.layer.name)
+            name, count = base, 0
+            while name in names:
+                count += 1
+                name = f"{base}_{count}"
+            names.append(name)
+        return names
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The outputs for the inputs: positional in order, one list, one dict by name, or by keyword."""
+        values: list[Any] = [None] * self._slot_count
+        for slot, (x, spec) in enumerate(zip(self._ordered_inputs(inputs, named), self._specs, strict=True)):
+            check_call(x, spec)
+            values[slot] = x
+        for step, finished in zip(self._steps, self._last_use, strict=True):
+            layer = self._modules[step.layer]
+            assert layer is not None
+            used = step.inputs
+            given = values[used] if isinstance(used, int) else map_structure(values.__getitem__, used)
+            result = layer(given) if step.training is None else layer(given, training=step.training)
+            if len(step.outputs) == 1 and isinstance(result, Tensor):
+                values[step.outputs[0]] = result
+            else:
+                for slot, value in zip(step.outputs, flatten(result), strict=True):
+                    values[slot] = value
+            for slot in finished:
+                values[slot] = None
+        outputs = self._outputs
+        return values[outputs] if isinstance(outputs, int) else map_structure(values.__getitem__, outputs)
+
+    def _ordered_inputs(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Sequence[Any]:
+        given: Any = inputs
+        if len(inputs) == 1 and not isinstance(inputs[0], Tensor):
+            given = inputs[0]
+        if not inputs:
+            given = named
+        if isinstance(given, Mapping):
+            names = [spec.name for spec in self._specs]
+            if set(given) != set(names):
+                raise UsageError("TP004", f"inputs by name have to be {names}; received {list(given)}", at=self.where())
+            return [given[name] for name in names]
+        if len(given) != len(self._specs):
+            raise UsageError(
+                "TP004",
+                f"{self.name!r} has {len(self._specs)} inputs {self.input_names}; received {len(given)}",
+                at=self.where(),
+            )
+        ordered: Sequence[Any] = given
+        return ordered
+
+    # -- facts --------------------------------------------------------------------------------------------------
+
+    @property
+    def input_specs(self) -> list[InputSpec]:
+        return self._specs
+
+    @property
+    def output_names(self) -> list[str]:
+        return self._output_names
+
+    @property
+    def output_shape(self) -> Any:
+        """The output's shape, or a list of them; the batch is None."""
+        shapes = self._output_shapes
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def check_input(self, input_shape: Any) -> None:
+        shapes = flatten_shapes(input_shape)
+        if len(shapes) != len(self._specs):
+            self._refuse(f"has {len(self._specs)} inputs, received {len(shapes)}")
+        for shape, spec in zip(shapes, self._specs, strict=True):
+            fits = len(shape) == len(spec.shape) and all(
+                want is None or size is None or want == size for want, size in zip(spec.shape, shape, strict=True)
+            )
+            if not fits:
+                self._refuse(f"expects {format_shape(spec.shape)} for input {spec.name!r}, received {format_shape(shape)}")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The outputs' shapes for these inputs, every layer asked in turn."""
+        known: list[Any] = [None] * self._slot_count
+        for slot, shape in enumerate(flatten_shapes(input_shape)):
+            known[slot] = shape
+        for step in self._steps:
+            layer = self._modules[step.layer]
+            assert isinstance(layer, Layer)
+            result = layer.compute_output_shape(map_structure(known.__getitem__, step.inputs))
+            for slot, shape in zip(step.outputs, flatten_shapes(result), strict=True):
+                known[slot] = shape
+        return map_structure(known.__getitem__, self._outputs)
+
+    def compute_output_dtype(self, input_dtypes: Any) -> str:
+        return self._output_dtypes[0]
+
+    def _replay(self) -> tuple[list[SymbolicTensor], Any]:
+        starts = [InputLayer(s.shape[1:], s.dtype, s.name).node.outputs for s in self._specs]
+        values: list[Any] = [*starts, *[None] * (self._slot_count - len(starts))]
+        for step in self._steps:
+            layer = self._modules[step.layer]
+            assert isinstance(layer, Layer)
+            result = layer.call_symbolically(map_structure(values.__getitem__, step.inputs), step.training)
+            for slot, value in zip(step.outputs, flatten(result), strict=True):
+                values[slot] = value
+        return starts, map_structure(values.__getitem__, self._outputs)
+
+
+def _ordered(starts: list[SymbolicTensor], ends: list[SymbolicTensor], model: Layer) -> list[Node]:
+    """The nodes between inputs and outputs, each after those it needs. Raises UsageError TP010 when an input is missing."""
+    begin = {id(tensor) for tensor in starts}
+    order: list[Node] = []
+    done: set[int] = set()
+    stack: list[tuple[SymbolicTensor, bool]] = [(tensor, False) for tensor in reversed(ends)]
+    while stack:
+        tensor, ready = stack.pop()
+        node = tensor.node
+        if id(tensor) in begin or id(node) in done:
+            continue
+        if ready:
+            done.add(id(node))
+            order.append(node)
+            continue
+        if node.inputs is None:
+            raise UsageError(
+                "TP010",
+                f"the outputs depend on input {node.layer.name!r}, which is not among the model's inputs",
+                at=node.layer.where(),
+            )
+        stack.append((tensor, True))
+        stack.extend((needed, False) for needed in reversed(flatten(node.inputs)))
+    return order
+
+
+def _last_uses(steps: list[Step], outputs: Any) -> list[tuple[int, ...]]:
+    """For each step the slots nobody reads after it, so that their tensors are let go."""
+    kept, seen = set(flatten(outputs)), set[int]()
+    result: list[tuple[int, ...]] = []
+    for step in reversed(steps):
+        used = {*flatten(step.inputs), *step.outputs}
+        result.append(tuple(used - kept - seen))
+        seen |= used
+    return result[::-1]
+
+
+__all__ = ["Functional", "Input", "InputLayer", "Model"]

@@ -1,0 +1,414 @@
+"""What all layers share: a Keras layer that *is* a ``torch.nn.Module``.
+
+Tensors are channels-last as in Keras. Weights are parameters in torch's own layout (conv ``[out, in, height, width]``,
+dense ``[out, in]``) under torch's names, so ``state_dict()``, ``torch.optim`` and ``torch.export`` see what they know;
+``get_weights`` and ``set_weights`` speak Keras's layout and order.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NoReturn, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import UsageError
+from .. import activations, initializers, regularizers
+from ..structure import (
+    Node,
+    Shape,
+    SymbolicTensor,
+    dtype_name,
+    flatten,
+    flatten_shapes,
+    format_shape,
+    is_shape,
+    map_structure,
+    user_source,
+    with_batch,
+)
+
+
+class BaseArguments(TypedDict, total=False):
+    """The keyword arguments that every layer takes beside its own."""
+
+    name: str | None
+    trainable: bool
+    dtype: str | None
+    input_shape: Sequence[int | None] | int | None
+    input_dim: int | None
+    batch_input_shape: Sequence[int | None] | None
+
+
+class Layer(nn.Module):
+    """Base of all layers.
+
+    A subclass stores each constructor argument under its own name (that is its config), creates weights in
+    ``build(input_shape)`` with ``add_weight``, and computes in ``forward`` (or ``call``, as in Keras).
+    """
+
+    weight_order: ClassVar[tuple[str, ...]] = ()
+    """State-dict names in the order of ``get_weights``; empty: the order of creation, parameters before buffers."""
+    input_rank: ClassVar[int | tuple[int, ...] | None] = None
+    """Accepted number of dimensions, the batch counted; None accepts any."""
+    preferred_dtype: ClassVar[str] = "float32"
+    """The dtype of a model's input when this is its first layer and nothing else says."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        input_shape: Sequence[int | None] | int | None = None,
+        input_dim: int | None = None,
+        batch_input_shape: Sequence[int | None] | None = None,
+        **unknown: object,
+    ) -> None:
+        super().__init__()
+        self.source = user_source()
+        if unknown:
+            self._refuse(f"{type(self).__name__} has no argument {', '.join(map(repr, unknown))}", code="TP010")
+        if dtype not in (None, "float32", torch.float32, np.float32):
+            self._refuse(f"{type(self).__name__} computes in float32; dtype={dtype!r} is not supported", code="TP010")
+        if batch_input_shape is not None:
+            input_shape = tuple(batch_input_shape)[1:]
+        if input_shape is None and input_dim is not None:
+            input_shape = (input_dim,)
+        self.auto_named = name is None
+        self.adopted = False
+        self.name = snake_case(type(self).__name__) if name is None else checked_name(name, self.source)
+        self.first_shape: Shape | None = None if input_shape is None else with_batch(_plain(input_shape), "input_shape")
+        self.built = False
+        self.built_shape: Any = None
+        self._trainable = trainable
+        self._nodes: list[Node] = []
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the weights for an input of this shape (free sizes are None). Layers without weights keep this."""
+
+    def ensure_built(self, input_shape: Any) -> None:
+        """Builds once; later calls check that the shape still fits. Raises UsageError TP011."""
+        self.check_input(input_shape)
+        if not self.built:
+            self.build(input_shape)
+            self.built_shape = input_shape
+            self.built = True
+            self._build_activation(input_shape)
+            if not self._trainable:
+                self.trainable = False
+
+    def _build_activation(self, input_shape: Any) -> None:
+        activation = self._modules.get("activation")
+        if isinstance(activation, Layer):
+            activation.ensure_built(self.compute_output_shape(input_shape))
+
+    def check_input(self, input_shape: Any) -> None:
+        """Refuses a rank this layer has no meaning for. Raises UsageError TP011."""
+        if self.input_rank is None or not is_shape(input_shape):
+            return
+        ranks = (self.input_rank,) if isinstance(self.input_rank, int) else self.input_rank
+        if len(input_shape) not in ranks:
+            wanted = " or ".join(str(rank) for rank in ranks)
+            self._refuse(f"expects an input of {wanted} dimensions (batch included), received {format_shape(input_shape)}")
+
+    def add_weight(
+        self,
+        shape: Sequence[int],
+        initializer: str | initializers.Initializer = "glorot_uniform",
+        trainable: bool = True,
+        name: str = "weight",
+    ) -> Tensor:
+        """Creates a parameter (or, not trainable, a buffer) of this shape in Keras's layout; returns it in torch's."""
+        if math.prod(shape) > 2**40:
+            self._refuse(f"would hold a weight of shape {list(shape)}: {math.prod(shape):,} numbers", code="TP010")
+        value = self.from_keras(name, initializers.get(initializer)(tuple(shape))).contiguous()
+        if trainable:
+            self.register_parameter(name, nn.Parameter(value))
+        else:
+            self.register_buffer(name, value)
+        weight = getattr(self, name)
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for an input's; free sizes stay None. Layers that change the shape override this."""
+        return input_shape
+
+    def compute_output_dtype(self, input_dtypes: Any) -> str:
+        """The output's dtype; float32 unless a layer says otherwise."""
+        return "float32"
+
+    # -- calling ------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Computes on tensors; on symbolic tensors records the use and returns symbolic outputs."""
+        if self.built and training is None:
+            first = args[0] if args else None
+            if isinstance(first, list | tuple) and first:
+                first = first[0]
+            if isinstance(first, Tensor):
+                try:
+                    return super().__call__(*args, **kwargs)
+                except RuntimeError as error:
+                    self._explain(args, error)
+                    raise
+        return self._call_slowly(args, kwargs, training)
+
+    def _call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
+        inputs = args[0] if len(args) == 1 else list(args)
+        leaves = flatten(inputs) if args else flatten(kwargs)
+        if any(isinstance(leaf, SymbolicTensor) for leaf in leaves):
+            return self.call_symbolically(inputs if args else kwargs, training)
+        if not self.built:
+            self.ensure_built(map_structure(_free_batch, inputs if args else kwargs))
+        if training is None or training == self.training:
+            return super().__call__(*args, **kwargs)
+        before = self.training
+        self.train(training)
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            self.train(before)
+
+    def call_symbolically(self, inputs: Any, training: bool | None = None) -> Any:
+        """Records this use of the layer; returns the symbolic output (or a structure of them)."""
+        for leaf in flatten(inputs):
+            if not isinstance(leaf, SymbolicTensor):
+                self._refuse(f"was called on symbolic tensors mixed with {type(leaf).__name__}")
+        shapes = map_structure(lambda tensor: tensor.shape, inputs)
+        self.ensure_built(shapes)
+        node = Node(self, inputs, training)
+        output_shape = self.compute_output_shape(shapes)
+        dtype = self.compute_output_dtype(map_structure(lambda tensor: tensor.dtype, inputs))
+        node.outputs = _map_shapes(lambda shape: SymbolicTensor(shape, dtype, node), output_shape)
+        self._nodes.append(node)
+        return node.outputs
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes the layer; a subclass written for Keras may call it ``call`` instead."""
+        call: Callable[..., Any] | None = getattr(type(self), "call", None)
+        if call is None:
+            raise NotImplementedError(f"{type(self).__name__} defines neither forward nor call")
+        return call(self, *args, **kwargs)
+
+    def _explain(self, args: tuple[Any, ...], error: RuntimeError) -> None:
+        """After torch refused: raises a UsageError when the cause is a shape or dtype; returns when it is not."""
+        for expected, tensor in zip(flatten_shapes(self.built_shape), flatten(list(args)), strict=False):
+            if not isinstance(tensor, Tensor):
+                continue
+            sizes = tuple(tensor.shape)
+            wrong = len(sizes) != len(expected) or any(
+                want is not None and want != size for want, size in zip(expected[1:], sizes[1:], strict=True)
+            )
+            if wrong:
+                self._refuse(
+                    f"expects an input of shape {format_shape(expected)}, received {list(sizes)}", cause=error
+                )
+            weight = next(self.parameters(), None)
+            if weight is not None and tensor.dtype != weight.dtype and tensor.dtype.is_floating_point:
+                self._refuse(
+                    f"computes in {dtype_name(weight.dtype)}, received {dtype_name(tensor.dtype)}",
+                    code="TP003",
+                    help="convert the input first: x.float()",
+                    cause=error,
+                )
+
+    # -- weights ------------------------------------------------------------------------------------------------
+
+    def to_keras(self, name: str, value: Tensor) -> Tensor:
+        """A weight in Keras's layout."""
+        return value
+
+    def from_keras(self, name: str, value: Tensor) -> Tensor:
+        """The inverse of ``to_keras``."""
+        return value
+
+    def sublayers(self) -> list[Layer]:
+        """The layers directly inside this one."""
+        return [module for module in self.children() if isinstance(module, Layer)]
+
+    def _own_weights(self) -> Iterator[tuple[str, Tensor]]:
+        own = {**self._parameters, **{k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set}}
+        for name in self.weight_order or tuple(own):
+            value = own.get(name)
+            if value is not None:
+                yield name, value
+
+    def _weight_slots(self) -> Iterator[tuple[Layer, str, Tensor]]:
+        for name, value in self._own_weights():
+            yield self, name, value
+        for layer in self.sublayers():
+            yield from layer._weight_slots()
+
+    def get_weights(self) -> list[np.ndarray[Any, np.dtype[Any]]]:
+        """All weights as arrays, in Keras's order and layout."""
+        return [layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._weight_slots()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Takes arrays as ``get_weights`` gives them. Raises UsageError TP002 when count or a shape differs."""
+        slots = list(self._weight_slots())
+        if len(slots) != len(weights):
+            self._refuse(f"has {len(slots)} weights, received {len(weights)}", code="TP002")
+        values = [torch.as_tensor(np.asarray(value)) for value in weights]
+        for (layer, name, slot), value in zip(slots, values, strict=True):
+            wanted = layer.to_keras(name, slot).shape
+            if wanted != value.shape:
+                layer._refuse(f"weight {name!r} has shape {list(wanted)}, received {list(value.shape)}", code="TP002")
+        with torch.no_grad():
+            for (layer, name, slot), value in zip(slots, values, strict=True):
+                slot.copy_(layer.from_keras(name, value))
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Parameters and statistics, as torch tensors in torch's layout."""
+        return [value for _, _, value in self._weight_slots()]
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        """The weights an optimizer changes."""
+        return [value for value in self.weights if isinstance(value, nn.Parameter) and value.requires_grad]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer; setting it reaches the layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                parameter.requires_grad_(self._trainable)
+        for module in self.children():
+            if isinstance(module, Layer):
+                module.trainable = value
+            else:
+                module.requires_grad_(self._trainable)
+
+    def count_params(self) -> int:
+        """The number of numbers in all weights. Raises UsageError TP013 before the layer is built."""
+        if not self.built:
+            self._refuse("has no weights yet", code="TP013", help="call the model on data, or give its first layer input_shape=")
+        return sum(value.numel() for value in self.state_dict().values())
+
+    def penalties(self) -> Iterator[tuple[regularizers.Regularizer, Tensor]]:
+        """Each weight that a regulariser watches, with it."""
+        for prefix, weight_name in (("kernel", "weight"), ("bias", "bias"), ("embeddings", "weight")):
+            regularizer = getattr(self, f"{prefix}_regularizer", None)
+            weight = self._parameters.get(weight_name)
+            if regularizer is not None and weight is not None:
+                yield regularizer, weight
+        for layer in self.sublayers():
+            yield from layer.penalties()
+
+    # -- the symbolic side --------------------------------------------------------------------------------------
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the layer's last use. Raises UsageError TP013 when it was never used."""
+        if not self._nodes:
+            self._refuse("was not used on symbolic tensors, so it has no output", code="TP013")
+        return self._nodes[-1].outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the layer's last use."""
+        if not self._nodes:
+            self._refuse("was not used on symbolic tensors, so it has no input", code="TP013")
+        return self._nodes[-1].inputs
+
+    # -- config -------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON-only data. Raises UsageError TP015 for what JSON cannot carry."""
+        from ..config import to_data
+
+        config: dict[str, Any] = {"name": self.name}
+        if not self._trainable:
+            config["trainable"] = False
+        for argument in own_arguments(type(self)):
+            config[argument] = to_data(getattr(self, argument), self)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new, unbuilt layer. Raises FormatError TP040 for a config that does not fit."""
+        from ..config import from_data
+
+        return cls(**{key: from_data(value) for key, value in config.items()})
+
+    # -- messages -----------------------------------------------------------------------------------------------
+
+    def where(self) -> str:
+        """``train.py:41, layer "conv2d"``: where the user made this layer."""
+        return f'{self.source}, layer "{self.name}"' if self.source else f'layer "{self.name}"'
+
+    def _refuse(
+        self, message: str, *, code: str = "TP011", help: str | None = None, cause: BaseException | None = None
+    ) -> NoReturn:
+        name = getattr(self, "name", None)
+        text = f'{type(self).__name__} "{name}" {message}' if name and not message.startswith(type(self).__name__) else message
+        at = self.where() if name else self.source
+        raise UsageError(code, text, at=at, help=help) from cause
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the symbolic graph out: it reaches every other layer of the model."""
+        return {**self.__dict__, "_nodes": []}
+
+
+def own_arguments(kind: type[Layer]) -> list[str]:
+    """The names a layer's constructor takes beside ``BaseArguments``."""
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    shared = BaseArguments.__annotations__
+    return [p.name for p in parameters if p.name != "self" and p.name not in shared and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+
+
+def snake_case(name: str) -> str:
+    """``Conv2DTranspose`` → ``conv2d_transpose``, by Keras's rule."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name.lstrip("_"))
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def checked_name(name: object, source: str | None = None) -> str:
+    """The name itself; raises UsageError TP012 when it cannot stand in a state dict."""
+    if not isinstance(name, str) or not name or "." in name or "/" in name or not name.isprintable():
+        raise UsageError(
+            "TP012", f"a name has to be a non-empty string without '.' and '/'; received {name!r}", at=source or user_source()
+        )
+    return name
+
+
+def activation_of(identifier: Any) -> Any:
+    """What ``activation=`` was given: a layer stays a layer (its weights join the model's), a name becomes its function."""
+    if isinstance(identifier, type) and issubclass(identifier, nn.Module):
+        return identifier()
+    return identifier if isinstance(identifier, nn.Module) else activations.get(identifier)
+
+
+def _plain(shape: Any) -> Any:
+    if isinstance(shape, int) or shape is None:
+        return shape
+    return tuple(int(size) if isinstance(size, np.integer) else size for size in shape)
+
+
+def _free_batch(value: Any) -> Shape:
+    return (None, *(int(size) for size in value.shape[1:]))
+
+
+def _map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
+    if is_shape(shapes):
+        return function(shapes)
+    if isinstance(shapes, dict):
+        return {key: _map_shapes(function, item) for key, item in shapes.items()}
+    return [_map_shapes(function, item) for item in shapes]
