@@ -81,7 +81,8 @@ compat: venv $(COMPAT_STAMP) ## run the float artefacts on the runtimes of old d
 $(COMPAT_STAMP):
 	@test -n "$(PYTHON311)" || { echo "Python 3.11 is needed for the old runtimes: install it, or set PYTHON311=/path/to/it" >&2; exit 1; }
 	@rm -rf .venv-compat && $(PYTHON311) -m venv .venv-compat
-	@.venv-compat/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-compat.txt
+	@.venv-compat/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-compat.txt \
+	    > .venv-compat/install.log 2>&1 || { tail -n 30 .venv-compat/install.log >&2; exit 1; }
 	@touch $@
 
 bench: venv browser ## print every figure of docs/benchmarks.md anew
