@@ -1,0 +1,61 @@
+"""The runtimes an artefact can be run in, by name. Importing this package loads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...exporter.errors import UsageError
+from .base import Clock, Missing, Runner, Session
+from .chromium import Chromium
+from .litert import LiteRT
+from .node import Node
+from .onnx_runtime import OnnxRuntime
+from .reference import Reference, ReferenceSession
+
+__all__ = [
+    "RUNNERS",
+    "Chromium",
+    "Clock",
+    "LiteRT",
+    "Missing",
+    "Node",
+    "OnnxRuntime",
+    "Reference",
+    "ReferenceSession",
+    "Runner",
+    "Session",
+    "default_runners",
+    "get_runner",
+]
+
+RUNNERS: dict[str, Callable[[], Runner]] = {
+    "onnxruntime": OnnxRuntime,
+    "onnxruntime-plain": lambda: OnnxRuntime(optimize=False),
+    "litert": LiteRT,
+    "litert-plain": lambda: LiteRT(xnnpack=False),
+    "node": Node,
+    "chromium": Chromium,
+}
+"""Every runtime of a port. Where several run the same port, `export` asks the first that is not left to the user."""
+
+_DEFAULT = ("onnxruntime", "litert", "node")
+
+
+def get_runner(name: str) -> Runner:
+    """The runner called ``name``; UsageError TP001 for an unknown one."""
+    if name not in RUNNERS:
+        raise UsageError(
+            "TP001", f"there is no runtime called {name!r}", help=f"the runtimes are: {', '.join(RUNNERS)}"
+        )
+    return RUNNERS[name]()
+
+
+def default_runners(target: str) -> list[Runner]:
+    """What an artefact of ``target`` is checked in when nothing else is asked for.
+
+    A bundle goes to Node; to the browser where there is no Node but a browser.
+    """
+    runners = [runner for runner in map(get_runner, _DEFAULT) if runner.target == target]
+    if target == "web" and runners[0].missing() and Chromium().missing() is None:
+        return [Chromium()]
+    return runners
