@@ -14,7 +14,7 @@ import numpy as np
 
 from ..graph import Graph, Node, Value
 from ..ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize, Transpose
-from ..ops.base import Perm, inverse_perm, to_channels_first, to_channels_last
+from ..ops.base import inverse_perm, to_channels_first, to_channels_last
 from ..ops.conv import weight_perm
 from .base import Pass
 
@@ -38,23 +38,20 @@ def assign_layout(layout: Layout) -> Pass:
 def _move(graph: Graph, node: Node, layout: Layout) -> None:
     rank = node.inputs[0].type.rank
     perm = to_channels_last(rank) if layout is Layout.CHANNELS_LAST else to_channels_first(rank)
-    x = _transposed(graph, node, node.inputs[0], perm)
+    name = f"{node.name}/transpose"
+    x = graph.add(Transpose(perm), node.inputs[0], name=name, source=node.source)
     operands = [x, *node.inputs[1:]]
     assert isinstance(node.op, SPATIAL)
     if isinstance(node.op, Conv | ConvTranspose):
         operands[1] = _moved_weight(graph, node, node.op, layout)
-    moved = graph.add_node(replace(node.op, layout=layout), operands, name=node.name, source=node.source)
-    back = _transposed(graph, node, moved.output, inverse_perm(perm))
+    moved = graph.rebuild(node, replace(node.op, layout=layout), operands)
+    back = graph.add(Transpose(inverse_perm(perm)), moved.output, name=name, source=node.source)
     graph.replace(node.output, back)
     graph.remove(node)
-
-
-def _transposed(graph: Graph, node: Node, value: Value, perm: Perm) -> Value:
-    return graph.add(Transpose(perm), value, name=f"{node.name}/transpose", source=node.source)
 
 
 def _moved_weight(graph: Graph, node: Node, op: Conv | ConvTranspose, layout: Layout) -> Value:
     weight, perm = node.inputs[1], weight_perm(op, layout)
     if weight.is_constant:
-        return graph.add_constant(np.ascontiguousarray(weight.array().transpose(perm)), weight.name)
-    return _transposed(graph, node, weight, perm)
+        return graph.rebuild_constant(weight, np.ascontiguousarray(weight.array().transpose(perm)))
+    return graph.add(Transpose(perm), weight, name=f"{node.name}/weight", source=node.source)

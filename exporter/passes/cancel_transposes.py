@@ -20,12 +20,14 @@ import numpy as np
 from ..graph import Graph, Node, Shape, Value
 from ..ops import ReduceOp, Reshape, Transpose
 from ..ops.base import Perm, inverse_perm
+from .dead_code import remove_dead_code
 
 
 def cancel_transposes(graph: Graph) -> bool:
     """True when a transpose was moved or removed."""
     changed = False
     while any([_step(graph, node) for node in graph.nodes if node.inputs]):
+        remove_dead_code(graph)
         changed = True
     return changed
 
@@ -60,7 +62,7 @@ def _merge(graph: Graph, node: Node, op: Transpose) -> bool:
     perm = tuple(first.op.perm[axis] for axis in op.perm)
     merged = first.inputs[0]
     if not is_identity(perm):
-        merged = graph.add(Transpose(perm), merged, name=node.name, source=node.source)
+        merged = graph.rebuild(node, Transpose(perm), [merged]).output
     graph.replace(node.output, merged)
     return True
 
@@ -69,7 +71,7 @@ def _make_free(graph: Graph, node: Node, op: Transpose) -> bool:
     x = node.inputs[0]
     if not moves_only_ones(x.type.shape, op.perm):
         return False
-    graph.replace(node.output, graph.add(Reshape(node.output.type.shape), x, name=node.name, source=node.source))
+    graph.replace(node.output, graph.rebuild(node, Reshape(node.output.type.shape), [x]).output)
     return True
 
 
@@ -77,13 +79,13 @@ def _reduce(graph: Graph, node: Node, op: ReduceOp) -> bool:
     before = node.inputs[0].producer
     if before is None or not isinstance(before.op, Transpose):
         return False
-    perm = before.op.perm
+    name, perm = node.name, before.op.perm
     axes = tuple(sorted(perm[axis] for axis in op.axes))
     kept = [axis for axis in perm if axis not in axes]
-    y = graph.add(replace(op, axes=axes), before.inputs[0], name=node.name, source=node.source)
+    y = graph.rebuild(node, replace(op, axes=axes), before.inputs[:1]).output
     if kept != sorted(kept):
         order = tuple(sorted(kept).index(axis) for axis in kept)
-        y = graph.add(Transpose(order), y, name=f"{node.name}/transpose", source=node.source)
+        y = graph.add(Transpose(order), y, name=f"{name}/transpose", source=node.source)
     graph.replace(node.output, y)
     return True
 
@@ -100,8 +102,9 @@ def _sink(graph: Graph, node: Node) -> bool:
     if not all(_is_free(value, back, perm) for value in data):
         return False
     operands = [_permuted(graph, node, value, back, perm) for value in data]
-    y = graph.add(op, *operands, *node.inputs[len(data) :], name=node.name, source=node.source)
-    back_again = graph.add(Transpose(perm), y, name=f"{node.name}/transpose", source=node.source)
+    name = node.name
+    y = graph.rebuild(node, op, [*operands, *node.inputs[len(data) :]]).output
+    back_again = graph.add(Transpose(perm), y, name=f"{name}/transpose", source=node.source)
     graph.replace(node.output, back_again)
     return True
 
@@ -138,7 +141,7 @@ def _permuted(graph: Graph, node: Node, value: Value, back: Perm, perm: Perm) ->
     full = _full_shape(value, len(perm))
     if value.is_constant:
         array = value.array().reshape(value.type.with_shape(full).static_shape()).transpose(back)
-        return graph.add_constant(np.ascontiguousarray(array), value.name)
+        return graph.rebuild_constant(value, np.ascontiguousarray(array))
     moved = tuple(full[axis] for axis in back)
     if moved == value.type.shape:
         return value

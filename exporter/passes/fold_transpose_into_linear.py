@@ -69,4 +69,4 @@ def _fold(graph: Graph, transpose: Node, op: Transpose, flatten: Node, layers: S
         weight = layer.inputs[1]
         columns = weight.array().reshape(-1, *seen).transpose(0, *(axis + 1 for axis in back))
         folded = np.ascontiguousarray(columns).reshape(weight.type.static_shape())
-        graph.set_inputs(layer, [layer.inputs[0], graph.add_constant(folded, weight.name), *layer.inputs[2:]])
+        graph.set_inputs(layer, [layer.inputs[0], graph.rebuild_constant(weight, folded), *layer.inputs[2:]])

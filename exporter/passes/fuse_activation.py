@@ -27,12 +27,7 @@ def fuse_activation(fuses: Mapping[type[OpAttrs], frozenset[Activation]]) -> Pas
             x = node.inputs[0]
             if len(x.users) > 1 or graph.is_output(x) or getattr(before.op, "activation", None) is not Activation.NONE:
                 continue
-            fused = graph.add_node(
-                replace(before.op, activation=activation),  # type: ignore[call-arg]
-                before.inputs,
-                name=before.name,
-                source=before.source,
-            )
+            fused = graph.rebuild(before, replace(before.op, activation=activation), before.inputs)  # type: ignore[call-arg]
             graph.replace(node.output, fused.output)
             graph.remove(node)
             graph.remove(before)

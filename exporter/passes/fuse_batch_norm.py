@@ -50,16 +50,12 @@ def _fuse(graph: Graph, node: Node) -> None:
     # The factor is rounded to the weight's dtype once, so that no float64 copy of the weights is made.
     new_weight = weight.array() * _along_weight(layer, weight, factor).astype(dtype)
     new_bias = ((bias - mean) * factor + offset).astype(dtype)
-    fused = graph.add_node(
-        layer.op,
-        [
-            layer.inputs[0],
-            graph.add_constant(new_weight, weight.name),
-            graph.add_constant(new_bias, f"{layer.name}.bias"),
-        ],
-        name=layer.name,
-        source=layer.source,
-    )
+    operands = [layer.inputs[0], graph.rebuild_constant(weight, new_weight)]
+    if len(layer.inputs) == 3:
+        operands.append(graph.rebuild_constant(layer.inputs[2], new_bias))
+    else:
+        operands.append(graph.add_constant(new_bias, f"{layer.name}.bias"))
+    fused = graph.rebuild(layer, layer.op, operands)
     graph.replace(node.output, fused.output)
     graph.remove(node)
     graph.remove(layer)

@@ -25,7 +25,7 @@ def fuse_crop(graph: Graph) -> bool:
             continue
         cropped = _cropped(conv, conv.op, node.op)
         if cropped is not None:
-            fused = graph.add_node(cropped, conv.inputs, name=conv.name, source=conv.source)
+            fused = graph.rebuild(conv, cropped, conv.inputs)
             graph.replace(node.output, fused.output)
             graph.remove(node)
             graph.remove(conv)

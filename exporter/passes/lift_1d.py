@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..graph import Graph, Node, Shape, Value
+from ..graph import Graph, Node, Shape
 from ..ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, OpAttrs, Reshape, Resize
 
 
@@ -42,14 +42,18 @@ def _lifted(op: OpAttrs) -> OpAttrs | None:
 
 def _rewrite(graph: Graph, node: Node, op: OpAttrs) -> None:
     layout = getattr(node.op, "layout", Layout.CHANNELS_LAST)
-    x = _reshaped(graph, node, node.inputs[0], _with_axis(node.inputs[0].type.shape, layout))
+    name = f"{node.name}/reshape"
+    given = node.inputs[0]
+    x = graph.add(Reshape(_with_axis(given.type.shape, layout)), given, name=name, source=node.source)
     operands = [x, *node.inputs[1:]]
     if isinstance(op, Conv | ConvTranspose):
         weight = node.inputs[1].array()
         shape = _with_axis(weight.shape, layout)
-        operands[1] = graph.add_constant(weight.reshape([int(d) for d in shape if isinstance(d, int)]), node.inputs[1].name)
-    y = graph.add(op, *operands, name=node.name, source=node.source)
-    graph.replace(node.output, _reshaped(graph, node, y, node.output.type.shape))
+        lifted = weight.reshape([int(dim) for dim in shape if isinstance(dim, int)])
+        operands[1] = graph.rebuild_constant(node.inputs[1], lifted)
+    y = graph.rebuild(node, op, operands).output
+    back = graph.add(Reshape(node.output.type.shape), y, name=name, source=node.source)
+    graph.replace(node.output, back)
     graph.remove(node)
 
 
@@ -57,6 +61,3 @@ def _with_axis(shape: Shape, layout: Layout) -> Shape:
     at = 1 if layout is Layout.CHANNELS_LAST else 2
     return (*shape[:at], 1, *shape[at:])
 
-
-def _reshaped(graph: Graph, node: Node, value: Value, shape: Shape) -> Value:
-    return graph.add(Reshape(shape), value, name=f"{node.name}/reshape", source=node.source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..graph import Graph
 from ..ops import Reshape
+from .dead_code import remove_dead_code
 
 
 def simplify_reshape(graph: Graph) -> bool:
@@ -24,4 +25,6 @@ def simplify_reshape(graph: Graph) -> bool:
         elif first is not None and isinstance(first.op, Reshape):
             graph.set_inputs(node, [first.inputs[0]])
             changed = True
+    if changed:
+        remove_dead_code(graph)
     return changed

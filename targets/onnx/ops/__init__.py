@@ -1,0 +1,9 @@
+"""ONNX spellings, one file per op family."""
+
+from __future__ import annotations
+
+from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
+
+FAMILIES = (activation, conv, elementwise, linear, norm, pool, reduce, resize, shape)
+
+__all__ = ["FAMILIES"]

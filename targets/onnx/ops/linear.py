@@ -1,0 +1,30 @@
+"""Gemm and MatMul."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....exporter.graph import Node
+from ....exporter.ops import Linear, MatMul
+from ..emitters import emits
+from ..writer import OnnxWriter
+
+
+@emits(Linear)
+def linear(node: Node, writer: OnnxWriter) -> None:
+    """Gemm takes matrices only; other ranks are MatMul with the weight turned round, then Add."""
+    x, weight, *bias = node.inputs
+    if x.type.rank == 2:
+        writer.node("Gemm", node, transB=1)
+        return
+    turned = writer.constant(node, "weight", np.ascontiguousarray(weight.array().T))
+    if not bias:
+        writer.node("MatMul", node, [x, turned])
+        return
+    product = writer.node("MatMul", node, [x, turned], output=f"{node.name}/product")
+    writer.node("Add", node, [product, bias[0]])
+
+
+@emits(MatMul)
+def matmul(node: Node, writer: OnnxWriter) -> None:
+    writer.node("MatMul", node)

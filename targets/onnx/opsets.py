@@ -1,0 +1,32 @@
+"""Which opset a graph needs: the lowest that has every op in the form used, so that old servers load the file."""
+
+from __future__ import annotations
+
+from ...exporter.graph import Graph
+from ...exporter.ops import AveragePool, Gelu, HardSwish, LayerNorm, Mish, OpAttrs, Resize
+
+OLDEST_OPSET = 13
+"""Before 13, Softmax normalised over all trailing axes at once."""
+
+_SINCE: dict[type[OpAttrs], int] = {HardSwish: 14, LayerNorm: 17, Mish: 18, Gelu: 20}
+"""Ops that came, or got their present meaning, after `OLDEST_OPSET` (onnx/docs/Changelog.md)."""
+
+_IR_VERSION = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
+"""The IR version released together with each opset (onnx/docs/Versioning.md)."""
+
+
+def opset_for(graph: Graph) -> int:
+    """The lowest opset that expresses a prepared graph."""
+    return max((_needed(node.op) for node in graph.nodes), default=OLDEST_OPSET)
+
+
+def ir_version_for(opset: int) -> int:
+    return _IR_VERSION[opset]
+
+
+def _needed(op: OpAttrs) -> int:
+    if isinstance(op, Resize):
+        return 18  # the ``axes`` attribute, which leaves batch and channels out of the sizes
+    if isinstance(op, AveragePool) and any(step != 1 for step in op.dilation):
+        return 19
+    return _SINCE.get(type(op), OLDEST_OPSET)

@@ -1,0 +1,180 @@
+"""Collects ONNX nodes and initialisers, and writes the model without a second copy of its weights.
+
+protobuf would hold the weights once as Python bytes and once more in the serialised model. Here the message is written
+field by field: the small part by protobuf, each initialiser's raw data straight from its array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ...exporter.graph import Array, DType, Graph, TensorType, Value
+from ...exporter.graph.graph import Node
+
+MAX_INLINE_BYTES = 2_000_000_000
+"""Above this, initialisers go to a file of their own: protobuf messages end at 2 GiB."""
+
+_DTYPES = {
+    DType.FLOAT32: TensorProto.FLOAT,
+    DType.FLOAT16: TensorProto.FLOAT16,
+    DType.FLOAT64: TensorProto.DOUBLE,
+    DType.INT8: TensorProto.INT8,
+    DType.UINT8: TensorProto.UINT8,
+    DType.INT16: TensorProto.INT16,
+    DType.INT32: TensorProto.INT32,
+    DType.INT64: TensorProto.INT64,
+    DType.BOOL: TensorProto.BOOL,
+}
+
+
+def onnx_dtype(dtype: DType) -> int:
+    """ONNX's number of a dtype."""
+    return int(_DTYPES[dtype])
+
+
+class OnnxWriter:
+    """What emitters write to.
+
+    opset   the opset of the file: some ops take attributes below one and inputs from there on
+    """
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, Array] = {}
+
+    def node(
+        self,
+        op_type: str,
+        node: Node,
+        inputs: Sequence[Value | str] | None = None,
+        *,
+        output: str | None = None,
+        **attributes: object,
+    ) -> str:
+        """Adds an ONNX node for a node of the graph; returns the name of its output.
+
+        inputs   default: the node's own; "" leaves an optional input out
+        output   default: the node's own; another name for an inner step
+        """
+        names = [self.name(value) for value in (node.inputs if inputs is None else inputs)]
+        result = output or node.output.name
+        name = node.name if output is None else output
+        kept = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(helper.make_node(op_type, names, [result], name=name, **kept))
+        return result
+
+    def name(self, value: Value | str) -> str:
+        """The name of a value; a constant becomes an initialiser."""
+        if isinstance(value, str):
+            return value
+        if value.is_constant:
+            self.initializers[value.name] = value.array()
+        return value.name
+
+    def constant(self, node: Node, role: str, array: Array) -> str:
+        """An initialiser that the spelling needs and the graph does not have: shapes, axes, sizes."""
+        name = f"{node.name}/{role}"
+        self.initializers[name] = array
+        return name
+
+    def ints(self, node: Node, role: str, numbers: Sequence[int]) -> str:
+        """An int64 initialiser."""
+        return self.constant(node, role, np.asarray(numbers, np.int64))
+
+
+def write_model(
+    path: Path, graph: Graph, writer: OnnxWriter, *, ir_version: int, metadata: dict[str, str], version: str
+) -> None:
+    """Writes the model file, and beside it ``<name>.data`` when the weights exceed `MAX_INLINE_BYTES`."""
+    body = helper.make_graph(
+        writer.nodes,
+        graph.name,
+        [_info(value.name, value.type) for value in graph.inputs],
+        [_info(name, value.type) for name, value in graph.outputs.items()],
+    )
+    model = onnx.ModelProto(ir_version=ir_version, producer_name="triport", producer_version=version)
+    model.opset_import.append(helper.make_opsetid("", writer.opset))
+    for key in sorted(metadata):
+        model.metadata_props.add(key=key, value=metadata[key])
+    total = sum(array.nbytes for array in writer.initializers.values())
+    external = path.with_name(path.name + ".data") if total > MAX_INLINE_BYTES else None
+    with path.open("wb") as file:
+        file.write(model.SerializeToString(deterministic=True))
+        if external is None:
+            _write_graph(file, body.SerializeToString(deterministic=True), writer.initializers)
+        else:
+            tensors = list(_external(external, writer.initializers))
+            for tensor in tensors:
+                body.initializer.append(tensor)
+            _write_field(file, 7, body.SerializeToString(deterministic=True))
+
+
+def _info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    shape = [dim if isinstance(dim, int) else str(dim) for dim in type.shape]
+    return helper.make_tensor_value_info(name, onnx_dtype(type.dtype), shape)
+
+
+def _header(name: str, array: Array) -> onnx.TensorProto:
+    return onnx.TensorProto(name=name, dims=array.shape, data_type=onnx_dtype(DType.of(array)))
+
+
+def _write_graph(file: BinaryIO, body: bytes, initializers: dict[str, Array]) -> None:
+    """ModelProto.graph (field 7) = the body followed by one GraphProto.initializer (field 5) each.
+
+    TensorProto.raw_data is field 9; the wire format does not care for the order of fields.
+    """
+    headers = []
+    for name, array in initializers.items():
+        head = _header(name, array).SerializeToString(deterministic=True) + _tag(9) + _varint(array.nbytes)
+        headers.append(_tag(5) + _varint(len(head) + array.nbytes) + head)
+    total = len(body) + sum(map(len, headers)) + sum(array.nbytes for array in initializers.values())
+    file.write(_tag(7) + _varint(total) + body)
+    for head, array in zip(headers, initializers.values(), strict=True):
+        file.write(head)
+        file.write(_little_endian(array))
+
+
+def _external(path: Path, initializers: dict[str, Array]) -> Iterator[onnx.TensorProto]:
+    """Writes the arrays to a file of their own, 4 KiB aligned so that they can be mapped, and yields references."""
+    with path.open("wb") as file:
+        for name, array in initializers.items():
+            offset = -(-file.tell() // 4096) * 4096
+            file.write(b"\0" * (offset - file.tell()))
+            file.write(_little_endian(array))
+            tensor = _header(name, array)
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in (("location", path.name), ("offset", str(offset)), ("length", str(array.nbytes))):
+                tensor.external_data.add(key=key, value=value)
+            yield tensor
+
+
+def _little_endian(array: Array) -> memoryview | bytes:
+    data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return memoryview(data.reshape(-1).view(np.uint8)) if data.nbytes else b""
+
+
+def _write_field(file: BinaryIO, number: int, content: bytes) -> None:
+    file.write(_tag(number) + _varint(len(content)))
+    file.write(content)
+
+
+def _tag(field: int) -> bytes:
+    """The key of a length-delimited field (wire type 2)."""
+    return _varint(field << 3 | 2)
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, lowest first, the high bit set on all but the last."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
