@@ -15,17 +15,68 @@ from typing import TYPE_CHECKING
 
 # Public name → where it lives. A path that ends in ``:`` and a name is that name of the module; otherwise the module.
 _PUBLIC: dict[str, str] = {
+    "Graph": ".exporter.graph:Graph",
+    "Input": ".exporter.models:Input",
+    "Layer": ".exporter.models:Layer",
+    "Model": ".exporter.models:Model",
+    "Sequential": ".exporter.models:Sequential",
+    "activations": ".exporter.models.activations",
+    "callbacks": ".exporter.models.callbacks",
+    "capture": ".exporter.capture:capture",
     "errors": ".exporter.errors",
+    "initializers": ".exporter.models.initializers",
+    "layers": ".exporter.models.layers",
+    "losses": ".exporter.models.losses",
+    "metrics": ".exporter.models.metrics",
+    "optimizers": ".exporter.models.optimizers",
+    "regularizers": ".exporter.models.regularizers",
+    "schedules": ".exporter.models.schedules",
+    "set_random_seed": ".exporter.models:set_random_seed",
+    "set_seed": ".exporter.models:set_seed",
 }
 
 __version__ = "0.1.0"
 __all__ = [  # a literal list, or type checkers take none of the names for public
+    "Graph",
+    "Input",
+    "Layer",
+    "Model",
+    "Sequential",
     "__version__",
+    "activations",
+    "callbacks",
+    "capture",
     "errors",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "schedules",
+    "set_random_seed",
+    "set_seed",
 ]
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test holds the two together
     from .exporter import errors as errors
+    from .exporter.capture import capture as capture
+    from .exporter.graph import Graph as Graph
+    from .exporter.models import Input as Input
+    from .exporter.models import Layer as Layer
+    from .exporter.models import Model as Model
+    from .exporter.models import Sequential as Sequential
+    from .exporter.models import activations as activations
+    from .exporter.models import callbacks as callbacks
+    from .exporter.models import initializers as initializers
+    from .exporter.models import layers as layers
+    from .exporter.models import losses as losses
+    from .exporter.models import metrics as metrics
+    from .exporter.models import optimizers as optimizers
+    from .exporter.models import regularizers as regularizers
+    from .exporter.models import schedules as schedules
+    from .exporter.models import set_random_seed as set_random_seed
+    from .exporter.models import set_seed as set_seed
 
 
 def _load(name: str) -> object:

@@ -158,7 +158,7 @@ def main() -> int:
     graph = tp.Graph.load(file)  # from here on only the portable graph is used
     tp.export(graph, arguments.out / "ports", to=["onnx", "tflite", "web"], samples=test_x[:16])
 
-    truth = run_graph(graph, {graph.inputs[0].name: test_x}, dtype=DType.FLOAT64)[graph.outputs[0].name]
+    truth = run_graph(graph, {graph.inputs[0].name: test_x}, dtype=DType.FLOAT64)["digit"]
     accuracy = float((truth.argmax(axis=1) == test_y).mean())
     rows = {runtime: measure(runtime, arguments.out / "ports", test_x, test_y, truth) for runtime in PORTS}
 

@@ -10,8 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from shape.source import ROOT, packages_on_disk
+from shape.source import ROOMS, ROOT, packages_on_disk
 
+READ_BY_CODE = {".html", ".js", ".json", ".mjs", ".py", ".ts", ".wasm"}
 LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "node_modules")
 
 
@@ -69,17 +70,17 @@ def test_the_wheel_holds_every_package_and_nothing_else(wheel: Path) -> None:
     ]
 
 
-def test_the_wheel_holds_what_the_browser_bundles_are_made_of(wheel: Path) -> None:
-    """Users have no compiler: the compiled kernels and the runtime's sources travel with the Python files."""
+def test_the_wheel_holds_every_file_that_the_code_reads(wheel: Path) -> None:
+    """Users have no compiler and no checkout: compiled kernels, scripts and pages travel with the Python files."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    folders = [ROOT / "targets" / "web" / folder for folder in ("compiled", "runtime")]
     wanted = {
         "/".join(("triport", *path.relative_to(ROOT).parts))
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*")
+        if path.is_file() and path.suffix in READ_BY_CODE and "__pycache__" not in path.parts
     }
-    assert wanted and wanted <= names, sorted(wanted - names)
+    assert {path.rsplit(".", 1)[1] for path in wanted} >= {"wasm", "js"}
+    assert wanted <= names, sorted(wanted - names)
 
 
 def test_it_is_imported_from_where_it_was_installed(installed: Path) -> None:
