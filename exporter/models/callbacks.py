@@ -102,7 +102,9 @@ class _Watching(Callback):
         if mode not in ("auto", "min", "max"):
             raise UsageError("TP010", f"mode has to be 'auto', 'min' or 'max'; received {mode!r}", at=user_source())
         self.monitor = monitor
-        rises = mode == "max" or (mode == "auto" and any(word in monitor for word in ("acc", "auc", "precision", "recall")))
+        rises = mode == "max" or (
+            mode == "auto" and any(word in monitor for word in ("acc", "auc", "precision", "recall"))
+        )
         self.sign = 1.0 if rises else -1.0
         self.min_delta = abs(min_delta)
         self.best = math.nan
@@ -187,7 +189,13 @@ class ReduceLROnPlateau(_Watching):
         super().__init__(monitor, mode, min_delta)
         if factor >= 1:
             raise UsageError("TP010", f"factor has to be below 1; received {factor}", at=user_source())
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
+            factor,
+            patience,
+            verbose,
+            cooldown,
+            min_lr,
+        )
         self.wait = self.resting = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

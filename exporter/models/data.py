@@ -51,7 +51,10 @@ def as_tensor(value: Any, what: str) -> Tensor:
         raise UsageError("TP002", f"{what} is not a regular array: {error}", at=user_source()) from error
     if array.dtype.kind not in "fiub":
         raise UsageError(
-            "TP003", f"{what} has dtype {array.dtype}, expected numbers", at=user_source(), help="convert it to numbers first"
+            "TP003",
+            f"{what} has dtype {array.dtype}, expected numbers",
+            at=user_source(),
+            help="convert it to numbers first",
         )
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.int64)
@@ -227,5 +230,7 @@ def unpack(item: Any) -> tuple[Any, Any, Any]:
             return item[0], item[1], None
         if len(item) == 3:
             return item[0], item[1], item[2]
-        raise UsageError("TP017", f"a batch has to be x, (x, y) or (x, y, weights); received {len(item)} items", at=user_source())
+        raise UsageError(
+            "TP017", f"a batch has to be x, (x, y) or (x, y, weights); received {len(item)} items", at=user_source()
+        )
     return item, None, None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .data import Batch, as_tensor, fit_target, is_batched_source, same_length, unpack
-from .steps import Task, per_output
+from .steps import per_output
 from .structure import user_source
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def convert(
     targets = _targets(model, inputs, y)
     weights = None if sample_weight is None else as_tensor(sample_weight, "sample_weight").to(torch.float32)
     if weights is not None and weights.ndim != 1:
-        raise UsageError("TP002", f"sample_weight has to have shape [samples]; received {list(weights.shape)}", at=user_source())
+        raise UsageError(
+            "TP002", f"sample_weight has to have shape [samples]; received {list(weights.shape)}", at=user_source()
+        )
     if class_weight is not None:
         by_class = weights_by_class(class_weight, targets)
         weights = by_class if weights is None else weights * by_class
@@ -39,7 +41,10 @@ def _targets(model: Trainer, inputs: list[Tensor], y: Any) -> list[Tensor]:
     setup, names = model.compiled(), model.output_names
     if setup.loss is None:
         raise UsageError(
-            "TP014", f"{model.name!r} was compiled without a loss", at=user_source(), help='model.compile(loss="mse", ...)'
+            "TP014",
+            f"{model.name!r} was compiled without a loss",
+            at=user_source(),
+            help='model.compile(loss="mse", ...)',
         )
     if y is None:
         raise UsageError("TP017", "y is missing: the loss compares the outputs with it", at=user_source())
@@ -88,7 +93,9 @@ def hold_back(model: Trainer, x: Any, y: Any, sample_weight: Any, share: float) 
     samples = same_length([*inputs.values(), *targets.values()], "x and y")
     cut = int(samples * (1 - share))
     if not 0 < cut < samples:
-        raise UsageError("TP017", f"validation_split={share} of {samples} samples leaves one side empty", at=user_source())
+        raise UsageError(
+            "TP017", f"validation_split={share} of {samples} samples leaves one side empty", at=user_source()
+        )
 
     def part(where: slice) -> tuple[Any, ...]:
         held_x = {name: tensor[where] for name, tensor in inputs.items()}

@@ -46,7 +46,11 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape: Any = None, batch_size: int | None = None, dtype: Any = "float32", name: str | None = None, batch_shape: Any = None
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = "float32",
+    name: str | None = None,
+    batch_shape: Any = None,
 ) -> SymbolicTensor:
     """A symbolic input [batch, *shape]; ``shape`` has no batch, free sizes are None. The batch is always free."""
     if shape is None:
@@ -80,10 +84,21 @@ def free_name(layer: Layer, taken: Mapping[str, Any] | set[str]) -> str:
     return f"{base}_{count}"
 
 
+def free_attribute(model: Layer, name: str, layer: Layer) -> str:
+    """The name itself. Raises UsageError TP012 when it hides something of the model: torch finds layers by attribute."""
+    if hasattr(type(model), name) or name in model.__dict__:
+        raise UsageError(
+            "TP012", f"a layer cannot be called {name!r}: models have something of that name already", at=layer.where()
+        )
+    return name
+
+
 def check_call(x: Any, spec: InputSpec) -> None:
     """Refuses a tensor whose fixed sizes differ from the input's. Raises UsageError TP002."""
     if not isinstance(x, Tensor):
-        raise UsageError("TP003", f"input {spec.name!r} has to be a torch tensor; received {type(x).__name__}", at=spec.at)
+        raise UsageError(
+            "TP003", f"input {spec.name!r} has to be a torch tensor; received {type(x).__name__}", at=spec.at
+        )
     sizes = x.shape
     wrong = len(sizes) != len(spec.shape)
     if not wrong:
@@ -125,7 +140,9 @@ class Model(Trainer):
             return layers[index]
         found = self._modules.get(name or "") or next((layer for layer in layers if layer.name == name), None)
         if not isinstance(found, Layer):
-            self._refuse(f"has no layer {name!r}", code="TP012", help=f"it has: {', '.join(layer.name for layer in layers)}")
+            self._refuse(
+                f"has no layer {name!r}", code="TP012", help=f"it has: {', '.join(layer.name for layer in layers)}"
+            )
         return found
 
     def summary(self, print_fn: Any = None, line_length: int | None = None) -> None:
@@ -142,26 +159,17 @@ class Model(Trainer):
             self._symbolic = self._replay()
         return self._symbolic
 
-    @property
-    def inputs(self) -> list[SymbolicTensor]:
-        """The symbolic inputs."""
-        return self._symbols()[0]
+    def symbolic(self, name: str) -> Any:
+        """``input``, ``output``, or the lists ``inputs``, ``outputs``: the model's symbolic tensors."""
+        inputs, outputs = self._symbols()
+        if name == "input":
+            return inputs[0] if len(inputs) == 1 else inputs
+        return {"inputs": inputs, "output": outputs, "outputs": flatten(outputs)}[name]
 
     @property
-    def outputs(self) -> list[SymbolicTensor]:
-        """The symbolic outputs."""
-        return flatten(self._symbols()[1])
-
-    @property
-    def input(self) -> Any:
-        """The symbolic input, or the list of them."""
-        inputs = self.inputs
-        return inputs[0] if len(inputs) == 1 else inputs
-
-    @property
-    def output(self) -> Any:
-        """The symbolic output, or the structure of them."""
-        return self._symbols()[1]
+    def forward_takes_list(self) -> bool:
+        """Whether several inputs go into ``forward`` as one list (what capture asks)."""
+        return len(self.input_specs) > 1
 
     @property
     def input_shape(self) -> Any:
@@ -188,6 +196,7 @@ class Functional(Model):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
         super().__init__(name=name)
+        outputs = map_structure(lambda end: end.output if isinstance(end, Layer) else end, outputs)
         starts: list[Any] = flatten(inputs)
         ends: list[Any] = flatten(outputs)
         for tensor in [*starts, *ends]:
@@ -247,7 +256,7 @@ class Functional(Model):
                 layer.name = keys[identity] if not layer.adopted else layer.name
                 layer.adopted = True
         for identity, layer in distinct.items():
-            self._modules[keys[identity]] = layer
+            self._modules[free_attribute(self, keys[identity], layer)] = layer
         return keys
 
     def _named_outputs(self, outputs: Any, ends: list[SymbolicTensor], keys: dict[int, str]) -> list[str]:
@@ -265,10 +274,10 @@ class Functional(Model):
 
     # -- running ------------------------------------------------------------------------------------------------
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def forward(self, inputs: Any = None, *more: Any, **named: Any) -> Any:
         """The outputs for the inputs: positional in order, one list, one dict by name, or by keyword."""
         values: list[Any] = [None] * self._slot_count
-        for slot, (x, spec) in enumerate(zip(self._ordered_inputs(inputs, named), self._specs, strict=True)):
+        for slot, (x, spec) in enumerate(zip(self._in_order(inputs, more, named), self._specs, strict=True)):
             check_call(x, spec)
             values[slot] = x
         for step, finished in zip(self._steps, self._last_use, strict=True):
@@ -287,12 +296,8 @@ class Functional(Model):
         outputs = self._outputs
         return values[outputs] if isinstance(outputs, int) else map_structure(values.__getitem__, outputs)
 
-    def _ordered_inputs(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Sequence[Any]:
-        given: Any = inputs
-        if len(inputs) == 1 and not isinstance(inputs[0], Tensor):
-            given = inputs[0]
-        if not inputs:
-            given = named
+    def _in_order(self, inputs: Any, more: tuple[Any, ...], named: Mapping[str, Any]) -> Sequence[Any]:
+        given = [inputs, *more] if isinstance(inputs, Tensor) else named if inputs is None else inputs
         if isinstance(given, Mapping):
             names = [spec.name for spec in self._specs]
             if set(given) != set(names):
@@ -332,7 +337,9 @@ class Functional(Model):
                 want is None or size is None or want == size for want, size in zip(spec.shape, shape, strict=True)
             )
             if not fits:
-                self._refuse(f"expects {format_shape(spec.shape)} for input {spec.name!r}, received {format_shape(shape)}")
+                self._refuse(
+                    f"expects {format_shape(spec.shape)} for input {spec.name!r}, received {format_shape(shape)}"
+                )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The outputs' shapes for these inputs, every layer asked in turn."""

@@ -246,7 +246,10 @@ def get(identifier: str | Initializer) -> Initializer:
     kind = KNOWN.get(identifier) or CLASSES.get(identifier) if isinstance(identifier, str) else None
     if kind is None:
         raise UsageError(
-            "TP016", f"initializer {identifier!r} is not known", at=user_source(), help=f"use one of: {', '.join(KNOWN)}"
+            "TP016",
+            f"initializer {identifier!r} is not known",
+            at=user_source(),
+            help=f"use one of: {', '.join(KNOWN)}",
         )
     return kind()
 

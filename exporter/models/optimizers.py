@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UsageError
 from .schedules import Schedule
@@ -208,7 +207,9 @@ class TorchOptimizer(Optimizer):
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self.bound = self.made if isinstance(self.made, torch.optim.Optimizer) else self.made(self.parameters)
         if not isinstance(self.bound, torch.optim.Optimizer):
-            raise UsageError("TP010", f"the optimizer function returned {type(self.bound).__name__}, not a torch optimizer")
+            raise UsageError(
+                "TP010", f"the optimizer function returned {type(self.bound).__name__}, not a torch optimizer"
+            )
         known = {id(tensor) for group in self.bound.param_groups for tensor in group["params"]}
         if not known & {id(parameter) for parameter in self.parameters}:
             raise UsageError(
@@ -225,7 +226,9 @@ class TorchOptimizer(Optimizer):
         self.iterations += 1
 
     def get_config(self) -> dict[str, Any]:
-        raise UsageError("TP015", "an optimizer made outside this package cannot be written into a file", help="name it instead")
+        raise UsageError(
+            "TP015", "an optimizer made outside this package cannot be written into a file", help="name it instead"
+        )
 
 
 KNOWN: dict[str, type[Optimizer]] = {
@@ -257,8 +260,6 @@ def get(identifier: Any) -> Optimizer:
     raise UsageError(
         "TP016", f"optimizer {identifier!r} is not known", at=user_source(), help=f"use one of: {', '.join(KNOWN)}"
     )
-
-
 
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Adamax", "Nadam", "Optimizer", "RMSprop", "get"]

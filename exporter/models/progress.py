@@ -23,7 +23,9 @@ def resolve(verbose: int | str | bool) -> int:
 
 def figures(logs: dict[str, float]) -> str:
     """``loss 0.1234  accuracy 0.9876``."""
-    return "  ".join(f"{name} {value:.4g}" if abs(value) >= 1e4 else f"{name} {value:.4f}" for name, value in logs.items())
+    return "  ".join(
+        f"{name} {value:.4g}" if abs(value) >= 1e4 else f"{name} {value:.4f}" for name, value in logs.items()
+    )
 
 
 class Progress:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .data import InputSpec, as_tensor
-from .functional import InputLayer, Model, check_call, free_name
+from .functional import InputLayer, Model, check_call, free_attribute, free_name
 from .layers.base import Layer
 from .layers.wrapped import TorchModule
 from .structure import Shape, SymbolicTensor, format_shape
@@ -48,7 +48,7 @@ class Sequential(Model):
         if layer.auto_named:
             layer.name = key
         first = not self._modules
-        self._modules[key] = layer
+        self._modules[free_attribute(self, key, layer)] = layer
         if self._spec is None and first:
             spec = _implied_spec(layer)
             if spec is not None:
@@ -109,7 +109,9 @@ class Sequential(Model):
     def input_specs(self) -> list[InputSpec]:
         if self._spec is None:
             self._refuse(
-                "does not know its input yet", code="TP013", help="put tp.Input(shape) first, or call fit or the model once"
+                "does not know its input yet",
+                code="TP013",
+                help="put tp.Input(shape) first, or call fit or the model once",
             )
         return [self._spec]
 
@@ -136,11 +138,11 @@ class Sequential(Model):
         """The output's shape; the batch is None."""
         return self._last_shape(len(self._modules)) if self.built else None
 
-    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+    def forward(self, inputs: Any = None, **named: Tensor) -> Any:
         """The layers one after the other on x [batch, ...]."""
         spec = self._spec
         assert spec is not None
-        x: Any = inputs[0] if inputs else named.get(spec.name)
+        x = named.get(spec.name) if inputs is None else inputs
         if isinstance(x, list | tuple) and len(x) == 1:
             x = x[0]
         if isinstance(x, dict):

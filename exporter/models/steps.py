@@ -81,13 +81,17 @@ def per_output(given: Any, names: Sequence[str], what: str, several: bool = Fals
     if isinstance(given, Mapping):
         unknown = [name for name in given if name not in names]
         if unknown:
-            raise UsageError("TP004", f"{what} names outputs {unknown}; the outputs are {list(names)}", at=user_source())
+            raise UsageError(
+                "TP004", f"{what} names outputs {unknown}; the outputs are {list(names)}", at=user_source()
+            )
         return [given.get(name) for name in names]
     if len(names) == 1:
         single = isinstance(given, list | tuple) and not several and len(given) == 1
         return [given[0]] if single else [given]
     if isinstance(given, list | tuple):
-        if len(given) == len(names) and (not several or all(isinstance(item, list | tuple) or item is None for item in given)):
+        if len(given) == len(names) and (
+            not several or all(isinstance(item, list | tuple) or item is None for item in given)
+        ):
             return list(given)
         if several and len(given) == len(names):
             return [[item] for item in given]

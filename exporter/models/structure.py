@@ -39,7 +39,9 @@ def dtype_name(dtype: object) -> str:
     name = dtype if isinstance(dtype, str) else str(getattr(dtype, "name", None) or getattr(dtype, "__name__", dtype))
     name = name.removeprefix("torch.")
     if name not in DTYPES:
-        raise UsageError("TP003", f"dtype {dtype!r} is not one an input can have", help=f"use one of: {', '.join(DTYPES)}")
+        raise UsageError(
+            "TP003", f"dtype {dtype!r} is not one an input can have", help=f"use one of: {', '.join(DTYPES)}"
+        )
     return name
 
 
@@ -140,7 +142,10 @@ def format_shape(shape: Any) -> str:
     """``[batch, 28, 28, 1]``: the first free dimension is the batch, other free ones are ``any``."""
     if not is_shape(tuple(shape) if not isinstance(shape, Mapping) else shape):
         return ", ".join(format_shape(item) for item in flatten_shapes(shape))
-    names = ["batch" if size is None and axis == 0 else "any" if size is None else str(size) for axis, size in enumerate(shape)]
+    names = [
+        "batch" if size is None and axis == 0 else "any" if size is None else str(size)
+        for axis, size in enumerate(shape)
+    ]
     return "[" + ", ".join(names) + "]"
 
 

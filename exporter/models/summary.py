@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .layers.base import Layer
 from .structure import flatten_shapes
 
 if TYPE_CHECKING:

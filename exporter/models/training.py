@@ -124,7 +124,13 @@ class Trainer(Layer):
 
         ``device`` places the model at once; without it the first ``fit`` takes the best one there is.
         """
-        unknown = set(accepted) - {"run_eagerly", "jit_compile", "steps_per_execution", "weighted_metrics", "auto_scale_loss"}
+        unknown = set(accepted) - {
+            "run_eagerly",
+            "jit_compile",
+            "steps_per_execution",
+            "weighted_metrics",
+            "auto_scale_loss",
+        }
         if unknown:
             self._refuse(f"compile has no argument {sorted(unknown)}", code="TP010")
         self.setup = Setup(optimizers.get(optimizer), loss, metrics, loss_weights)
@@ -292,7 +298,9 @@ class Trainer(Layer):
     def compiled(self) -> Setup:
         if self.setup is None:
             self._refuse(
-                "was not compiled", code="TP014", help='model.compile(optimizer="adam", loss="mse") comes before fit and evaluate'
+                "was not compiled",
+                code="TP014",
+                help='model.compile(optimizer="adam", loss="mse") comes before fit and evaluate',
             )
         return self.setup
 

@@ -45,6 +45,9 @@ class BaseArguments(TypedDict, total=False):
     batch_input_shape: Sequence[int | None] | None
 
 
+_SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
+
+
 class Layer(nn.Module):
     """Base of all layers.
 
@@ -117,7 +120,9 @@ class Layer(nn.Module):
         ranks = (self.input_rank,) if isinstance(self.input_rank, int) else self.input_rank
         if len(input_shape) not in ranks:
             wanted = " or ".join(str(rank) for rank in ranks)
-            self._refuse(f"expects an input of {wanted} dimensions (batch included), received {format_shape(input_shape)}")
+            self._refuse(
+                f"expects an input of {wanted} dimensions (batch included), received {format_shape(input_shape)}"
+            )
 
     def add_weight(
         self,
@@ -209,9 +214,7 @@ class Layer(nn.Module):
                 want is not None and want != size for want, size in zip(expected[1:], sizes[1:], strict=True)
             )
             if wrong:
-                self._refuse(
-                    f"expects an input of shape {format_shape(expected)}, received {list(sizes)}", cause=error
-                )
+                self._refuse(f"expects an input of shape {format_shape(expected)}, received {list(sizes)}", cause=error)
             weight = next(self.parameters(), None)
             if weight is not None and tensor.dtype != weight.dtype and tensor.dtype.is_floating_point:
                 self._refuse(
@@ -236,7 +239,10 @@ class Layer(nn.Module):
         return [module for module in self.children() if isinstance(module, Layer)]
 
     def _own_weights(self) -> Iterator[tuple[str, Tensor]]:
-        own = {**self._parameters, **{k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set}}
+        own = {
+            **self._parameters,
+            **{k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set},
+        }
         for name in self.weight_order or tuple(own):
             value = own.get(name)
             if value is not None:
@@ -250,7 +256,9 @@ class Layer(nn.Module):
 
     def get_weights(self) -> list[np.ndarray[Any, np.dtype[Any]]]:
         """All weights as arrays, in Keras's order and layout."""
-        return [layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._weight_slots()]
+        return [
+            layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._weight_slots()
+        ]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Takes arrays as ``get_weights`` gives them. Raises UsageError TP002 when count or a shape differs."""
@@ -296,7 +304,9 @@ class Layer(nn.Module):
     def count_params(self) -> int:
         """The number of numbers in all weights. Raises UsageError TP013 before the layer is built."""
         if not self.built:
-            self._refuse("has no weights yet", code="TP013", help="call the model on data, or give its first layer input_shape=")
+            self._refuse(
+                "has no weights yet", code="TP013", help="call the model on data, or give its first layer input_shape="
+            )
         return sum(value.numel() for value in self.state_dict().values())
 
     def penalties(self) -> Iterator[tuple[regularizers.Regularizer, Tensor]]:
@@ -311,19 +321,21 @@ class Layer(nn.Module):
 
     # -- the symbolic side --------------------------------------------------------------------------------------
 
-    @property
-    def output(self) -> Any:
-        """The symbolic output of the layer's last use. Raises UsageError TP013 when it was never used."""
-        if not self._nodes:
-            self._refuse("was not used on symbolic tensors, so it has no output", code="TP013")
-        return self._nodes[-1].outputs
+    # ``input`` and ``output`` are looked up last, not properties: a model may hold a layer of that name, and torch finds
+    # submodules by attribute.
 
-    @property
-    def input(self) -> Any:
-        """The symbolic input of the layer's last use."""
+    def __getattr__(self, name: str) -> Any:
+        if name in _SYMBOLIC_NAMES and name not in self.__dict__.get("_modules", ()):
+            return self.symbolic(name)
+        return super().__getattr__(name)
+
+    def symbolic(self, name: str) -> Any:
+        """``input`` or ``output``: the symbolic tensors of the layer's last use. Raises UsageError TP013 without one."""
+        if name in ("inputs", "outputs"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not self._nodes:
-            self._refuse("was not used on symbolic tensors, so it has no input", code="TP013")
-        return self._nodes[-1].inputs
+            self._refuse(f"was not used on symbolic tensors, so it has no {name}", code="TP013")
+        return self._nodes[-1].inputs if name == "input" else self._nodes[-1].outputs
 
     # -- config -------------------------------------------------------------------------------------------------
 
@@ -355,7 +367,11 @@ class Layer(nn.Module):
         self, message: str, *, code: str = "TP011", help: str | None = None, cause: BaseException | None = None
     ) -> NoReturn:
         name = getattr(self, "name", None)
-        text = f'{type(self).__name__} "{name}" {message}' if name and not message.startswith(type(self).__name__) else message
+        text = (
+            f'{type(self).__name__} "{name}" {message}'
+            if name and not message.startswith(type(self).__name__)
+            else message
+        )
         at = self.where() if name else self.source
         raise UsageError(code, text, at=at, help=help) from cause
 
@@ -371,7 +387,11 @@ def own_arguments(kind: type[Layer]) -> list[str]:
     """The names a layer's constructor takes beside ``BaseArguments``."""
     parameters = inspect.signature(kind.__init__).parameters.values()
     shared = BaseArguments.__annotations__
-    return [p.name for p in parameters if p.name != "self" and p.name not in shared and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return [
+        p.name
+        for p in parameters
+        if p.name != "self" and p.name not in shared and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
 
 
 def snake_case(name: str) -> str:
@@ -384,7 +404,9 @@ def checked_name(name: object, source: str | None = None) -> str:
     """The name itself; raises UsageError TP012 when it cannot stand in a state dict."""
     if not isinstance(name, str) or not name or "." in name or "/" in name or not name.isprintable():
         raise UsageError(
-            "TP012", f"a name has to be a non-empty string without '.' and '/'; received {name!r}", at=source or user_source()
+            "TP012",
+            f"a name has to be a non-empty string without '.' and '/'; received {name!r}",
+            at=source or user_source(),
         )
     return name
 

@@ -53,9 +53,7 @@ class WindowedLayer(Layer):
                 code="TP010",
             )
 
-    def _set_extras(
-        self, activation: Any, use_bias: bool, bias_initializer: Any, bias_regularizer: Any
-    ) -> None:
+    def _set_extras(self, activation: Any, use_bias: bool, bias_initializer: Any, bias_regularizer: Any) -> None:
         self.activation = activation_of(activation)
         self.use_bias = use_bias
         self.bias_initializer = initializers.get(bias_initializer)

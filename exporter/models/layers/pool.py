@@ -91,8 +91,12 @@ class _AveragePooling(_Pooling):
         # torch pads both ends alike. Where ``same`` wants one more cell after than before, a stride above 1 lets the last
         # window hang over the end (ceil_mode; cells outside are not counted). With stride 1, one more cell is put on both
         # ends, and the first window, which Keras does not have, is cut off.
-        shifted = [after > before and stride == 1 for (before, after), stride in zip(amounts, self.strides, strict=True)]
-        hanging = any(after > before and stride > 1 for (before, after), stride in zip(amounts, self.strides, strict=True))
+        shifted = [
+            after > before and stride == 1 for (before, after), stride in zip(amounts, self.strides, strict=True)
+        ]
+        hanging = any(
+            after > before and stride > 1 for (before, after), stride in zip(amounts, self.strides, strict=True)
+        )
         padding = tuple(before + shift for (before, _), shift in zip(amounts, shifted, strict=True))
         y = average(x, self.pool_size, self.strides, padding, ceil_mode=hanging, count_include_pad=False)
         for axis, shift in enumerate(shifted):
@@ -125,9 +129,7 @@ class AveragePooling2D(_AveragePooling):
 class _GlobalPooling(Layer):
     """One number a channel: x [batch, ..., channels] → y [batch, channels], or [batch, 1, ..., channels] with keepdims."""
 
-    def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **base: Unpack[BaseArguments]
-    ) -> None:
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.data_format = channels_last(data_format)
         self.keepdims = keepdims

@@ -37,8 +37,12 @@ class Reshape(Layer):
     def __init__(self, target_shape: Sequence[int], **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.target_shape = tuple(int(size) for size in target_shape)
-        if sum(size == -1 for size in self.target_shape) > 1 or any(size < 1 and size != -1 for size in self.target_shape):
-            self._refuse(f"target_shape has to be positive sizes with at most one -1; received {target_shape!r}", code="TP010")
+        if sum(size == -1 for size in self.target_shape) > 1 or any(
+            size < 1 and size != -1 for size in self.target_shape
+        ):
+            self._refuse(
+                f"target_shape has to be positive sizes with at most one -1; received {target_shape!r}", code="TP010"
+            )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         known = [size for size in input_shape[1:] if size is not None]

@@ -14,7 +14,9 @@ from ..structure import user_source
 def sizes(value: int | Sequence[int], rank: int, what: str) -> tuple[int, ...]:
     """``3`` → ``(3, 3)``. Raises UsageError TP010 unless it is one or ``rank`` positive integers."""
     items = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(items) != rank or not all(isinstance(item, int) and not isinstance(item, bool) and item > 0 for item in items):
+    if len(items) != rank or not all(
+        isinstance(item, int) and not isinstance(item, bool) and item > 0 for item in items
+    ):
         raise UsageError(
             "TP010", f"{what} has to be one or {rank} positive integers; received {value!r}", at=user_source()
         )
@@ -25,7 +27,9 @@ def padding_name(value: str, accepted: tuple[str, ...] = ("valid", "same")) -> s
     """The padding in lower case. Raises UsageError TP010 for another one."""
     name = str(value).lower()
     if name not in accepted:
-        raise UsageError("TP010", f"padding has to be one of {', '.join(accepted)}; received {value!r}", at=user_source())
+        raise UsageError(
+            "TP010", f"padding has to be one of {', '.join(accepted)}; received {value!r}", at=user_source()
+        )
     return name
 
 
