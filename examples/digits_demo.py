@@ -150,7 +150,9 @@ def main() -> int:
     tp.set_seed(0)
     model = digits_cnn()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(train_x, train_y, batch_size=32, epochs=arguments.epochs, validation_data=(test_x, test_y), verbose="auto")
+    model.fit(
+        train_x, train_y, batch_size=32, epochs=arguments.epochs, validation_data=(test_x, test_y), verbose="auto"
+    )
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "digits.triport"

@@ -109,8 +109,12 @@ def main(artefacts: Path) -> int:
     for folder in sorted(path.parent for path in artefacts.glob("*/golden.npz")):
         onnx, tflite = folder / "model.onnx", folder / "model.tflite"
         results.append(check(folder, "onnxruntime 1.17.3", lambda path=onnx: onnx_session(path)))
-        results.append(check(folder, "tflite-runtime 2.14.0, XNNPACK", lambda path=tflite: tflite_session(path, plain=False)))
-        results.append(check(folder, "tflite-runtime 2.14.0, built-in", lambda path=tflite: tflite_session(path, plain=True)))
+        results.append(
+            check(folder, "tflite-runtime 2.14.0, XNNPACK", lambda path=tflite: tflite_session(path, plain=False))
+        )
+        results.append(
+            check(folder, "tflite-runtime 2.14.0, built-in", lambda path=tflite: tflite_session(path, plain=True))
+        )
     failed = results.count(False)
     if not results:
         print(f"no artefacts in {artefacts}")
