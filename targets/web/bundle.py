@@ -1,0 +1,111 @@
+"""The files of a bundle that are text: JavaScript from one source, its types, the demo page, package.json.
+
+The sources under runtime/ are ES modules. `joined` puts them into one scope, so no bundler is needed: every import in
+them is one line and every top-level name is used once.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from ...exporter.graph import DType
+from .plan import Plan, TensorSpec
+
+RUNTIME = Path(__file__).parent / "runtime"
+DEMO = Path(__file__).parent / "demo"
+
+MODULES = ("dims.js", "tensors.js", "schedule.js", "golden.js", "model.js")
+"""Each after those it imports."""
+
+ARRAY_TYPES: dict[DType, str] = {
+    DType.FLOAT32: "Float32Array",
+    DType.INT32: "Int32Array",
+    DType.UINT8: "Uint8Array",
+    DType.INT8: "Int8Array",
+    DType.BOOL: "Uint8Array",
+}
+
+
+def joined(entry: str) -> str:
+    """The modules and an entry in one scope, without imports, exports and comments on lines of their own."""
+    sources = [(RUNTIME / name).read_text("utf-8") for name in (*MODULES, entry)]
+    text = re.sub(r"^\s*/\*\*.*?\*/\n", "", "\n".join(sources), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for line in text.splitlines() if not re.match(r"\s*//|import |\s*$", line)]
+    return "\n".join(re.sub(r"^export ", "", line) for line in lines) + "\n"
+
+
+def module_script(name: str) -> str:
+    """index.js"""
+    exported = "export { load };\n"
+    return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined('esm.js')}{exported}"
+
+
+def classic_script(name: str, files: Mapping[str, bytes]) -> str:
+    """bundle.iife.js: the same code with the other files inside, as ``triport["name"]`` on the global object."""
+    embedded = {file: base64.b64encode(data).decode() for file, data in sorted(files.items())}
+    return (
+        f"// {name}, written by triport: {script_name(name)}.load() gives a model.\n"
+        f"globalThis.triport = globalThis.triport ?? {{}};\n"
+        f"globalThis.triport[{json.dumps(name)}] = (() => {{\n"
+        f'"use strict";\nconst EMBEDDED = {json.dumps(embedded, sort_keys=True)};\n{joined("iife.js")}'
+        "return { load };\n})();\n"
+    )
+
+
+def script_name(name: str) -> str:
+    """How a page calls the classic script's object."""
+    return f"triport[{json.dumps(name)}]"
+
+
+def type_declarations(plan: Plan) -> str:
+    """index.d.ts, typed to the model's inputs and outputs."""
+    template = Template((RUNTIME / "index.d.ts.template").read_text("utf-8"))
+    return template.substitute(
+        inputs="\n".join(_declared(spec, "Feed") for spec in plan.inputs),
+        outputs="\n".join(_declared(spec, "Tensor") for spec in plan.outputs),
+    )
+
+
+def demo_files(name: str) -> dict[str, bytes]:
+    """index.html with its script and style: they stand in files of their own, so that a strict CSP lets them in."""
+    page = Template((DEMO / "index.html").read_text("utf-8")).substitute(name=_escaped(name))
+    scripts = {file: (DEMO / file).read_bytes() for file in ("demo.js", "demo.css")}
+    return {"index.html": page.encode(), **scripts}
+
+
+def package_json(name: str) -> bytes:
+    """Makes the folder something ``npm pack`` accepts."""
+    package = {
+        "name": package_name(name),
+        "version": "1.0.0",
+        "type": "module",
+        "main": "./index.js",
+        "types": "./index.d.ts",
+        "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}, "./*": "./*"},
+        "sideEffects": False,
+        "engines": {"node": ">=18"},
+    }
+    return (json.dumps(package, indent=2) + "\n").encode()
+
+
+def package_name(name: str) -> str:
+    """A name that npm accepts: lower case, digits, dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
+def _declared(spec: TensorSpec, kind: str) -> str:
+    shape = ", ".join(str(dim) for dim in spec.shape)
+    dims = ", ".join(str(dim) if isinstance(dim, int) else "number" for dim in spec.shape)
+    return (
+        f"  /** {spec.dtype.value} [{shape}] */\n"
+        f"  {json.dumps(spec.name)}: {kind}<{ARRAY_TYPES[spec.dtype]}, readonly [{dims}]>;"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace("$", "$$")

@@ -1,0 +1,50 @@
+// The inner tile that matrix products and convolutions share: up to ROWS rows times 8 output columns.
+//
+// Packed weights: panels of 8 columns, [panels][depth][8]; the last panel is filled up with zeros. The bias is filled up
+// likewise, so that the tile never asks how many columns are real until it stores.
+#pragma once
+#include "simd.h"
+
+#define ROWS 6
+#define PANEL 8
+
+typedef struct { f4 left, right; } Acc;
+
+INLINE void tile_start(Acc acc[], int rows, const float *bias) {
+    f4 left = LOAD(bias), right = LOAD(bias + 4);
+#pragma unroll
+    for (int r = 0; r < rows; r++) acc[r].left = left, acc[r].right = right;
+}
+
+// acc[r] += Σ_k x[r][k] * w[k][0..7]
+INLINE void tile_madd(Acc acc[], int rows, const float *const x[], const float *w, int depth) {
+    for (int k = 0; k < depth; k++, w += PANEL) {
+        f4 left = LOAD(w), right = LOAD(w + 4);
+#pragma unroll
+        for (int r = 0; r < rows; r++) {
+            f4 value = LOAD_SPLAT(x[r] + k);
+            acc[r].left = MADD(acc[r].left, value, left);
+            acc[r].right = MADD(acc[r].right, value, right);
+        }
+    }
+}
+
+// Writes `columns` (1 to 8) columns of each row, clamped to [lo, hi].
+INLINE void tile_store(const Acc acc[], int rows, float *const y[], int columns, f4 lo, f4 hi) {
+    if (columns == PANEL) {
+#pragma unroll
+        for (int r = 0; r < rows; r++) {
+            STORE(y[r], clamp(acc[r].left, lo, hi));
+            STORE(y[r] + 4, clamp(acc[r].right, lo, hi));
+        }
+        return;
+    }
+    float whole[ROWS * PANEL];
+#pragma unroll
+    for (int r = 0; r < rows; r++) {
+        STORE(whole + r * PANEL, clamp(acc[r].left, lo, hi));
+        STORE(whole + r * PANEL + 4, clamp(acc[r].right, lo, hi));
+    }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++) y[r][c] = whole[r * PANEL + c];
+}

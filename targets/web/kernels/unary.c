@@ -1,0 +1,49 @@
+// Elementwise functions of one tensor: y[i] = f(x[i]; p, q). y may be x.
+#include "vmath.h"
+
+// One kernel: `v` is the vector of inputs, `p` and `q` the splatted parameters. The last vector stores only real lanes.
+#define UNARY(name, expression)                                                      \
+    KERNEL(name)(float *y, const float *x, int count, float p_, float q_) {          \
+        f4 p = SPLAT(p_), q = SPLAT(q_);                                             \
+        (void)p, (void)q;                                                            \
+        for (int i = 0; i < count; i += 4) {                                         \
+            f4 v = LOAD(x + i);                                                      \
+            store_lanes(y + i, (expression), count - i);                             \
+        }                                                                            \
+    }
+
+#define ZERO SPLAT(0.0f)
+#define ONE SPLAT(1.0f)
+#define SELECT(condition, yes, no) wasm_v128_bitselect((yes), (no), (condition))
+#define POSITIVE(v) wasm_f32x4_gt((v), ZERO)
+
+UNARY(clamp_to, clamp(v, p, q))  // relu, relu6, clip
+UNARY(scale_shift, ADD(MUL(v, p), q))
+UNARY(sigmoid, vsigmoid(v))
+UNARY(tanh, vtanh(v))
+UNARY(exp, vexp(v))
+UNARY(expm1, vexpm1(v))
+UNARY(log, vlog(v))
+UNARY(sqrt, wasm_f32x4_sqrt(v))
+UNARY(rsqrt, DIV(ONE, wasm_f32x4_sqrt(v)))
+UNARY(reciprocal, DIV(ONE, v))
+UNARY(neg, wasm_f32x4_neg(v))
+UNARY(abs, vabs(v))
+UNARY(square, MUL(v, v))
+UNARY(floor, wasm_f32x4_floor(v))
+UNARY(ceil, wasm_f32x4_ceil(v))
+UNARY(round, wasm_f32x4_nearest(v))
+UNARY(trunc, wasm_f32x4_trunc(v))
+UNARY(sign, SELECT(wasm_f32x4_eq(v, v), SUB(wasm_v128_and(POSITIVE(v), ONE), wasm_v128_and(wasm_f32x4_lt(v, ZERO), ONE)), v))
+UNARY(erf, verf(v))
+UNARY(gelu, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, verf(MUL(v, SPLAT(0.70710678118654752f))))))
+UNARY(gelu_tanh, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, vtanh(MUL(SPLAT(0.79788456080286536f), MADD(v, SPLAT(0.044715f), MUL(v, MUL(v, v))))))))
+UNARY(silu, DIV(v, ADD(ONE, vexp(wasm_f32x4_neg(v)))))
+UNARY(hard_swish, DIV(MUL(v, clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f))), SPLAT(6.0f)))
+UNARY(hard_sigmoid, DIV(clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f)), SPLAT(6.0f)))
+UNARY(elu, SELECT(POSITIVE(v), v, MUL(p, vexpm1(v))))
+UNARY(selu, MUL(SPLAT(1.0507009873554805f), SELECT(POSITIVE(v), v, MUL(SPLAT(1.6732632423543772f), vexpm1(v)))))
+UNARY(softplus, vsoftplus(v))
+UNARY(softsign, DIV(v, ADD(ONE, vabs(v))))
+UNARY(mish, MUL(v, vtanh(vsoftplus(v))))
+UNARY(leaky_relu, SELECT(POSITIVE(v), v, MUL(v, p)))

@@ -1,0 +1,97 @@
+"""Convolutions, channels last. One that looks at single pixels is a matrix product."""
+
+from __future__ import annotations
+
+from ....exporter.graph import Node
+from ....exporter.graph.dims import product
+from ....exporter.ops import Conv, ConvTranspose, Layout
+from ...emit import Refusal
+from ..emitters import BOUNDS, constant_weights, emits
+from ..pack import LANES, pack_bias, pack_depthwise, pack_filters, pack_panels, pack_transposed_filters, round_up
+from ..plan import Argument
+from ..writer import Writer
+
+
+def two_dimensional(node: Node) -> Refusal | None:
+    """Condition for the kernels over height and width."""
+    op = node.op
+    assert isinstance(op, Conv | ConvTranspose)
+    if len(op.stride) != 2:
+        return Refusal(
+            f"the browser's kernels work over two spatial axes, not {len(op.stride)}",
+            "use a 2-D layer, or export to onnx: --to onnx",
+        )
+    return constant_weights(node)
+
+
+@emits(Conv, accepts=two_dimensional)
+def conv(node: Node, writer: Writer) -> None:
+    assert isinstance(node.op, Conv) and node.op.layout is Layout.CHANNELS_LAST
+    x, weight, *bias = node.inputs
+    filters, height, width, _ = weight.type.static_shape()
+    pixelwise = (height, width, *node.op.stride, *_sides(node.op)) == (1,) * 4 + (0,) * 4 and node.op.groups == 1
+    if pixelwise:
+        _pixelwise(node, writer)
+    elif node.op.is_depthwise(x.type, weight.type) and filters == node.op.groups:
+        _depthwise(node, writer)
+    else:
+        packed = pack_filters(weight.array(), node.op.groups)
+        shift = pack_bias(bias[0].array() if bias else None, filters, groups=node.op.groups)
+        operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
+        geometry = _geometry(node, (height, width))
+        writer.call("conv2d", writer.result(node.output), *operands, geometry, *BOUNDS[node.op.activation])
+
+
+@emits(ConvTranspose, accepts=two_dimensional)
+def conv_transpose(node: Node, writer: Writer) -> None:
+    assert isinstance(node.op, ConvTranspose) and node.op.layout is Layout.CHANNELS_LAST
+    x, weight, *bias = node.inputs
+    filters, height, width, _ = weight.type.static_shape()
+    packed = pack_transposed_filters(weight.array(), node.op.groups)
+    shift = pack_bias(bias[0].array() if bias else None, filters * node.op.groups, groups=node.op.groups)
+    operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
+    geometry = _geometry(node, (height, width))
+    writer.call("conv_transpose2d", writer.result(node.output), *operands, geometry, *BOUNDS[node.op.activation])
+
+
+def _pixelwise(node: Node, writer: Writer) -> None:
+    assert isinstance(node.op, Conv)
+    x, weight, *bias = node.inputs
+    filters, depth = weight.array().shape[0], weight.array().shape[3]
+    writer.call(
+        "gemm",
+        writer.result(node.output),
+        writer.operand(x),
+        writer.weights(pack_panels(weight.array().reshape(filters, depth))),
+        writer.weights(pack_bias(bias[0].array() if bias else None, filters)),
+        product(x.type.shape[:-1]),
+        filters,
+        depth,
+        *BOUNDS[node.op.activation],
+    )
+
+
+def _depthwise(node: Node, writer: Writer) -> None:
+    assert isinstance(node.op, Conv)
+    op, (x, weight, *bias), y = node.op, node.inputs, node.output
+    channels, height, width, _ = weight.type.static_shape()
+    shift = pack_bias(bias[0].array() if bias else None, channels, multiple=LANES)
+    operands = writer.operand(x), writer.weights(pack_depthwise(weight.array())), writer.weights(shift)
+    (top, _), (left, _) = op.padding
+    geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:3]]
+    geometry += [height, width, *op.stride, *op.dilation, top, left, round_up(channels, LANES)]
+    writer.call("depthwise2d", writer.result(y), *operands, geometry, *BOUNDS[op.activation])
+
+
+def _geometry(node: Node, kernel: tuple[int, int]) -> list[Argument]:
+    """The struct Conv of kernels/conv.c."""
+    assert isinstance(node.op, Conv | ConvTranspose)
+    op, x, y = node.op, node.inputs[0], node.output
+    (top, _), (left, _) = op.padding
+    return [*x.type.shape, *y.type.shape[1:], *kernel, *op.stride, *op.dilation, top, left, op.groups]
+
+
+def _sides(op: Conv) -> tuple[int, ...]:
+    return tuple(side for pair in op.padding for side in pair)
+
+

@@ -1,0 +1,61 @@
+"""Weights in the order in which the kernels read them.
+
+A *panel* is 8 output columns wide: the tile of the kernels computes that many at once. The last panel is filled up with
+zeros, and so is the bias.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...exporter.graph import Array
+
+PANEL = 8
+"""Columns in a panel (PANEL in kernels/tile.h)."""
+
+LANES = 4
+"""float32 values in a vector."""
+
+Floats = npt.NDArray[np.float32]
+
+
+def round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def pack_panels(weight: Array) -> Floats:
+    """[columns, depth] → [ceil(columns/8), depth, 8]"""
+    columns, depth = weight.shape
+    padded = np.zeros((round_up(columns, PANEL), depth), np.float32)
+    padded[:columns] = weight
+    return np.ascontiguousarray(padded.reshape(-1, PANEL, depth).transpose(0, 2, 1))
+
+
+def pack_filters(weight: Array, groups: int) -> Floats:
+    """[O, kh, kw, I/groups] → [groups, ceil(O/groups/8), kh, kw, I/groups, 8]"""
+    outputs = weight.shape[0] // groups
+    return np.concatenate([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups)])
+
+
+def pack_transposed_filters(weight: Array, groups: int) -> Floats:
+    """[O/groups, kh, kw, I] → [groups, ceil(O/groups/8), kh, kw, I/groups, 8]"""
+    outputs = weight.shape[0]
+    return np.concatenate([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups, axis=3)])
+
+
+def pack_depthwise(weight: Array) -> Floats:
+    """[C, kh, kw, 1] → [kh, kw, C up to a multiple of 4]"""
+    channels, height, width, _ = weight.shape
+    packed = np.zeros((height, width, round_up(channels, LANES)), np.float32)
+    packed[..., :channels] = weight[..., 0].transpose(1, 2, 0)
+    return packed
+
+
+def pack_bias(bias: Array | None, columns: int, *, groups: int = 1, multiple: int = PANEL) -> Floats:
+    """[columns] or None (zeros) → [groups * (columns/groups up to a multiple)]"""
+    width = columns // groups
+    packed = np.zeros((groups, round_up(width, multiple)), np.float32)
+    if bias is not None:
+        packed[:, :width] = bias.reshape(groups, width)
+    return packed.reshape(-1)

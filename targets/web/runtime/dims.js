@@ -1,0 +1,53 @@
+// Sizes as the plan spells them: numbers, or expressions of the free names such as "batch*49+1".
+
+/** @typedef {(sizes: Record<string, number>) => number} Size */
+
+/**
+ * Parses `sum := term (+|- term)*`, `term := factor (*|//|% factor)*` into a function of the free names' values.
+ * @param {number | string} dim
+ * @returns {Size}
+ */
+export function parseDim(dim) {
+  if (typeof dim === "number") return () => dim;
+  const tokens = dim.match(/\/\/|[-+*%()]|\d+|\w+/g) ?? [];
+  const operators = {
+    "+": (a, b) => a + b,
+    "-": (a, b) => a - b,
+    "*": (a, b) => a * b,
+    "//": (a, b) => Math.floor(a / b),
+    "%": (a, b) => a - b * Math.floor(a / b),
+  };
+  const chain = (operand, accepted) => {
+    let left = operand();
+    while (accepted.includes(tokens[0])) {
+      const before = left, apply = operators[tokens.shift()], after = operand();
+      left = (sizes) => apply(before(sizes), after(sizes));
+    }
+    return left;
+  };
+  const sum = () => {
+    if (tokens[0] !== "-") return chain(term, ["+", "-"]);
+    tokens[0] = "-1";
+    tokens.splice(1, 0, "*");
+    return chain(term, ["+", "-"]);
+  };
+  const term = () => chain(factor, ["*", "//", "%"]);
+  const factor = () => {
+    const token = tokens.shift();
+    if (token === "(") {
+      const inner = sum();
+      tokens.shift();
+      return inner;
+    }
+    return /^-?\d/.test(token) ? () => Number(token) : (sizes) => sizes[token];
+  };
+  return sum();
+}
+
+/** The free names a size is made of: `["batch"]` for "batch*49". */
+export function namesIn(dim) {
+  return typeof dim === "number" ? [] : (dim.match(/[A-Za-z_]\w*/g) ?? []);
+}
+
+export const showShape = (shape) => `[${shape.join(",")}]`;
+export const elements = (shape) => shape.reduce((count, size) => count * size, 1);

@@ -1,0 +1,31 @@
+// The entry of the ES module: reads the bundle's files beside index.js, in a page, a worker or Node.
+import { Model } from "./model.js";
+
+const FILES = {
+  "plan.json": new URL("./plan.json", import.meta.url),
+  "weights.bin": new URL("./weights.bin", import.meta.url),
+  "golden.bin": new URL("./golden.bin", import.meta.url),
+  "kernels.wasm": new URL("./kernels.wasm", import.meta.url),
+  "kernels.relaxed.wasm": new URL("./kernels.relaxed.wasm", import.meta.url),
+};
+
+async function readFile(name, baseUrl) {
+  const url = baseUrl === undefined ? FILES[name] : new URL(name, new URL(baseUrl, globalThis.location?.href));
+  if (url.protocol === "file:" && typeof process === "object") {
+    const node = "node:fs/promises"; // a variable, so that bundlers for the web leave it alone
+    const bytes = await (await import(/* @vite-ignore */ node)).readFile(url);
+    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText} at ${url}`);
+  return response.arrayBuffer();
+}
+
+/**
+ * Loads the model.
+ * @param options  baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose float
+ *                 results are the same on every machine
+ */
+export function load(options = {}) {
+  return Model.open((name) => readFile(name, options.baseUrl), options);
+}

@@ -1,0 +1,147 @@
+// A loaded model: weights in WebAssembly memory, one schedule for each set of sizes that was asked for.
+import { elements } from "./dims.js";
+import { compare, goldenTensor } from "./golden.js";
+import { ARRAYS, bindInputs } from "./tensors.js";
+import { makeSchedule } from "./schedule.js";
+
+const publicSpec = ({ name, dtype, shape }) => ({ name, dtype, shape });
+const PAGE = 65536;
+const KEPT_SCHEDULES = 16;
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const RELAXED = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253,
+  128, 2, 11,
+];
+
+/** Which of the two kernel files this engine runs; throws when it runs neither. */
+export function chooseKernels(options) {
+  if (typeof WebAssembly === "undefined") throw new Error("this engine has no WebAssembly");
+  if (!WebAssembly.validate(Uint8Array.from(SIMD)))
+    throw new Error("this engine has no WebAssembly SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or later have it)");
+  const relaxed = options.relaxed ?? WebAssembly.validate(Uint8Array.from(RELAXED));
+  return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
+}
+
+export class Model {
+  #plan;
+  #kernels;
+  #golden;
+  #weights;
+  #schedules = new Map();
+  #current;
+
+  constructor(plan, kernels, golden, weights) {
+    this.#plan = plan;
+    this.#kernels = kernels;
+    this.#golden = golden;
+    this.#weights = weights;
+    this.meta = { ...plan.meta, inputs: plan.inputs.map(publicSpec), outputs: plan.outputs.map(publicSpec) };
+  }
+
+  /**
+   * @param {(name: string) => Promise<ArrayBuffer>} read  a file of the bundle by name
+   * @param options  relaxed: false forces the kernels whose float results are the same on every machine
+   */
+  static async open(read, options) {
+    const [planBytes, wasm, weights] = await Promise.all(
+      ["plan.json", chooseKernels(options), "weights.bin"].map(read),
+    );
+    const plan = JSON.parse(new TextDecoder().decode(planBytes));
+    if (plan.format !== "triport-web" || plan.version !== 1)
+      throw new Error(`plan.json: expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
+    if (weights.byteLength !== plan.weights.bytes)
+      throw new Error(`weights.bin: expected ${plan.weights.bytes} bytes, got ${weights.byteLength}`);
+    const { instance } = await WebAssembly.instantiate(wasm);
+    const kernels = instance.exports;
+    const missing = plan.ops.find(([name]) => !(name in kernels));
+    if (missing) throw new Error(`${chooseKernels(options)}: kernel ${missing[0]} is missing; the files are of different exports`);
+    const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
+    reserve(kernels.memory, at + weights.byteLength);
+    new Uint8Array(kernels.memory.buffer).set(new Uint8Array(weights), at);
+    return new Model(plan, kernels, () => read("golden.bin"), at);
+  }
+
+  /**
+   * Runs the model once.
+   * @param feeds  {name: typed array} or {name: {data, shape}}
+   * @returns      {name: {data, shape}}, freshly allocated
+   */
+  async run(feeds) {
+    return this.runSync(feeds);
+  }
+
+  /** `run` without a promise, for loops that measure or that already are in a worker. */
+  runSync(feeds) {
+    if (!this.#kernels) throw new Error("run() after dispose()");
+    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds);
+    const schedule = this.#schedule(sizes);
+    const { buffer } = this.#kernels.memory;
+    schedule.inputs.forEach(({ dtype, at }, i) => {
+      new ARRAYS[dtype](buffer, at, tensors[i].data.length).set(tensors[i].data);
+    });
+    schedule.calls.forEach(({ name, kernel, args }, i) => {
+      if (kernel(...args)) throw new RangeError(`${name} "${this.#plan.names?.[i] ?? i}": an index is out of range`);
+    });
+    return Object.fromEntries(
+      schedule.outputs.map(({ name, dtype, shape, at }) => [
+        name,
+        { data: new ARRAYS[dtype](buffer, at, elements(shape)).slice(), shape },
+      ]),
+    );
+  }
+
+  /**
+   * Runs the samples that were recorded from the original model and compares.
+   * @returns {{passed: boolean, samples: {passed: boolean, ms: number, outputs: object}[]}}
+   */
+  async selfTest() {
+    const bytes = await this.#golden();
+    const samples = [];
+    for (const { inputs, outputs } of this.#plan.golden) {
+      const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
+      const start = performance.now();
+      const results = await this.run(feeds);
+      const ms = performance.now() - start;
+      const compared = Object.entries(outputs).map(([name, spec]) => [
+        name,
+        compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
+      ]);
+      samples.push({ passed: compared.every(([, c]) => c.passed), ms, outputs: Object.fromEntries(compared) });
+    }
+    return { passed: samples.every((sample) => sample.passed), samples };
+  }
+
+  /** Lets go of the memory; the model cannot run afterwards. */
+  dispose() {
+    this.#kernels = undefined;
+    this.#schedules.clear();
+    this.#current = undefined;
+  }
+
+  #schedule(sizes) {
+    const key = JSON.stringify(sizes);
+    let schedule = this.#schedules.get(key);
+    if (!schedule) {
+      schedule = makeSchedule(this.#plan, this.#kernels, sizes, this.#weights);
+      if (this.#schedules.size >= KEPT_SCHEDULES) this.#schedules.delete(this.#schedules.keys().next().value);
+      this.#schedules.set(key, schedule);
+    }
+    if (schedule !== this.#current) {
+      reserve(this.#kernels.memory, schedule.bytes);
+      new Int32Array(this.#kernels.memory.buffer, schedule.tablesAt, schedule.tables.length).set(schedule.tables);
+      this.#current = schedule;
+    }
+    return schedule;
+  }
+}
+
+/** Grows the memory to at least `bytes`. */
+function reserve(memory, bytes) {
+  const missing = Math.ceil((bytes - memory.buffer.byteLength) / PAGE);
+  if (missing <= 0) return;
+  try {
+    memory.grow(missing);
+  } catch {
+    throw new RangeError(`out of memory: the model needs ${Math.ceil(bytes / 1048576)} MiB for these sizes`);
+  }
+}

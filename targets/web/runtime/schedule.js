@@ -1,0 +1,72 @@
+// From the plan to a list of kernel calls for given sizes of the free dims: every argument a plain number.
+import { parseDim } from "./dims.js";
+
+const ALIGN = 64;
+const SLACK = 64; // readable bytes behind every buffer: kernels load whole vectors
+const align = (bytes) => Math.ceil(bytes / ALIGN) * ALIGN;
+
+/**
+ * Gives each buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the lowest
+ * place that is free during its life.
+ * @param {number[][]} buffers [bytes, first op, last op]
+ * @returns {{offsets: number[], bytes: number}}
+ */
+export function placeBuffers(buffers) {
+  const offsets = new Array(buffers.length).fill(0);
+  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b][0] - buffers[a][0] || a - b);
+  const placed = [];
+  let bytes = 0;
+  for (const i of order) {
+    const [size, first, last] = buffers[i];
+    let at = 0;
+    for (const j of placed) {
+      const [other, from, to] = buffers[j];
+      if (from > last || to < first) continue;
+      if (offsets[j] >= at + align(size + SLACK)) break;
+      at = Math.max(at, offsets[j] + align(other + SLACK));
+    }
+    offsets[i] = at;
+    bytes = Math.max(bytes, at + align(size + SLACK));
+    placed.push(i);
+    placed.sort((a, b) => offsets[a] - offsets[b]);
+  }
+  return { offsets, bytes };
+}
+
+/**
+ * @param plan     plan.json
+ * @param kernels  the exports of the WebAssembly module
+ * @param sizes    free name → size
+ * @param weights  address of weights.bin in memory; what the calls need stands behind it
+ */
+export function makeSchedule(plan, kernels, sizes, weights) {
+  const size = (dim) => parseDim(dim)(sizes);
+  const tables = [];
+  const tablesAt = align(weights + plan.weights.bytes + SLACK);
+  const { offsets, bytes } = placeBuffers(plan.buffers.map(([dim, first, last]) => [size(dim), first, last]));
+  const calls = plan.ops.map(([name, ...args]) => ({ name, kernel: kernels[name], args }));
+  const tableWords = calls.reduce((n, { args }) => n + args.reduce((m, a) => m + (Array.isArray(a) ? a.length : 0), 0), 0);
+  const arena = align(tablesAt + 4 * tableWords);
+  const number = (arg) => {
+    if (typeof arg === "number") return arg;
+    if (Array.isArray(arg)) {
+      const at = tablesAt + 4 * tables.length;
+      tables.push(...arg.map(number));
+      return at;
+    }
+    if (arg[0] === "@") return arena + offsets[arg.slice(1)];
+    if (arg[0] === "#") return weights + Number(arg.slice(1));
+    if (arg[0] === "~") return { inf: Infinity, "-inf": -Infinity, nan: NaN }[arg.slice(1)];
+    return size(arg);
+  };
+  for (const call of calls) call.args = call.args.map(number);
+  const place = (spec) => ({ ...spec, shape: spec.shape.map(size), at: number(spec.at) });
+  return {
+    calls,
+    tables: Int32Array.from(tables),
+    tablesAt,
+    bytes: arena + bytes,
+    inputs: plan.inputs.map(place),
+    outputs: plan.outputs.map(place),
+  };
+}

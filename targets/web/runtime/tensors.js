@@ -1,0 +1,77 @@
+// What goes in and what comes out: names, dtypes, shapes, and the sizes of the free dims that the shapes settle.
+import { elements, namesIn, parseDim, showShape } from "./dims.js";
+
+export const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
+
+const describe = (value) =>
+  ArrayBuffer.isView(value) || Array.isArray(value) ? `${value.constructor.name}(${value.length})` : String(value);
+
+function fail(spec, expected, got) {
+  throw new TypeError(`input "${spec.name}": expected ${expected}, got ${got}`);
+}
+
+/** A feed as `{data, shape}`; shape is undefined for a bare typed array. */
+function tensorOf(spec, feed) {
+  const tensor = feed && !ArrayBuffer.isView(feed) && feed.data !== undefined ? feed : { data: feed };
+  const wanted = ARRAYS[spec.dtype];
+  if (!(tensor.data instanceof wanted)) fail(spec, `${wanted.name} for ${showShape(spec.shape)}`, describe(tensor.data));
+  return { data: tensor.data, shape: tensor.shape && Array.from(tensor.shape) };
+}
+
+function checkNames(specs, feeds) {
+  const known = specs.map((spec) => spec.name);
+  const missing = known.filter((name) => feeds?.[name] === undefined);
+  const unknown = Object.keys(feeds ?? {}).filter((name) => !known.includes(name));
+  if (missing.length || unknown.length)
+    throw new TypeError(
+      `inputs do not match: ${[
+        missing.length ? `missing ${missing.join(", ")}` : "",
+        unknown.length ? `unknown ${unknown.join(", ")}` : "",
+      ].filter(Boolean).join("; ")} (the inputs are: ${specs.map((s) => `${s.name} ${s.dtype}${showShape(s.shape)}`).join(", ")})`,
+    );
+}
+
+/** Reads the free names that stand alone in `spec.shape` off a given shape. */
+function readShape(spec, shape, sizes) {
+  if (shape.length !== spec.shape.length) fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
+  spec.shape.forEach((dim, axis) => {
+    if (typeof dim === "string" && namesIn(dim)[0] === dim) sizes[dim] ??= shape[axis];
+  });
+}
+
+/** Settles the one name that is still open in `spec.shape` from the length of a bare array. */
+function readLength(spec, length, sizes) {
+  const open = spec.shape.filter((dim) => namesIn(dim).some((name) => sizes[name] === undefined));
+  if (open.length === 0) return;
+  if (open.length > 1 || namesIn(open[0])[0] !== open[0])
+    fail(spec, `{data, shape}, because the length alone does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
+  const rest = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
+  const size = length / rest;
+  if (!Number.isInteger(size) || size < 1) {
+    const one = showShape(spec.shape.map((dim) => (dim === open[0] ? 1 : parseDim(dim)(sizes))));
+    fail(spec, `${ARRAYS[spec.dtype].name}(${rest}) for ${one}, or a multiple of it`, `${ARRAYS[spec.dtype].name}(${length})`);
+  }
+  sizes[open[0]] = size;
+}
+
+/**
+ * Checks the feeds of one call.
+ * @returns {{tensors: {data: ArrayBufferView, shape: number[]}[], sizes: Record<string, number>}} in the order of `specs`
+ */
+export function bindInputs(specs, feeds) {
+  checkNames(specs, feeds);
+  const sizes = {};
+  const tensors = specs.map((spec) => tensorOf(spec, feeds[spec.name]));
+  specs.forEach((spec, i) => tensors[i].shape && readShape(spec, tensors[i].shape, sizes));
+  specs.forEach((spec, i) => tensors[i].shape || readLength(spec, tensors[i].data.length, sizes));
+  specs.forEach((spec, i) => {
+    const { data, shape: given } = tensors[i];
+    const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
+    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size) => !(size >= 1)))
+      fail(spec, `shape ${showShape(spec.shape)}`, showShape(given ?? shape));
+    if (data.length !== elements(shape))
+      fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
+    tensors[i].shape = shape;
+  });
+  return { tensors, sizes };
+}

@@ -1,0 +1,83 @@
+"""The browser port: a folder that a page, a worker or Node loads, with no third-party runtime in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...exporter.errors import ModelError
+from ...exporter.graph import Graph, Node
+from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
+from ..emit import Refusal
+from ..target import Capabilities
+from . import ops as ops  # fills the table of emitters
+from .bundle import classic_script, demo_files, module_script, package_json, type_declarations
+from .dtypes import DEVICE_DTYPES
+from .emitters import EMITTERS, dtype_refusal
+from .golden import pack_golden
+from .plan import Plan, canonical_json, plan_document
+from .writer import Writer
+
+COMPILED = Path(__file__).parent / "compiled"
+KERNEL_FILES = ("kernels.wasm", "kernels.relaxed.wasm")
+
+_CLAMPS = frozenset(Activation)
+
+
+class WebTarget:
+    """Writes the bundle folder that docs/web-bundle.md describes."""
+
+    name = "web"
+    artefact = "web"
+    capabilities = Capabilities(
+        layout=Layout.CHANNELS_LAST,
+        fuses={op: _CLAMPS for op in (Conv, ConvTranspose, Linear, Add, Sub, Mul, Div)},
+        lifts_1d=True,
+    )
+
+    def refusal(self, node: Node) -> Refusal | None:
+        return dtype_refusal(node) or EMITTERS.refusal(node)
+
+    def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
+        """Writes the folder ``path``; ModelError when an input or constant does not fit the browser's dtypes."""
+        path.mkdir(parents=True, exist_ok=True)
+        for name, data in bundle_files(graph, manifest).items():
+            (path / name).write_bytes(data)
+
+
+def make_plan(graph: Graph) -> Plan:
+    """The kernel calls of a prepared graph."""
+    for value in graph.inputs:
+        if value.type.dtype not in DEVICE_DTYPES:
+            raise ModelError(
+                "TP102",
+                f'input "{value.name}" is {value.type}, which the browser port does not have',
+                help="convert the model with model.float() before capturing it",
+            )
+    return Writer(graph).write_nodes(EMITTERS.emit)
+
+
+def bundle_files(graph: Graph, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """{file name: bytes} of the whole folder."""
+    plan = make_plan(graph)
+    golden, arrays = pack_golden(graph.samples)
+    labels = graph.metadata.get("labels")
+    meta = {"name": graph.name} | ({"labels": labels} if labels else {})
+    data = {
+        "plan.json": canonical_json(plan_document(plan, meta, golden)),
+        "weights.bin": bytes(plan.weights),
+        "golden.bin": arrays,
+        **{name: (COMPILED / name).read_bytes() for name in KERNEL_FILES},
+    }
+    files = {
+        **data,
+        "index.js": module_script(graph.name).encode(),
+        "index.d.ts": type_declarations(plan).encode(),
+        "bundle.iife.js": classic_script(graph.name, data).encode(),
+        "package.json": package_json(graph.name),
+        **demo_files(graph.name),
+    }
+    if manifest:
+        files["triport.json"] = canonical_json(dict(manifest))
+    return files

@@ -1,0 +1,96 @@
+"""What emitters write to: buffers for values, packed weights, kernel calls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from ...exporter.graph import Array, Dim, DType, Graph, Node, Value
+from .dtypes import device_array, device_dtype
+from .plan import Argument, Call, Plan, TensorSpec, buffer_ref, weight_ref
+from .planner import Planner
+
+WEIGHT_ALIGNMENT = 16
+"""Bytes: weights start where a vector may be loaded from."""
+
+
+class Writer:
+    """Builds a `Plan` from the nodes of a prepared graph, in their order."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.plan = Plan()
+        self._planner = Planner(graph)
+        self._weights: dict[bytes, str] = {}
+        self._in_weights: dict[Value, str] = {}
+        self._node = ""
+        for value in graph.inputs:
+            self.plan.inputs.append(self._spec(value.name, value, buffer_ref(self._planner.place(value))))
+
+    # -- what emitters use -------------------------------------------------------------------------------------------
+
+    def operand(self, value: Value) -> str:
+        """Where a node reads this value: its buffer, or the weights for a constant."""
+        if value in self._in_weights:
+            return self._in_weights[value]
+        if value.is_constant:
+            return self.weights(device_array(value.array(), value.name))
+        return buffer_ref(self._planner.buffer(value))
+
+    def result(self, value: Value) -> str:
+        """A new buffer for this value."""
+        return buffer_ref(self._planner.place(value))
+
+    def result_over(self, value: Value, operand: Value) -> str:
+        """The operand's buffer, when nothing reads it afterwards and it has the size; else a new one.
+
+        For kernels that may write over what they read.
+        """
+        if operand.is_constant or operand in self._in_weights:
+            return self.result(value)
+        return buffer_ref(self._planner.place_over(value, operand))
+
+    def alias(self, value: Value, operand: Value) -> None:
+        """Lets a value be the operand's cells under another shape."""
+        if operand in self._in_weights or operand.is_constant:
+            self._in_weights[value] = self.operand(operand)
+        else:
+            self._planner.alias(value, operand)
+
+    def scratch(self, elements: Dim) -> str:
+        """A buffer of float32 for the calls that mention it."""
+        return buffer_ref(self._planner.scratch(elements * DType.FLOAT32.bytes))
+
+    def weights(self, array: Array) -> str:
+        """The place of these cells in weights.bin; equal arrays are stored once."""
+        data = np.ascontiguousarray(array).tobytes()
+        key = hashlib.sha256(data).digest()
+        if key not in self._weights:
+            blob = self.plan.weights
+            blob.extend(bytes(-len(blob) % WEIGHT_ALIGNMENT))
+            self._weights[key] = weight_ref(len(blob))
+            blob.extend(data)
+        return self._weights[key]
+
+    def call(self, kernel: str, *arguments: Argument) -> None:
+        """One kernel call of the node at hand."""
+        self.plan.calls.append(Call(kernel, arguments, self._node))
+        self._planner.touch(arguments)
+
+    # -- what the target uses ----------------------------------------------------------------------------------------
+
+    def write_nodes(self, emit: Callable[[Node, Writer], None]) -> Plan:
+        """The finished plan."""
+        for position, node in enumerate(self.graph.nodes):
+            self._node = node.name
+            self._planner.position = position
+            emit(node, self)
+        for name, value in self.graph.outputs.items():
+            self.plan.outputs.append(self._spec(name, value, self.operand(value)))
+        self.plan.buffers = self._planner.finished()
+        return self.plan
+
+    def _spec(self, name: str, value: Value, at: str) -> TensorSpec:
+        return TensorSpec(name, device_dtype(value.type.dtype), value.type.shape, at)
