@@ -7,9 +7,9 @@ A target owns one `Emitters` table. Its `ops/<family>.py` files fill it:
 
     unsupported(Erf, because="LiteRT has no ERF kernel", help="use gelu, which it has")
 
-An emitter may come with a condition: `accepts` says for one node why it cannot be spelled, or None when it can. Ops that
-a target does not spell are first offered to the decompositions (exporter/passes/decompose); what is left is reported
-before a byte is written.
+An emitter may come with a condition: `accepts` says for one node why it cannot be spelled, or None when it can. Ops
+that a target does not spell are first offered to the decompositions (exporter/passes/decompose); what is left is
+reported before a byte is written.
 """
 
 from __future__ import annotations

@@ -96,10 +96,10 @@ def _check_against(graph: Graph, sample: Sample) -> None:
             raise _disagreement(graph, name, "other cells are NaN or infinite")
         if not finite.any():
             continue
-        judge = exact[name][finite]
-        own = float(np.abs(plain[name][finite] - judge).max())
+        judge = exact[name][finite].astype(np.float64)
+        own = float(np.abs(plain[name][finite].astype(np.float64) - judge).max())
         bound = max(1e-5 * float(judge.max() - judge.min()), 1e-6 * float(np.abs(judge).max()), 4 * own)
-        worst = float(np.abs(told[finite] - judge).max())
+        worst = float(np.abs(told[finite].astype(np.float64) - judge).max())
         if worst > bound:
             raise _disagreement(graph, name, f"a difference of {worst:.3g}, accepted is {bound:.3g}")
 
@@ -111,4 +111,3 @@ def _disagreement(graph: Graph, output: str, problem: str) -> ModelError:
         because=f"{len(graph.nodes)} nodes were captured and one of them means something else in torch",
         help="this is a defect of triport: please report it with the module",
     )
-

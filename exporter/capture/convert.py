@@ -38,7 +38,7 @@ class _Conversion:
         self.context = Context(self.graph)
         self.dims = DimNames()
         self.results: dict[torch.fx.Node, Any] = {}
-        self.tied: dict[tuple[int, int, tuple[int, ...]], Array] = {}
+        self.tied: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Array] = {}
 
     def run(self, output_names: Sequence[str]) -> Graph:
         self._refuse_unknown()
@@ -83,7 +83,7 @@ class _Conversion:
     def _constant(self, target: str, kind: InputKind) -> Value:
         """A parameter becomes a constant when it is first read; tied tensors share one array."""
         tensor = self._tensor(target, kind).detach().cpu()
-        key = (tensor.data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
         if key not in self.tied or tensor.numel() == 0:
             self._type(tensor, target)
             self.tied[key] = tensor.contiguous().numpy().copy()

@@ -75,7 +75,9 @@ def export_program(module: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     """torch.export of the module; ModelError says which line cannot be captured and why."""
     grown = enlarge(inputs)
     dims = {name: TorchDim(name) for axes in inputs.dynamic.values() for name in axes.values()}
-    shapes = tuple({axis: dims[d] for axis, d in inputs.dynamic.get(name, {}).items()} or None for name in grown.tensors)
+    shapes = tuple(
+        {axis: dims[d] for axis, d in inputs.dynamic.get(name, {}).items()} or None for name in grown.tensors
+    )
     forward_takes_list = getattr(module, "forward_takes_list", False)
     arguments: tuple[Any, ...] = tuple(grown.tensors.values())
     try:
@@ -99,7 +101,7 @@ def _explained(error: Exception) -> ModelError:
         return ModelError(
             "TP205",
             f"a dimension that should stay free is fixed by the model: {_reason(text)}",
-            help='name only the dims that are free: capture(module, x, dynamic={"x": {0: "batch"}}), or dynamic={} for none',
+            help='name only dims that are free: dynamic={"x": {0: "batch"}}, or dynamic={} for none',
         )
     if "data-dependent" in text or "GuardOnDataDependent" in type(error).__name__:
         return ModelError(
@@ -107,7 +109,9 @@ def _explained(error: Exception) -> ModelError:
             f"the model's control flow or shapes depend on the data: {first}",
             help="replace the `if` or the data-dependent index by torch.where, clamp or a fixed size",
         )
-    return ModelError("TP207", f"torch.export cannot trace the model: {first}", help="run the module in eager mode first")
+    return ModelError(
+        "TP207", f"torch.export cannot trace the model: {first}", help="run the module in eager mode first"
+    )
 
 
 def _reason(text: str) -> str:

@@ -35,4 +35,3 @@ def converter_for(name: str, overload: str) -> Converter | None:
         if key in _CONVERTERS:
             return _CONVERTERS[key]
     return None
-

@@ -10,9 +10,7 @@ from .context import Context
 from .registry import captures
 
 
-@captures(
-    "view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view", "view_as", "reshape_as"
-)
+@captures("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view", "view_as", "reshape_as")
 def reshape(context: Context, x: Value, *_: object) -> Value:
     shape = context.result_shape()
     return x if shape == x.type.shape else context.add(Reshape(shape), x)
@@ -37,9 +35,7 @@ def matrix_transpose(context: Context, x: Value) -> Value:
 
 
 @captures("slice.Tensor")
-def slice_(
-    context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1
-) -> Value:
+def slice_(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1) -> Value:
     axis %= x.type.rank
     size = x.type.shape[axis]
     first = context.static(start or 0, "the start of a slice")
@@ -99,9 +95,7 @@ def pad(context: Context, x: Value, sides: Sequence[Dim], *rest: object) -> Valu
         after[rank - 1 - i] = context.static(sides[2 * i + 1], "padding")
     y = _crop(context, x, before, after)
     if any(side > 0 for side in (*before, *after)):
-        y = context.add(
-            Pad(tuple(max(b, 0) for b in before), tuple(max(a, 0) for a in after), float(value)), y
-        )
+        y = context.add(Pad(tuple(max(b, 0) for b in before), tuple(max(a, 0) for a in after), float(value)), y)
     return y
 
 

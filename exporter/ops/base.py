@@ -46,7 +46,7 @@ class OpAttrs:
     """Base of all ops.
 
     operands     names of the inputs in order; a trailing ``?`` marks one that may be left out
-    parameters   position of the first input that keeps its axes when the data is transposed (a weight); None: all are data
+    parameters   position of the first input that keeps its axes when the data is transposed (a weight); None: no such
     """
 
     name: ClassVar[str] = ""
@@ -78,7 +78,7 @@ class OpAttrs:
     def permuted(self, perm: Perm) -> OpAttrs | None:
         """The op that gives ``transpose(y, perm)`` from ``transpose(x, perm)``; None when there is none.
 
-        For ops whose data operands all have the rank of the output, or broadcast to it. Elementwise ops return themselves.
+        For ops whose data operands have the rank of the output, or broadcast to it. Elementwise ops return themselves.
         """
         return None
 

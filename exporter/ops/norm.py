@@ -34,7 +34,7 @@ class BatchNorm(OpAttrs):
 
 @dataclass(frozen=True)
 class LayerNorm(OpAttrs):
-    """y = (x - mean) / sqrt(variance + epsilon) * scale + offset, statistics over the last ``axes`` axes of each sample.
+    """y = (x - mean) / sqrt(variance + epsilon) * scale + offset, statistics over each sample's last ``axes`` axes.
 
     x [..., *A], scale, offset [*A]  →  y like x; the variance is the biased one
     """

@@ -1,7 +1,7 @@
 """Gives every spatial op the layout of a target, with transposes around it that later passes cancel.
 
 before:  %1 = conv2d(%x, w) {layout=channels_first}
-after:   %2 = transpose(%x, [0, 2, 3, 1])    %3 = conv2d(%2, w') {layout=channels_last}    %1 = transpose(%3, [0, 3, 1, 2])
+after:   %2 = transpose(%x, to last)    %3 = conv2d(%2, w') {layout=channels_last}    %1 = transpose(%3, to first)
 
 The weight is permuted here, once.
 """

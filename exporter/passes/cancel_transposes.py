@@ -6,8 +6,8 @@ after:   %3 = relu(%x)
 Four rules, applied until none fires:
   merge    two transposes in a row are one; the identity is none
   free     a transpose that moves only axes of size 1 is a reshape
-  sink     op(transpose(a), transpose(b)) becomes transpose(op'(a, b)), op' being what the op's layout rule says; constants
-           are permuted here, and an operand that only has axes of size 1 to move is reshaped
+  sink     op(transpose(a), transpose(b)) becomes transpose(op'(a, b)), op' being what the op's layout rule says;
+           constants are permuted here, and an operand that only has axes of size 1 to move is reshaped
   reduce   a reduction that drops the moved axes drops the transpose with them
 """
 
@@ -26,7 +26,7 @@ from .dead_code import remove_dead_code
 def cancel_transposes(graph: Graph) -> bool:
     """True when a transpose was moved or removed."""
     changed = False
-    while any([_step(graph, node) for node in graph.nodes if node.inputs]):
+    while sum(_step(graph, node) for node in graph.nodes if node.inputs):
         remove_dead_code(graph)
         changed = True
     return changed

@@ -95,7 +95,7 @@ def decompose(spells: Spells) -> Pass:
 
     def run(graph: Graph) -> bool:
         changed = False
-        while any([_rewrite(graph, node, spells) for node in graph.nodes]):
+        while sum(_rewrite(graph, node, spells) for node in graph.nodes):
             changed = True
         return changed
 

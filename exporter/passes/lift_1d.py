@@ -60,4 +60,3 @@ def _rewrite(graph: Graph, node: Node, op: OpAttrs) -> None:
 def _with_axis(shape: Shape, layout: Layout) -> Shape:
     at = 1 if layout is Layout.CHANNELS_LAST else 2
     return (*shape[:at], 1, *shape[at:])
-

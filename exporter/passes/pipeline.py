@@ -28,8 +28,9 @@ def passes_for(
 ) -> list[Pass]:
     """What a graph goes through on its way to a target, in order.
 
-    Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and again
-    once the target's layout is assigned. Decomposing comes after the layout: a target's word on a node may depend on it.
+    Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and
+    again once the target's layout is assigned. Decomposing comes after the layout, on which a target's word on a node
+    may depend.
     """
     passes: list[Pass] = [
         remove_dead_code,

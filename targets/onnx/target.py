@@ -34,7 +34,10 @@ class OnnxTarget:
         writer = OnnxWriter(opset_for(graph))
         for node in graph.nodes:
             EMITTERS.emit(node, writer)
-        metadata = {key: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for key, value in manifest.items()}
+        metadata = {
+            key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            for key, value in manifest.items()
+        }
         write_model(
             path,
             graph,

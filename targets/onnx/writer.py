@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+
 import onnx
 from onnx import TensorProto, helper
 
@@ -56,7 +57,7 @@ class OnnxWriter:
         inputs: Sequence[Value | str] | None = None,
         *,
         output: str | None = None,
-        **attributes: object,
+        **attributes: Any,
     ) -> str:
         """Adds an ONNX node for a node of the graph; returns the name of its output.
 
@@ -157,7 +158,7 @@ def _external(path: Path, initializers: dict[str, Array]) -> Iterator[onnx.Tenso
 
 def _little_endian(array: Array) -> memoryview | bytes:
     data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return memoryview(data.reshape(-1).view(np.uint8)) if data.nbytes else b""
+    return data.reshape(-1).view(np.uint8).data if data.nbytes else b""
 
 
 def _write_field(file: BinaryIO, number: int, content: bytes) -> None:
