@@ -164,4 +164,54 @@ CATALOG: dict[str, Entry] = {
         "a second run answers differently",
         "The same inputs gave other outputs the second time: state leaks from one run into the next.",
     ),
+    "TP340": Entry(
+        "a file cannot be read",
+        "The file exists, but the system refuses to read it: missing permission, a folder in its place, or a failing disk. "
+        "The message carries the system's own words.",
+    ),
+    "TP341": Entry(
+        "a file cannot be written",
+        "The folder is missing or write-protected, or the disk is full. Files are written beside their target and renamed when "
+        "they are complete, so whatever stood there before is unchanged. Free space or choose another folder.",
+    ),
+    "TP400": Entry(
+        "not a .triport file, or cut short",
+        "The file is no safetensors file, carries no triport graph, or ends before its header says it does. Compare its size with "
+        "the original's: a download or copy that was interrupted is the usual cause. docs/format.md specifies the format.",
+    ),
+    "TP401": Entry(
+        "another version of the format",
+        "The file was written for another version of the format than this triport reads. The message names both, and the program "
+        "that wrote the file; install that version of triport or a newer one.",
+    ),
+    "TP402": Entry(
+        "malformed dimension",
+        "A symbolic size in a file must be an expression of names and whole numbers such as batch*49+1, in the one spelling that "
+        "triport writes. Any other text means that the file was damaged or written by something else.",
+    ),
+    "TP403": Entry(
+        "malformed document",
+        "The JSON in the file's header is not what docs/format.md specifies: no JSON, a key that is missing, unknown or given "
+        "twice, or a value of the wrong type. The message says where.",
+    ),
+    "TP404": Entry(
+        "unknown op or attributes",
+        "The file uses an op that this triport does not have, or gives an op values that it rejects. Newer versions add ops: "
+        "upgrade triport, or write the file again.",
+    ),
+    "TP405": Entry(
+        "inconsistent graph",
+        "The parts of the graph in the file contradict each other: a name that is used twice, a value that nothing computes, a "
+        "shape that does not follow from the op. triport writes no such files; this one was damaged or edited.",
+    ),
+    "TP406": Entry(
+        "tensors do not fit the file",
+        "The table of tensors does not match the data: a size that shape and dtype do not give, an overlap, a hole, bytes beyond "
+        "the end, or a tensor that is missing. Sizes are compared with the file's length before any memory is taken.",
+    ),
+    "TP407": Entry(
+        "damaged bytes",
+        "A CRC-32 stored in the file does not match the bytes that were read, so at least one bit has changed since it was written. "
+        "Copy or download the file again, or restore it from a backup.",
+    ),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .dims import Dim, Sym, evaluate_dim, parse_dim
-from .graph import Graph, Node, Sample, Value
+from .golden import Recipe, Sample
+from .graph import Graph, Node, Value
 from .types import Array, DType, Quantization, Shape, Source, TensorType
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Graph",
     "Node",
     "Quantization",
+    "Recipe",
     "Sample",
     "Shape",
     "Source",

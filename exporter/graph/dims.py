@@ -16,6 +16,9 @@ from ..errors import FormatError, UsageError
 MAX_NESTING = 32
 """Depth of parentheses a dimension in a file may have; shape arithmetic stays far below."""
 
+MAX_TERMS = 4096
+"""Terms a product of two dimensions may need; real shapes have a handful, only hostile files have more."""
+
 
 @dataclass(frozen=True, order=True)
 class _Quotient:
@@ -128,6 +131,8 @@ class Sym:
 
     def __mul__(self, other: Dim) -> Dim:
         terms: dict[_Monomial, int] = {}
+        if len(self._terms) * len(_terms_of(other)) > MAX_TERMS:
+            raise UsageError("TP001", f"a dimension may not have more than {MAX_TERMS} terms")
         for left, a in self._terms.items():
             for right, b in _terms_of(other).items():
                 monomial = tuple(sorted(left + right, key=str))
@@ -264,7 +269,8 @@ def _evaluate_quotient(atom: _Quotient, sizes: Mapping[str, int]) -> int:
 def _to_text(terms: Mapping[_Monomial, int]) -> str:
     parts: list[str] = []
     for monomial, coefficient in terms.items():
-        factors = [str(atom) for atom in monomial]
+        # A quotient after another factor needs parentheses: a*(b)//(2) would read as (a*b)//(2).
+        factors = [f"({atom})" if i and isinstance(atom, _Quotient) else str(atom) for i, atom in enumerate(monomial)]
         if abs(coefficient) != 1 or not factors:
             factors.append(str(abs(coefficient)))
         sign = "-" if coefficient < 0 else ("+" if parts else "")

@@ -7,12 +7,14 @@ reads, and otherwise in the order of creation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import UsageError
+from .golden import Sample
 from .types import Array, DType, Quantization, Source, TensorType
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Value:
     users      the nodes that read it, once per node
     """
 
-    __slots__ = ("name", "type", "quantization", "constant", "producer", "_users")
+    __slots__ = ("_users", "constant", "name", "producer", "quantization", "type")
 
     def __init__(self, name: str, type: TensorType, constant: Array | None = None) -> None:
         self.name = name
@@ -58,7 +60,7 @@ class Value:
 class Node:
     """One application of an op: ``outputs = op(*inputs)``."""
 
-    __slots__ = ("name", "op", "inputs", "outputs", "source")
+    __slots__ = ("inputs", "name", "op", "outputs", "source")
 
     def __init__(self, name: str, op: OpAttrs, inputs: tuple[Value, ...], source: Source) -> None:
         self.name = name
@@ -87,6 +89,8 @@ class Graph:
     inputs    [Value], in the order the model takes them; a value's name is the input's name
     outputs   {output name: Value}, in the order the model returns them
     metadata  JSON data that travels with the graph: labels, preprocessing, model config, producer
+    samples   golden samples recorded from the user's own model
+    extra_tensors   {name: array}: further arrays that travel with the graph, such as an optimizer's state
     """
 
     def __init__(self, name: str = "model") -> None:
@@ -95,9 +99,11 @@ class Graph:
         self.outputs: dict[str, Value] = {}
         self.metadata: dict[str, Any] = {}
         self.samples: list[Sample] = []
+        self.extra_tensors: dict[str, Array] = {}
         self._nodes: list[Node] = []
         self._sorted = True
         self._names: dict[str, int] = {}
+        self._node_names: dict[str, int] = {}
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -137,19 +143,31 @@ class Graph:
     def is_output(self, value: Value) -> bool:
         return any(value is output for output in self.outputs.values())
 
+    def __str__(self) -> str:
+        from .text import to_text
+
+        return to_text(self)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Writes the graph to a ``.triport`` file; see `file.save_graph`."""
+        from .file import save_graph
+
+        save_graph(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Graph:
+        """The graph in a ``.triport`` file; see `file.load_graph`."""
+        from .file import load_graph
+
+        return load_graph(path)
+
     # -- the verbs -------------------------------------------------------------------------------------------------
 
     def fresh_name(self, wanted: str) -> str:
-        """``wanted``, or ``wanted_1``, ``wanted_2`` … when it is taken."""
-        if wanted not in self._names:
-            self._names[wanted] = 0
-            return wanted
-        while True:
-            self._names[wanted] += 1
-            name = f"{wanted}_{self._names[wanted]}"
-            if name not in self._names:
-                self._names[name] = 0
-                return name
+        """``wanted``, or ``wanted_1``, ``wanted_2`` … when another value has that name."""
+        return _fresh(self._names, wanted)
 
     def add_input(self, name: str, type: TensorType) -> Value:
         """A new input, after those already there; UsageError when the name is taken."""
@@ -178,8 +196,10 @@ class Graph:
         output_names   wanted names of the outputs. Default: the node's name
         """
         types = op.infer_outputs(*(value.type for value in inputs))
-        node = Node(self.fresh_name(name or op.label()), op, tuple(inputs), source or Source())
-        wanted = list(output_names) or [f"{node.name}:out" if i == 0 else f"{node.name}:out{i}" for i in range(len(types))]
+        node = Node(_fresh(self._node_names, name or op.label()), op, tuple(inputs), source or Source())
+        wanted = list(output_names) or [
+            f"{node.name}:out" if i == 0 else f"{node.name}:out{i}" for i in range(len(types))
+        ]
         node.outputs = tuple(Value(self.fresh_name(n), t) for n, t in zip(wanted, types, strict=True))
         for value in node.outputs:
             value.producer = node
@@ -192,6 +212,28 @@ class Graph:
     def add(self, op: OpAttrs, *inputs: Value, name: str = "", source: Source | None = None) -> Value:
         """`add_node` for ops with one output: returns that output."""
         return self.add_node(op, inputs, name=name, source=source).output
+
+    def rebuild(self, node: Node, op: OpAttrs, inputs: Sequence[Value]) -> Node:
+        """A node that takes over the name, the source and the output names of ``node``.
+
+        The old node stays, under another name, until nobody reads it: `replace` its outputs and `remove` it.
+        """
+        name, output_names = node.name, [value.name for value in node.outputs]
+        node.name = _fresh(self._node_names, f"{name}~")
+        for value in node.outputs:
+            value.name = self.fresh_name(f"{value.name}~")
+        rebuilt = self.add_node(op, inputs, name=f"{name}~", source=node.source)
+        rebuilt.name = name
+        if len(rebuilt.outputs) == len(output_names):
+            for value, output_name in zip(rebuilt.outputs, output_names, strict=True):
+                value.name = output_name
+        return rebuilt
+
+    def rebuild_constant(self, value: Value, array: Array) -> Value:
+        """A constant of other content that takes over the name of ``value``, which stays under another one."""
+        rebuilt = self.add_constant(array, f"{value.name}~")
+        rebuilt.name, value.name = value.name, rebuilt.name
+        return rebuilt
 
     def set_output(self, name: str, value: Value) -> None:
         self.outputs[name] = value
@@ -226,11 +268,21 @@ class Graph:
                 self.outputs[name] = new
 
     def rename(self, value: Value, name: str) -> None:
-        """Gives a value another name, which must be free."""
-        if name in self._names:
-            raise UsageError("TP004", f'"{name}" names another value already')
-        self._names[name] = 0
+        """Gives a value another name; whoever has that name gets a fresh one. Inputs keep theirs: ValueError."""
+        if value.name == name:
+            return
+        if any(other.name == name for other in self.inputs):
+            raise ValueError(f"{name} is an input")
+        for other in self._values():
+            if other.name == name:
+                other.name = self.fresh_name(name)
+        self._names.setdefault(name, 0)
         value.name = name
+
+    def _values(self) -> Iterator[Value]:
+        for node in self.nodes:
+            yield from node.inputs
+            yield from node.outputs
 
     def remove(self, node: Node) -> None:
         """Removes a node nobody reads."""
@@ -254,7 +306,9 @@ class Graph:
         other = Graph(self.name)
         other.metadata = dict(self.metadata)
         other.samples = list(self.samples)
+        other.extra_tensors = dict(self.extra_tensors)
         other._names = dict(self._names)
+        other._node_names = dict(self._node_names)
         twin: dict[Value, Value] = {}
 
         def value_twin(value: Value) -> Value:
@@ -276,19 +330,10 @@ class Graph:
         return other
 
 
-class Sample:
-    """Golden arrays recorded from the user's own model: what went in and what came out, by name."""
-
-    __slots__ = ("inputs", "outputs")
-
-    def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
-        self.inputs = dict(inputs)
-        self.outputs = dict(outputs)
-
-
 def _topological(nodes: Sequence[Node]) -> list[Node]:
-    """Producers before users, otherwise as given."""
+    """Producers before users, otherwise as given; ValueError when nodes wait for each other."""
     done: set[Node] = set()
+    begun: set[Node] = set()
     ordered: list[Node] = []
     for root in nodes:
         stack = [root]
@@ -299,9 +344,22 @@ def _topological(nodes: Sequence[Node]) -> list[Node]:
                 continue
             waiting = [v.producer for v in node.inputs if v.producer is not None and v.producer not in done]
             if waiting:
+                if node in begun:
+                    raise ValueError(f"{node!r} waits for its own result")
+                begun.add(node)
                 stack.extend(reversed(waiting))
             else:
                 done.add(node)
                 ordered.append(node)
                 stack.pop()
     return ordered
+
+
+def _fresh(taken: dict[str, int], wanted: str) -> str:
+    """A name that is not taken yet; it is from now on."""
+    name = wanted
+    while name in taken:
+        taken[wanted] += 1
+        name = f"{wanted}_{taken[wanted]}"
+    taken[name] = 0
+    return name

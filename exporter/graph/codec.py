@@ -1,0 +1,303 @@
+"""Graph ↔ the JSON document in a ``.triport`` file; docs/format.md is its specification.
+
+Arrays do not appear in the document: on the way out they are handed to a `TensorTable`, which gives each the name of
+a tensor, and on the way in they are looked up by that name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import FormatError, UsageError
+from ..version import VERSION
+from .attributes import dtype_from_json, op_from_json, op_to_json, shape_from_json, shape_to_json
+from .container import TensorTable
+from .golden import Recipe, Sample
+from .graph import Graph, Node, Value
+from .json_checks import LARGEST, Json, integer, items, number, table, text, whole_number
+from .types import Array, Quantization, Source, TensorType
+from .verify import InvalidGraph, shape_rule, verify
+
+FORMAT = 1
+"""Version of the document; raised by every change that an older reader would misunderstand."""
+
+_REQUIRED = ("constants", "format", "inputs", "metadata", "name", "nodes", "outputs", "producer")
+_OPTIONAL = ("checksum", "crc32", "extra", "quantization", "samples")
+_SCALES_IN_TEXT = 4
+_DEEPEST = 100
+
+
+def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
+    """The document as canonical JSON: keys sorted, no spaces, the checksum's digits still zero."""
+    document: dict[str, Json] = {
+        "checksum": "00000000",
+        "constants": {v.name: tensors.add(v.name, v.array()) for v in graph.constants()},
+        "format": FORMAT,
+        "inputs": [_declaration(value) for value in graph.inputs],
+        "metadata": _plain(graph.metadata, "metadata"),
+        "name": graph.name,
+        "nodes": [_node_to_json(node) for node in graph.nodes],
+        "outputs": [[name, value.name] for name, value in graph.outputs.items()],
+        "producer": f"triport {VERSION}",
+    }
+    values = [*graph.inputs, *graph.constants(), *(v for node in graph.nodes for v in node.outputs)]
+    quantized = {v.name: _quantization_to_json(v, v.quantization, tensors) for v in values if v.quantization}
+    samples = [_sample_to_json(i, sample, tensors) for i, sample in enumerate(graph.samples)]
+    extra: dict[str, Json] = {name: tensors.add(f"extra/{name}", a) for name, a in graph.extra_tensors.items()}
+    document |= {"quantization": quantized} if quantized else {}
+    document |= {"samples": samples} if samples else {}
+    document |= {"extra": extra} if extra else {}
+    document["crc32"] = [tensors.sums[name] for name in sorted(tensors.sums)]
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def check_version(document: Json) -> dict[str, Json]:
+    """The document's keys, once its version is known to be this one."""
+    entries = table(document, "graph")
+    version = integer(entries.get("format"), "graph.format")
+    if version != FORMAT:
+        producer = text(entries.get("producer", "an unknown program"), "graph.producer")[:80]
+        raise FormatError(
+            "TP401",
+            f"the file has format {version} and was written by {producer}; triport {VERSION} reads format {FORMAT}",
+            help=f'pip install --upgrade "{producer.replace(" ", ">=", 1)}"'
+            if producer.startswith("triport ")
+            else None,
+        )
+    return table(entries, "graph", required=_REQUIRED, optional=_OPTIONAL)
+
+
+def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Array]) -> Graph:
+    """The graph a document of this version describes; FormatError names what is wrong with it."""
+    graph = Graph(text(document["name"], "graph.name"))
+    metadata: dict[str, Any] = dict(table(document["metadata"], "metadata"))
+    graph.metadata = metadata
+    loader = _Loader(graph, tensors)
+    for declared in items(document["inputs"], "inputs"):
+        name, type = _declared(declared, "inputs")
+        loader.declare(graph.add_input(loader.free(name), type))
+    for name, tensor in table(document["constants"], "constants").items():
+        array = loader.tensor(tensor, f'constant "{name[:80]}"')
+        loader.declare(graph.add_constant(array, loader.free(name)))
+    try:
+        for i, node in enumerate(items(document["nodes"], "nodes")):
+            loader.add_node(node, f"nodes[{i}]")
+        loader.set_outputs(document["outputs"])
+        verify(graph)
+    except InvalidGraph as error:
+        raise FormatError("TP405", str(error)) from error
+    loader.set_quantization(document.get("quantization", {}))
+    graph.samples = [
+        loader.sample(s, f"samples[{i}]") for i, s in enumerate(items(document.get("samples", []), "samples"))
+    ]
+    extra = table(document.get("extra", {}), "extra")
+    graph.extra_tensors = {name: loader.tensor(tensor, f'extra "{name[:80]}"') for name, tensor in extra.items()}
+    loader.check_nothing_is_left(document)
+    return graph
+
+
+class _Loader:
+    """What is known so far while a graph is read."""
+
+    def __init__(self, graph: Graph, tensors: Mapping[str, Array]) -> None:
+        self.graph = graph
+        self.values: dict[str, Value] = {}
+        self._tensors = tensors
+        self._node_names: set[str] = set()
+        self._unread = set(tensors)
+
+    def free(self, name: str) -> str:
+        """The name, which no value before may have."""
+        if name in self.values:
+            raise FormatError("TP405", f'two values are named "{name[:80]}"')
+        return name
+
+    def declare(self, value: Value) -> None:
+        self.values[value.name] = value
+
+    def value(self, name: Json, where: str) -> Value:
+        found = self.values.get(text(name, where))
+        if found is None:
+            raise FormatError("TP405", f'{where}: "{str(name)[:80]}" is not a value known at this place')
+        return found
+
+    def tensor(self, name: Json, where: str) -> Array:
+        found = self._tensors.get(text(name, where))
+        if found is None:
+            raise FormatError("TP406", f'{where}: its tensor "{str(name)[:80]}" is missing from the file')
+        self._unread.discard(str(name))
+        return found
+
+    def add_node(self, encoded: Json, where: str) -> None:
+        node = table(encoded, where, required=("inputs", "name", "op", "outputs"), optional=("attrs", "source"))
+        name = text(node["name"], f"{where}.name")
+        where = f'{where} "{name[:80]}"'
+        op = op_from_json(text(node["op"], f"{where}.op"), node.get("attrs", {}), where)
+        inputs = [self.value(item, f"{where}.inputs") for item in items(node["inputs"], f"{where}.inputs")]
+        outputs = [_declared(item, f"{where}.outputs") for item in items(node["outputs"], f"{where}.outputs")]
+        layer, location = (text(s, where) for s in items(node.get("source", ["", ""]), f"{where}.source", 2))
+        with shape_rule(f'{op.label()} "{name[:80]}"'):
+            inferred = op.infer_outputs(*(value.type for value in inputs))
+        if [type for _, type in outputs] != list(inferred):
+            gives, says = (", ".join(map(str, types)) for types in (inferred, [type for _, type in outputs]))
+            raise FormatError("TP405", f"{where}: the op gives {gives}, the file says {says}")
+        names = [self.free(output) for output, _ in outputs]
+        if name in self._node_names or len(set(names)) != len(names):
+            raise FormatError("TP405", f'two nodes are named "{name[:80]}", or two outputs of one')
+        self._node_names.add(name)
+        added = self.graph.add_node(op, inputs, name=name, source=Source(layer, location), output_names=names)
+        for value in added.outputs:
+            self.declare(value)
+
+    def set_outputs(self, encoded: Json) -> None:
+        for item in items(encoded, "outputs"):
+            name, value = (text(part, "outputs") for part in items(item, "outputs", 2))
+            if name in self.graph.outputs:
+                raise FormatError("TP405", f'output "{name[:80]}" is listed twice')
+            self.graph.set_output(name, self.value(value, f'output "{name[:80]}"'))
+
+    def set_quantization(self, encoded: Json) -> None:
+        for name, entry in table(encoded, "quantization").items():
+            where = f'quantization of "{name[:80]}"'
+            value = self.value(name, where)
+            given = table(entry, where, required=("axis", "scale", "zero_point"), optional=())
+            scale, axis, zero_point = given["scale"], given["axis"], given["zero_point"]
+            if isinstance(scale, str):
+                scales = tuple(float(s) for s in self.tensor(scale, where).reshape(-1))
+            else:
+                scales = tuple(number(s, where) for s in items(scale, where))
+            if isinstance(zero_point, int):
+                zero_points = (integer(zero_point, where),) * len(scales)
+            else:
+                zero_points = tuple(integer(z, where) for z in items(zero_point, where, len(scales)))
+            quantization = Quantization(scales, zero_points, None if axis is None else whole_number(axis, where))
+            if problem := _quantization_problem(value, quantization):
+                raise FormatError("TP405", f"{where}: {problem}")
+            self.graph.set_quantization(value, quantization)
+
+    def sample(self, encoded: Json, where: str) -> Sample:
+        given = table(encoded, where, required=("inputs", "outputs"), optional=())
+        inputs: dict[str, Array] = {}
+        recipes: dict[str, Recipe] = {}
+        for name, entry in table(given["inputs"], f"{where}.inputs").items():
+            if isinstance(entry, dict):
+                recipes[name] = _recipe_from_json(entry, f'{where}, input "{name[:80]}"')
+            else:
+                inputs[name] = self.tensor(entry, f'{where}, input "{name[:80]}"')
+        outputs = table(given["outputs"], f"{where}.outputs").items()
+        answers = {name: self.tensor(entry, f'{where}, output "{name[:80]}"') for name, entry in outputs}
+        return Sample(inputs, answers, recipes)
+
+    def check_nothing_is_left(self, document: Mapping[str, Json]) -> None:
+        """A tensor or constant that nothing refers to would be lost without a word when the graph is saved again."""
+        if self._unread:
+            raise FormatError("TP406", f'tensor "{min(self._unread)[:80]}" is in the file, but nothing refers to it')
+        unused = table(document["constants"], "constants").keys() - {value.name for value in self.graph.constants()}
+        if unused:
+            raise FormatError("TP405", f'constant "{min(unused)[:80]}" is read by nothing')
+
+
+def _declaration(value: Value) -> Json:
+    return [value.name, value.type.dtype.value, shape_to_json(value.type.shape)]
+
+
+def _declared(encoded: Json, where: str) -> tuple[str, TensorType]:
+    name, dtype, shape = items(encoded, where, 3)
+    name = text(name, where)
+    where = f'{where} "{name[:80]}"'
+    return name, TensorType(dtype_from_json(dtype, where), shape_from_json(shape, where))
+
+
+def _node_to_json(node: Node) -> Json:
+    encoded: dict[str, Json] = {
+        "inputs": [value.name for value in node.inputs],
+        "name": node.name,
+        "op": node.op.name,
+        "outputs": [_declaration(value) for value in node.outputs],
+    }
+    if attributes := op_to_json(node.op):
+        encoded["attrs"] = attributes
+    # Only the file's name: where it lies on the machine that captured the model is nobody's business.
+    location = node.source.location.replace("\\", "/").rpartition("/")[2]
+    if node.source.layer or location:
+        encoded["source"] = [node.source.layer, location]
+    return encoded
+
+
+def _quantization_to_json(value: Value, quantization: Quantization, tensors: TensorTable) -> Json:
+    if problem := _quantization_problem(value, quantization):
+        raise ValueError(f"quantization of {value!r}: {problem}")
+    scale: Json = [float(s) for s in quantization.scale]
+    if len(quantization.scale) > _SCALES_IN_TEXT:
+        exact = np.array(quantization.scale, np.float64)
+        single = exact.astype(np.float32)
+        scale = tensors.add(f"{value.name}/scale", single if np.array_equal(single, exact) else exact)
+    zero_points: list[Json] = [int(z) for z in quantization.zero_point]
+    zero_point = zero_points[0] if len(set(quantization.zero_point)) == 1 else zero_points
+    return {"axis": quantization.axis, "scale": scale, "zero_point": zero_point}
+
+
+def _quantization_problem(value: Value, q: Quantization) -> str:
+    """What makes the parameters unusable for the value; empty when nothing does."""
+    if not all(math.isfinite(scale) and scale > 0 for scale in q.scale):
+        return "scales must be positive and finite"
+    if q.axis is not None and q.axis >= value.type.rank:
+        return f"{value.type} has no axis {q.axis}"
+    slices = 1 if q.axis is None else value.type.shape[q.axis]
+    if not len(q.scale) == len(q.zero_point) == slices:
+        return f"{len(q.scale)} scales and {len(q.zero_point)} zero points for {slices} slices"
+    return ""
+
+
+def _sample_to_json(index: int, sample: Sample, tensors: TensorTable) -> Json:
+    inputs: dict[str, Json] = {
+        name: tensors.add(f"golden/{index}/inputs/{name}", array) for name, array in sample.stored_inputs.items()
+    }
+    inputs |= {name: _recipe_to_json(recipe) for name, recipe in sample.recipes.items()}
+    outputs: dict[str, Json] = {
+        name: tensors.add(f"golden/{index}/outputs/{name}", array) for name, array in sample.outputs.items()
+    }
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def _recipe_to_json(recipe: Recipe) -> Json:
+    low, high = (float(x) if recipe.dtype.is_float else int(x) for x in (recipe.low, recipe.high))
+    shape: list[Json] = [int(size) for size in recipe.shape]
+    return {"dtype": recipe.dtype.value, "high": high, "low": low, "seed": recipe.seed, "shape": shape}
+
+
+def _recipe_from_json(encoded: dict[str, Json], where: str) -> Recipe:
+    given = table(encoded, where, required=("dtype", "high", "low", "seed", "shape"), optional=())
+    dtype = dtype_from_json(given["dtype"], where)
+    limit = number if dtype.is_float else integer
+    shape = tuple(whole_number(size, where) for size in items(given["shape"], where))
+    recipe = Recipe(
+        dtype, shape, integer(given["seed"], where), limit(given["low"], where), limit(given["high"], where)
+    )
+    if problem := recipe.problem():
+        raise FormatError("TP405", f"{where}: golden recipe: {problem}")
+    return recipe
+
+
+def _plain(value: object, where: str, depth: int = 0) -> Json:
+    """Metadata as JSON data; UsageError names what JSON has no form for. Tuples become lists."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int) and -LARGEST - 1 <= value <= LARGEST:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, (list, tuple)) and depth < _DEEPEST:
+        return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, dict) and depth < _DEEPEST and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    raise UsageError(
+        "TP001",
+        f"{where} cannot be written to a file: {type(value).__name__} {str(value)[:60]}",
+        help="metadata is JSON: None, bool, int, finite float, str, and lists and dicts (with str keys) of these",
+    )
