@@ -2,8 +2,8 @@
 
     make demo            or    python examples/digits_demo.py --out dist/digits
 
-The data are scikit-learn's digits: 1,797 scans of handwritten digits, 8x8 pixels, 0 to 16. A fifth of them is held back;
-on those every port must give the digit that the float64 reference gives, and numbers within the promised bound.
+The data are scikit-learn's digits: 1,797 scans of handwritten digits, 8x8 pixels, 0 to 16. A fifth is held back; on it
+every port must give the digit that the float64 reference gives, and numbers within the promised bound.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def main() -> int:
     graph = tp.Graph.load(file)  # from here on only the portable graph is used
     tp.export(graph, arguments.out / "ports", to=["onnx", "tflite", "web"], samples=test_x[:16])
 
-    truth = run_graph(graph, {graph.inputs[0].name: test_x}, dtype=DType.FLOAT64)["digit"]
+    truth = run_graph(graph, {graph.inputs[0].name: test_x}, dtype=DType.FLOAT64)["digit"].astype(np.float64)
     accuracy = float((truth.argmax(axis=1) == test_y).mean())
     rows = {runtime: measure(runtime, arguments.out / "ports", test_x, test_y, truth) for runtime in PORTS}
 

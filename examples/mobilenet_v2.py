@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import triport as tp
+from triport.exporter.models.structure import SymbolicTensor
 
 layers = tp.layers
 
@@ -35,15 +36,13 @@ def divisible(channels: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
-def normalized(x: tp.SymbolicTensor, name: str, *, activate: bool = True) -> tp.SymbolicTensor:
+def normalized(x: SymbolicTensor, name: str, *, activate: bool = True) -> SymbolicTensor:
     """Batch normalization and, unless it ends a bottleneck, relu6."""
     x = layers.BatchNormalization(epsilon=1e-3, momentum=0.999, name=f"{name}_BN")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x) if activate else x
 
 
-def inverted_residual(
-    x: tp.SymbolicTensor, channels: int, *, expansion: int, stride: int, name: str
-) -> tp.SymbolicTensor:
+def inverted_residual(x: SymbolicTensor, channels: int, *, expansion: int, stride: int, name: str) -> SymbolicTensor:
     """[batch, H, W, C] → [batch, H/stride, W/stride, channels]: expand, filter each channel, project."""
     block_input = x
     width = int(x.shape[-1])

@@ -1,9 +1,9 @@
 """The main environment's side of `make compat`: artefacts of the test models, and the truth to compare them with.
 
-    python tests/compat/make_artefacts.py FOLDER
+    PYTHONPATH=tests python -m compat.make_artefacts FOLDER
 
-writes, for each model of models.py, what run.py describes. The truth is the float64 reference on batches of 1, 2 and 7;
-the bound is the one that every port is held to.
+writes, for each model of float_models.py, what run.py describes. The truth is the float64 reference on batches of 1, 2
+and 7; the bound is the one that every port is held to.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from models import MODELS, example_inputs
 
 import triport as tp
 from triport.exporter.graph import DType
 from triport.exporter.reference import run_graph
 
+from .float_models import MODELS, Array, example_inputs
+
 BATCHES = (1, 2, 7)
 
 
-def write_golden(graph: tp.Graph, path: Path, batches: list[dict[str, np.ndarray]]) -> None:
+def write_golden(graph: tp.Graph, path: Path, batches: list[dict[str, Array]]) -> None:
     """Inputs, float64 outputs and bounds of the batches in one npz; see run.py for the names of its parts."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Array] = {}
     for inputs in batches:
         size = len(next(iter(inputs.values())))
         exact = run_graph(graph, inputs, dtype=DType.FLOAT64)
@@ -31,10 +32,11 @@ def write_golden(graph: tp.Graph, path: Path, batches: list[dict[str, np.ndarray
         for name, array in inputs.items():
             arrays[f"{size}/in/{name}"] = array
         for name, truth in exact.items():
-            own_error = float(np.abs(plain[name].astype(np.float64) - truth).max())
-            arrays[f"{size}/out/{name}"] = truth
-            arrays[f"{size}/bound/{name}"] = np.float64(max(1e-5 * float(np.ptp(truth)), 4 * own_error))
-    np.savez(path, **arrays)
+            told = truth.astype(np.float64)
+            own_error = float(np.abs(plain[name].astype(np.float64) - told).max())
+            arrays[f"{size}/out/{name}"] = told
+            arrays[f"{size}/bound/{name}"] = np.array(max(1e-5 * float(np.ptp(told)), 4 * own_error))
+    np.savez(path, allow_pickle=False, **arrays)
 
 
 def main(folder: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,12 @@ def main(artefacts: Path) -> int:
     results: list[bool] = []
     for folder in sorted(path.parent for path in artefacts.glob("*/golden.npz")):
         onnx, tflite = folder / "model.onnx", folder / "model.tflite"
-        results.append(check(folder, "onnxruntime 1.17.3", lambda path=onnx: onnx_session(path)))
-        results.append(
-            check(folder, "tflite-runtime 2.14.0, XNNPACK", lambda path=tflite: tflite_session(path, plain=False))
-        )
-        results.append(
-            check(folder, "tflite-runtime 2.14.0, built-in", lambda path=tflite: tflite_session(path, plain=True))
-        )
+        runtimes: dict[str, Callable[[], Run]] = {
+            "onnxruntime 1.17.3": partial(onnx_session, onnx),
+            "tflite-runtime 2.14.0, XNNPACK": partial(tflite_session, tflite, plain=False),
+            "tflite-runtime 2.14.0, built-in": partial(tflite_session, tflite, plain=True),
+        }
+        results += [check(folder, label, load) for label, load in runtimes.items()]
     failed = results.count(False)
     if not results:
         print(f"no artefacts in {artefacts}")

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 import triport as tp
 
-layers = tp.layers
+Array = npt.NDArray[np.generic]
 Model = tp.Model
 Builder = Callable[[], Model]
+layers = tp.layers
 MODELS: dict[str, Builder] = {}
 
 
@@ -129,14 +130,13 @@ def words() -> Model:
     return tp.Model(tokens, layers.Dense(2, activation="log_softmax")(x))
 
 
-def example_inputs(
-    model: Model, batch: int, generator: np.random.Generator
-) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int32]]:
+def example_inputs(model: Model, batch: int, generator: np.random.Generator) -> dict[str, Array]:
     """One batch of random inputs by name: floats from a normal distribution, integers as word numbers below 50."""
-    arrays: dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int32]] = {}
-    for name, shape in zip(model.input_names, input_shapes(model), strict=True):
-        if name == "tokens":
-            arrays[name] = generator.integers(0, 50, (batch, *shape), dtype=np.int32)
+    arrays: dict[str, Array] = {}
+    for spec in model.input_specs:
+        shape = (batch, *(size for size in spec.shape[1:] if size is not None))
+        if spec.dtype == "int32":
+            arrays[spec.name] = generator.integers(0, 50, shape, dtype=np.int32)
         else:
-            arrays[name] = generator.standard_normal((batch, *shape), dtype=np.float32)
+            arrays[spec.name] = generator.standard_normal(shape, dtype=np.float32)
     return arrays
