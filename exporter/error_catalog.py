@@ -31,7 +31,9 @@ CATALOG: dict[str, Entry] = {
         "wrong dtype",
         "An array has a dtype that does not fit the input it was passed to. Convert it explicitly, for example x.astype('float32').",
     ),
-    "TP004": Entry("wrong input name", "A named input is missing or unknown. `triport inspect FILE` lists the names that exist."),
+    "TP004": Entry(
+        "wrong input name", "A named input is missing or unknown. `triport inspect FILE` lists the names that exist."
+    ),
     "TP010": Entry(
         "an argument of a layer, a model or of training",
         "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what is accepted and "
@@ -52,13 +54,19 @@ CATALOG: dict[str, Entry] = {
         "Weights are made when the input's shape is known. Put tp.Input(shape) first, give the first layer input_shape=, or call fit "
         "or the model on data once.",
     ),
-    "TP014": Entry("the model is not compiled", "fit and evaluate need a loss and an optimizer: call model.compile(optimizer=..., loss=...) first."),
+    "TP014": Entry(
+        "the model is not compiled",
+        "fit and evaluate need a loss and an optimizer: call model.compile(optimizer=..., loss=...) first.",
+    ),
     "TP015": Entry(
         "this cannot be written into a file",
         "Files hold data and never code, so functions of your own, Lambda layers and torch modules inside a model cannot be described in "
         "one. The model can be trained, captured and exported; only load_model for further training needs the description.",
     ),
-    "TP016": Entry("unknown name", "No activation, loss, metric, optimizer, initializer or regularizer has this name. The help line lists those there are."),
+    "TP016": Entry(
+        "unknown name",
+        "No activation, loss, metric, optimizer, initializer or regularizer has this name. The help line lists those there are.",
+    ),
     "TP017": Entry(
         "the data does not fit the training",
         "Arrays of different lengths, no samples at all, class numbers that the output has no place for, or a figure that was asked for "
@@ -112,7 +120,10 @@ CATALOG: dict[str, Entry] = {
         "dtype that no port has",
         "Ports compute in float32, float16, integers and booleans. Convert bfloat16, complex or quantized weights first.",
     ),
-    "TP210": Entry("shape rule disagrees with torch", "The graph's shape rule gave another shape or dtype than torch did. This is a defect of triport."),
+    "TP210": Entry(
+        "shape rule disagrees with torch",
+        "The graph's shape rule gave another shape or dtype than torch did. This is a defect of triport.",
+    ),
     "TP211": Entry(
         "the captured graph answers differently",
         "After capturing, the graph is run by its reference on the example inputs and compared with the module itself in eager "
@@ -140,12 +151,25 @@ CATALOG: dict[str, Entry] = {
         "the browser does not start",
         "A browser was found and opened no page. Try it by hand with --headless; set CHROME=/path/to/another one, or check in Node instead.",
     ),
+    "TP410": Entry(
+        "not a .tflite file",
+        "The file does not begin like a TensorFlow Lite model: bytes 4 to 7 must read TFL3. It is another kind of file, or the download "
+        "was cut short.",
+    ),
+    "TP411": Entry(
+        "damaged .tflite file",
+        "An offset, a length or an index inside the file leads out of it, or the tables contradict each other. Every offset is checked "
+        "before it is followed. Copy or export the file again.",
+    ),
     "TP500": Entry(
         "a port answers differently",
         "The artefact was loaded in its real runtime and its values differ from the reference by more than the bound: for float32 the "
         "larger of 1e-5 of the output's range and four times torch's own float32 error. The report names the first node that differs.",
     ),
-    "TP501": Entry("a port gives another shape", "An output has a shape other than the graph says. This is a defect of the artefact, not a matter of tolerance."),
+    "TP501": Entry(
+        "a port gives another shape",
+        "An output has a shape other than the graph says. This is a defect of the artefact, not a matter of tolerance.",
+    ),
     "TP502": Entry(
         "a port gives another dtype",
         "An output has a dtype other than the graph says. Only int64 → int32 is allowed, on ports that have no 64-bit integers at their border.",
@@ -173,6 +197,31 @@ CATALOG: dict[str, Entry] = {
         "a file cannot be written",
         "The folder is missing or write-protected, or the disk is full. Files are written beside their target and renamed when "
         "they are complete, so whatever stood there before is unchanged. Free space or choose another folder.",
+    ),
+    "TP101": Entry(
+        "no spelling on this port",
+        "The file format of a port has no operator for this layer, and it cannot be put together from those it has. Replace the layer, "
+        "or export to the ports that have it with --to. Nothing was written.",
+    ),
+    "TP102": Entry(
+        "a form the port does not have",
+        "The port has the operator, but not in this form: a rank, a dilation, a weight that is computed while the model runs. The "
+        "message says which form it takes. Change the layer, or export to the other ports with --to. Nothing was written.",
+    ),
+    "TP104": Entry(
+        "a free size where the port needs a number",
+        "Sizes named in dynamic= stay open in the written file, as far as its operators allow. Here a port needs to know the number, or "
+        "how it follows from the sizes of the inputs. Leave that size out of dynamic=, or slice and resize by whole numbers.",
+    ),
+    "TP105": Entry(
+        "dtype not on the device",
+        "The kernels of the port do not compute in this dtype. TFLite takes float32, int8, uint8, int16, int32 and bool; int64 becomes "
+        "int32 there, so its numbers must fit. Cast in the model, for example x.float() or x.int().",
+    ),
+    "TP106": Entry(
+        "too large for the file format",
+        "A .tflite file is addressed with 31 bits and holds at most 2.1 GB. Quantize the model to int8 or float16, or export it to ONNX, "
+        "which keeps large weights beside the file. The size is checked before anything is written.",
     ),
     "TP400": Entry(
         "not a .triport file, or cut short",

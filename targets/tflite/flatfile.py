@@ -1,0 +1,250 @@
+"""From a model in memory to the bytes of a .tflite file, without a second copy of the weights.
+
+A FlatBuffer is usually built back to front with every array inside the builder, which costs twice the weights. Here
+the builder makes only the tables; each `Buffer.data` offset is patched afterwards to point behind them, where the
+arrays follow one by one. Offsets in a FlatBuffer only need to lead forward within the file, so this is an ordinary one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ...exporter.graph import Array, Quantization
+from .schema import FILE_IDENTIFIER, Builder, schema
+
+ALIGNMENT = 16
+"""Bytes to which the schema aligns the start of an array (``force_align: 16``)."""
+
+MAX_BYTES = 2**31 - 2**16
+"""FlatBuffers address 2 GiB; the rest is for what follows the last array."""
+
+SCHEMA_VERSION = 3
+
+SIGNATURE_KEY = "serving_default"
+
+
+@dataclass
+class Tensor:
+    """One tensor of the subgraph.
+
+    shape       with a stand-in size where a dimension is free
+    signature   the same with -1 there; None when every size is known
+    type        number in the schema's TensorType
+    buffer      index into the model's buffers; 0 for tensors that are computed
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    signature: tuple[int, ...] | None
+    type: int
+    buffer: int = 0
+    quantization: Quantization | None = None
+
+
+@dataclass
+class Operator:
+    """One operator: builtin name and version, tensor indices, and its options as the bindings' object."""
+
+    code: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any = None
+
+
+@dataclass
+class Model:
+    """What a .tflite file holds. ``buffers[0]`` is the empty one; metadata maps names to indices of buffers."""
+
+    description: str
+    inputs: list[tuple[str, int]] = field(default_factory=list)
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+    buffers: list[Array] = field(default_factory=lambda: [np.zeros(0, np.uint8)])
+    metadata: dict[str, int] = field(default_factory=dict)
+
+
+def write(model: Model, file: BinaryIO) -> None:
+    """Writes the model; arrays go from where they lie straight to the file."""
+    builder, head = _tables(model)
+    slots = _data_slots(head)
+    position = len(head)
+    places: list[int] = []
+    for index, array in enumerate(model.buffers):
+        if not array.nbytes:
+            places.append(0)
+            continue
+        start = -(-(position + 4) // ALIGNMENT) * ALIGNMENT
+        slot = slots[index]
+        struct.pack_into("<I", head, slot, start - 4 - slot)
+        places.append(start)
+        position = start + array.nbytes
+    file.write(head)
+    position = len(head)
+    for array, start in zip(model.buffers, places, strict=True):
+        if start:
+            file.write(b"\0" * (start - 4 - position) + struct.pack("<I", array.nbytes))
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            position = start + array.nbytes
+    del builder  # `head` is a view of its memory
+
+
+def _tables(model: Model) -> tuple[Any, memoryview]:
+    """The finished tables, with every non-empty buffer pointing at a placeholder."""
+    builder = Builder(256 * (len(model.tensors) + len(model.operators) + 16))
+    placeholder = builder.CreateByteVector(b"")
+    buffers = [_buffer(builder, array, placeholder) for array in model.buffers]
+    codes = sorted({(op.code, op.version) for op in model.operators})
+    code_index = {code: index for index, code in enumerate(codes)}
+    code_tables = [_operator_code(builder, *code) for code in codes]
+    subgraph = _subgraph(builder, model, code_index)
+    signature = _signature(builder, model)
+    metadata = [_metadata(builder, name, buffer) for name, buffer in model.metadata.items()]
+    description = builder.CreateString(model.description)
+    fields = {
+        "OperatorCodes": _tables_vector(builder, code_tables),
+        "Subgraphs": _tables_vector(builder, [subgraph]),
+        "Buffers": _tables_vector(builder, buffers),
+        "Metadata": _tables_vector(builder, metadata) if metadata else None,
+        "SignatureDefs": _tables_vector(builder, [signature]),
+    }
+    schema.ModelStart(builder)
+    schema.ModelAddVersion(builder, SCHEMA_VERSION)
+    schema.ModelAddDescription(builder, description)
+    for name, offset in fields.items():
+        if offset is not None:
+            getattr(schema, f"ModelAdd{name}")(builder, offset)
+    builder.Finish(schema.ModelEnd(builder), FILE_IDENTIFIER)
+    return builder, memoryview(builder.Bytes)[builder.Head() :]
+
+
+def _data_slots(head: memoryview) -> list[int]:
+    """Where in the file each buffer's ``data`` offset stands; 0 for a buffer without one."""
+    model = schema.Model.GetRootAs(head, 0)
+    slots: list[int] = []
+    for index in range(model.BuffersLength()):
+        table = model.Buffers(index)._tab
+        slot = int(table.Offset(4))
+        slots.append(table.Pos + slot if slot else 0)
+    return slots
+
+
+def _buffer(builder: Any, array: Array, placeholder: int) -> int:
+    schema.BufferStart(builder)
+    if array.nbytes:
+        schema.BufferAddData(builder, placeholder)
+    return int(schema.BufferEnd(builder))
+
+
+def _operator_code(builder: Any, code: str, version: int) -> int:
+    number = int(getattr(schema.BuiltinOperator, code))
+    schema.OperatorCodeStart(builder)
+    # Runtimes from before 2.4 read the 8-bit field only; a code that does not fit says so with this placeholder.
+    old = min(number, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+    schema.OperatorCodeAddDeprecatedBuiltinCode(builder, old)
+    schema.OperatorCodeAddVersion(builder, version)
+    schema.OperatorCodeAddBuiltinCode(builder, number)
+    return int(schema.OperatorCodeEnd(builder))
+
+
+def _subgraph(builder: Any, model: Model, code_index: dict[tuple[str, int], int]) -> int:
+    tensors = _tables_vector(builder, [_tensor(builder, tensor) for tensor in model.tensors])
+    operators = [_operator(builder, op, code_index[op.code, op.version]) for op in model.operators]
+    operators_vector = _tables_vector(builder, operators)
+    inputs = _int32_vector(builder, [index for _, index in model.inputs])
+    outputs = _int32_vector(builder, [index for _, index in model.outputs])
+    name = builder.CreateString("main")
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    schema.SubGraphAddInputs(builder, inputs)
+    schema.SubGraphAddOutputs(builder, outputs)
+    schema.SubGraphAddOperators(builder, operators_vector)
+    schema.SubGraphAddName(builder, name)
+    return int(schema.SubGraphEnd(builder))
+
+
+def _tensor(builder: Any, tensor: Tensor) -> int:
+    name = builder.CreateString(tensor.name)
+    shape = _int32_vector(builder, tensor.shape)
+    signature = None if tensor.signature is None else _int32_vector(builder, tensor.signature)
+    quantization = None if tensor.quantization is None else _quantization(builder, tensor.quantization)
+    schema.TensorStart(builder)
+    schema.TensorAddShape(builder, shape)
+    schema.TensorAddType(builder, tensor.type)
+    schema.TensorAddBuffer(builder, tensor.buffer)
+    schema.TensorAddName(builder, name)
+    if quantization is not None:
+        schema.TensorAddQuantization(builder, quantization)
+    if signature is not None:
+        schema.TensorAddShapeSignature(builder, signature)
+    schema.TensorAddHasRank(builder, True)
+    return int(schema.TensorEnd(builder))
+
+
+def _quantization(builder: Any, quantization: Quantization) -> int:
+    scale = builder.CreateNumpyVector(np.asarray(quantization.scale, "<f4"))
+    zero_point = builder.CreateNumpyVector(np.asarray(quantization.zero_point, "<i8"))
+    schema.QuantizationParametersStart(builder)
+    schema.QuantizationParametersAddScale(builder, scale)
+    schema.QuantizationParametersAddZeroPoint(builder, zero_point)
+    schema.QuantizationParametersAddQuantizedDimension(builder, quantization.axis or 0)
+    return int(schema.QuantizationParametersEnd(builder))
+
+
+def _operator(builder: Any, operator: Operator, code: int) -> int:
+    inputs = _int32_vector(builder, operator.inputs)
+    outputs = _int32_vector(builder, operator.outputs)
+    options = None if operator.options is None else operator.options.Pack(builder)
+    schema.OperatorStart(builder)
+    schema.OperatorAddOpcodeIndex(builder, code)
+    schema.OperatorAddInputs(builder, inputs)
+    schema.OperatorAddOutputs(builder, outputs)
+    if options is not None:
+        union = type(operator.options).__name__.removesuffix("T")
+        schema.OperatorAddBuiltinOptionsType(builder, getattr(schema.BuiltinOptions, union))
+        schema.OperatorAddBuiltinOptions(builder, options)
+    return int(schema.OperatorEnd(builder))
+
+
+def _signature(builder: Any, model: Model) -> int:
+    inputs = _tables_vector(builder, [_tensor_map(builder, *pair) for pair in model.inputs])
+    outputs = _tables_vector(builder, [_tensor_map(builder, *pair) for pair in model.outputs])
+    key = builder.CreateString(SIGNATURE_KEY)
+    schema.SignatureDefStart(builder)
+    schema.SignatureDefAddInputs(builder, inputs)
+    schema.SignatureDefAddOutputs(builder, outputs)
+    schema.SignatureDefAddSignatureKey(builder, key)
+    return int(schema.SignatureDefEnd(builder))
+
+
+def _tensor_map(builder: Any, name: str, tensor: int) -> int:
+    text = builder.CreateString(name)
+    schema.TensorMapStart(builder)
+    schema.TensorMapAddName(builder, text)
+    schema.TensorMapAddTensorIndex(builder, tensor)
+    return int(schema.TensorMapEnd(builder))
+
+
+def _metadata(builder: Any, name: str, buffer: int) -> int:
+    text = builder.CreateString(name)
+    schema.MetadataStart(builder)
+    schema.MetadataAddName(builder, text)
+    schema.MetadataAddBuffer(builder, buffer)
+    return int(schema.MetadataEnd(builder))
+
+
+def _int32_vector(builder: Any, numbers: Sequence[int]) -> int:
+    return int(builder.CreateNumpyVector(np.asarray(numbers, "<i4")))
+
+
+def _tables_vector(builder: Any, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return int(builder.EndVector())

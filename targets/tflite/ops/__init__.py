@@ -1,0 +1,7 @@
+"""One file per op family; importing this package fills the target's table of emitters."""
+
+from __future__ import annotations
+
+from . import activation, conv, conv_transpose, elementwise, linear, pool, reduce, resize, shape
+
+__all__ = ["activation", "conv", "conv_transpose", "elementwise", "linear", "pool", "reduce", "resize", "shape"]

@@ -1,0 +1,110 @@
+"""Explicit padding in a format that knows only SAME and VALID.
+
+TFLite computes its padding from the sizes: VALID none; SAME as much as gives ``ceil(size / stride)`` windows, the
+smaller half in front. Where neither is exactly what the graph asks for, a PAD operator goes in front and VALID is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...exporter.graph import Dim, Node, TensorType, Value
+from ...exporter.graph.dims import exact_quotient
+from ...exporter.ops import Clamp, HardSigmoid, Layout, MaxPool, Relu, Sigmoid, Softmax
+from ...exporter.ops.base import Activation
+from .schema import schema
+from .writer import Writer
+
+SAME: int = schema.Padding.SAME
+VALID: int = schema.Padding.VALID
+
+
+@dataclass(frozen=True)
+class Window:
+    """What slides along one spatial axis.
+
+    size     free or known size of the input along the axis
+    extent   cells from the first to the last tap: dilation * (kernel - 1) + 1
+    """
+
+    size: Dim
+    extent: int
+    stride: int
+    before: int
+    after: int
+
+    @property
+    def count(self) -> Dim:
+        """Number of positions, the size of the output."""
+        return (self.size + self.before + self.after - self.extent) // self.stride + 1
+
+    def is_valid(self) -> bool:
+        """Whether VALID gives exactly these positions; a padding cell that no window reaches does not count."""
+        return self.before == 0 and (self.size - self.extent) // self.stride + 1 == self.count
+
+    def is_same(self) -> bool:
+        """Whether SAME gives exactly these positions, for every size."""
+        steps = exact_quotient(self.size, self.stride)
+        if steps is None:
+            if not isinstance(self.size, int):
+                return False
+            steps = -(-self.size // self.stride)
+        needed = (steps - 1) * self.stride + self.extent - self.size
+        return isinstance(needed, int) and steps == self.count and self.before == max(needed, 0) // 2
+
+    def needed_after(self) -> int:
+        """Padding cells behind the input that a window reaches; what is asked for where the size is free."""
+        reached = (self.count - 1) * self.stride + self.extent - self.before - self.size
+        return max(reached, 0) if isinstance(reached, int) else self.after
+
+
+def windows(
+    x: TensorType, extents: tuple[int, ...], stride: tuple[int, ...], padding: tuple[tuple[int, int], ...]
+) -> tuple[Window, ...]:
+    """The windows of a channels-last op along its spatial axes."""
+    axes = Layout.CHANNELS_LAST.spatial_axes(x.rank)
+    return tuple(
+        Window(x.shape[axis], extent, step, before, after)
+        for axis, extent, step, (before, after) in zip(axes, extents, stride, padding, strict=True)
+    )
+
+
+def scheme(along: tuple[Window, ...]) -> int | None:
+    """VALID or SAME where one of them fits all axes exactly, else None."""
+    if all(window.is_valid() for window in along):
+        return VALID
+    return SAME if all(window.is_same() for window in along) else None
+
+
+def pad_in_front(writer: Writer, node: Node, along: tuple[Window, ...], fill: float = 0.0) -> int:
+    """A PAD (PADV2 for a fill other than 0) of the node's first operand; returns the padded tensor."""
+    x = node.inputs[0]
+    amounts = [(0, 0), *((window.before, window.needed_after()) for window in along), (0, 0)]
+    shape = tuple(size + sum(amount) for size, amount in zip(x.type.shape, amounts, strict=True))
+    return pad(writer, node, writer.tensor(x), x.type.with_shape(shape), amounts, fill)
+
+
+def pad(
+    writer: Writer, node: Node, tensor: int, padded: TensorType, amounts: list[tuple[int, int]], fill: float = 0.0
+) -> int:
+    """The tensor with cells of ``fill`` before and after each axis."""
+    paddings = writer.constant(np.array(amounts, np.int32), "paddings")
+    if fill == 0.0:
+        return writer.step("PAD", [tensor, paddings], node, "pad", padded, schema.PadOptionsT())
+    inputs = [tensor, paddings, writer.scalar(fill)]
+    return writer.step("PADV2", inputs, node, "pad", padded, schema.PadV2OptionsT())
+
+
+def is_never_negative(value: Value) -> bool:
+    """Whether the op that made the value rules out negative cells, so that a zero never wins a maximum over them."""
+    node = value.producer
+    if node is None:
+        return False
+    op = node.op
+    if isinstance(op, (Relu, Sigmoid, HardSigmoid, Softmax)) or (isinstance(op, Clamp) and op.minimum >= 0):
+        return True
+    if isinstance(op, MaxPool):
+        return is_never_negative(node.inputs[0])
+    return getattr(op, "activation", Activation.NONE) is not Activation.NONE

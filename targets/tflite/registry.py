@@ -1,0 +1,63 @@
+"""TFLite's table of emitters, and the conditions that several of them share."""
+
+from __future__ import annotations
+
+from ...exporter.graph import DType, Node, Value
+from ..emit import Condition, Emitters, Refusal
+from .writer import Writer
+
+EMITTERS: Emitters[Writer] = Emitters("tflite")
+
+emits = EMITTERS.emits
+unsupported = EMITTERS.unsupported
+
+OTHER_PORTS = "export this model to the other ports: --to onnx,web"
+
+NUMBERS = (DType.FLOAT32, DType.INT32, DType.INT64)
+MOVABLE = (*NUMBERS, DType.INT8, DType.UINT8, DType.BOOL)
+"""Dtypes of operators that move cells without computing."""
+
+
+def refuse_dtype(value: Value, *accepted: DType) -> Refusal | None:
+    """A refusal when the value has none of these dtypes."""
+    if value.type.dtype in accepted:
+        return None
+    names = ", ".join(dtype.value for dtype in accepted)
+    return Refusal(
+        f"the kernel takes {names}; {value.name} is {value.type.dtype.value}",
+        "cast the operand in the model",
+        "TP105",
+    )
+
+
+def of_dtype(*accepted: DType, operand: int = 0) -> Condition:
+    """Condition: the operand has one of these dtypes."""
+    return lambda node: refuse_dtype(node.inputs[operand], *accepted)
+
+
+def at_most_rank(limit: int) -> Condition:
+    """Condition: no operand has more axes than the kernel walks."""
+
+    def condition(node: Node) -> Refusal | None:
+        rank = max(value.type.rank for value in node.inputs)
+        if rank <= limit:
+            return None
+        return Refusal(
+            f"the kernel takes at most {limit} axes, here are {rank}",
+            f"merge axes with a reshape before this layer; or {OTHER_PORTS}",
+            "TP102",
+        )
+
+    return condition
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """The first refusal among several conditions."""
+
+    def condition(node: Node) -> Refusal | None:
+        return next((refusal for check in conditions if (refusal := check(node)) is not None), None)
+
+    return condition
+
+
+FLOAT = of_dtype(DType.FLOAT32)

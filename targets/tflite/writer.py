@@ -1,0 +1,176 @@
+"""The model under construction: emitters ask it for tensors and hand it operators."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...exporter.graph import Array, Dim, DType, Graph, Node, TensorType, Value, evaluate_dim
+from ...exporter.graph.dims import dim_names
+from .flatfile import Model, Operator, Tensor
+from .runtimes import minimum_runtime
+from .schema import TENSOR_TYPES, device_dtype
+from .versions import operator_version
+
+OPTIONAL = -1
+"""Stands where an operator's optional input is left out."""
+
+_LEFT_OUT = Tensor("", (), None, TENSOR_TYPES[DType.FLOAT32])
+
+
+class Writer:
+    """Collects tensors, operators and buffers; `model` is what becomes the file."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.model = Model(description=f"{graph.name}, written by triport")
+        self._sizes = stand_in_sizes(graph)
+        self._tensor_of: dict[Value, int] = {}
+        self._buffer_of: dict[tuple[int, int], list[int]] = {}
+        self._constant_of: dict[tuple[int, tuple[int, ...], int], int] = {}
+        self._names: dict[str, int] = {}
+        self._renamed: set[int] = set()
+        self.computed_dims: dict[str, int] = {}
+        """Sizes computed at run time so far: text of the dim → int32 tensor [1] (see sizes.py)."""
+        for value in graph.inputs:
+            self.model.inputs.append((value.name, self.tensor(value)))
+
+    # -- tensors ---------------------------------------------------------------------------------------------------
+
+    def tensor(self, value: Value) -> int:
+        """The tensor of a value of the graph; made when first asked for."""
+        if value not in self._tensor_of:
+            if value.constant is not None:
+                index = self.constant(value.constant, value.name, value=value)
+            else:
+                index = self._add(value.name, value.type)
+                self.model.tensors[index].quantization = value.quantization
+            self._tensor_of[value] = index
+        return self._tensor_of[value]
+
+    def tensors(self, values: Sequence[Value]) -> list[int]:
+        return [self.tensor(value) for value in values]
+
+    def rename(self, of: Value, value: Value) -> bool:
+        """Lets ``value`` be the tensor of ``of``, under the name of ``value``; False when another value is already."""
+        index = self.tensor(of)
+        if index in self._renamed:
+            return False
+        self._renamed.add(index)
+        self._tensor_of[value] = index
+        self.model.tensors[index].name = self._fresh(value.name)
+        return True
+
+    def temporary(self, node: Node, role: str, type: TensorType) -> int:
+        """A tensor inside a node that takes several operators."""
+        return self._add(f"{node.name}/{role}", type)
+
+    def constant(self, array: Array, name: str, *, value: Value | None = None) -> int:
+        """A tensor that holds ``array``; int64 is stored as int32. Arrays with the same bytes share one buffer."""
+        array = on_device(array)
+        quantization = None if value is None else value.quantization
+        type = TENSOR_TYPES[DType.of(array)]
+        buffer = self.buffer(array)
+        key = (type, array.shape, buffer)
+        if quantization is None and key in self._constant_of:
+            return self._constant_of[key]
+        index = len(self.model.tensors)
+        self.model.tensors.append(Tensor(self._fresh(name), array.shape, None, type, buffer, quantization))
+        if quantization is None:
+            self._constant_of[key] = index
+        return index
+
+    def scalar(self, number: float) -> int:
+        """A float32 constant of shape []."""
+        return self.constant(np.array(number, np.float32), "scalar")
+
+    def int32s(self, numbers: Sequence[int], name: str) -> int:
+        """An int32 constant: axes, a shape, paddings."""
+        return self.constant(np.asarray(numbers, np.int32), name)
+
+    def buffer(self, array: Array) -> int:
+        """The buffer with these bytes, found again when the same bytes come a second time."""
+        if not array.nbytes:
+            return 0
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        ends = np.concatenate([flat[:256], flat[-256:]])
+        alike = self._buffer_of.setdefault((flat.size, zlib.crc32(ends.tobytes())), [])
+        for index in alike:
+            if np.array_equal(self.model.buffers[index], flat):
+                return index
+        alike.append(len(self.model.buffers))
+        self.model.buffers.append(flat)
+        return alike[-1]
+
+    def shape_of(self, tensor: int) -> tuple[int, ...]:
+        """Shape of a tensor with stand-ins for the free sizes."""
+        return self.model.tensors[tensor].shape
+
+    # -- operators -------------------------------------------------------------------------------------------------
+
+    def operator(self, code: str, inputs: Sequence[int], output: int, options: Any = None) -> int:
+        """Appends builtin ``code`` in the lowest version that expresses it; returns ``output``."""
+        operands = [_LEFT_OUT if index == OPTIONAL else self.model.tensors[index] for index in inputs]
+        version = operator_version(code, operands, options)
+        self.model.operators.append(Operator(code, version, tuple(inputs), (output,), options))
+        return output
+
+    def step(
+        self, code: str, inputs: Sequence[int], node: Node, role: str, type: TensorType, options: Any = None
+    ) -> int:
+        """`operator` into a new temporary, which it returns."""
+        return self.operator(code, inputs, self.temporary(node, role, type), options)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def finish(self, manifest: Mapping[str, Any]) -> Model:
+        """Names the outputs and adds the metadata."""
+        for name, value in self.graph.outputs.items():
+            self.model.outputs.append((name, self.tensor(value)))
+        runtime = minimum_runtime((op.code, op.version) for op in self.model.operators)
+        self._metadata("min_runtime_version", runtime.encode().ljust(16, b"\0"))
+        if manifest:
+            text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            self._metadata("triport", text.encode())
+        return self.model
+
+    def _metadata(self, name: str, content: bytes) -> None:
+        self.model.metadata[name] = len(self.model.buffers)
+        self.model.buffers.append(np.frombuffer(content, np.uint8))
+
+    def _add(self, name: str, type: TensorType) -> int:
+        shape = type.evaluate(self._sizes)
+        free = bool(type.free_names)
+        signature = tuple(dim if isinstance(dim, int) else -1 for dim in type.shape) if free else None
+        tensor = Tensor(self._fresh(name), shape, signature, TENSOR_TYPES[device_dtype(type.dtype)])
+        self.model.tensors.append(tensor)
+        return len(self.model.tensors) - 1
+
+    def _fresh(self, name: str) -> str:
+        """Tensor names need not differ for the runtime; they do for whoever reads a profile or a first divergence."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else self._fresh(f"{name}_{count}")
+
+
+def on_device(array: Array) -> Array:
+    """The array in the dtype the device has; the caller has seen to it that int64 numbers fit int32."""
+    return array.astype(np.int32) if array.dtype == np.int64 else array
+
+
+def stand_in_sizes(graph: Graph) -> dict[str, int]:
+    """Sizes for the free dims that make every shape of the graph possible: 1 where that does, else a power of two."""
+    sizes = {name: 1 for value in graph.inputs for name in value.type.free_names}
+    shapes = [v.type.shape for v in graph.inputs] + [v.type.shape for node in graph.nodes for v in node.outputs]
+    symbolic: dict[str, Dim] = {str(dim): dim for shape in shapes for dim in shape if not isinstance(dim, int)}
+    for _ in range(16):
+        too_small = [dim for dim in symbolic.values() if evaluate_dim(dim, sizes) < 1]
+        if not too_small:
+            break
+        for name in {name for dim in too_small for name in dim_names(dim)}:
+            sizes[name] *= 2
+    return sizes
