@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import UsageError
+from .config import from_data, object_to_config
 from .data import InputSpec
 from .layers.base import Layer, checked_name
 from .structure import (
@@ -356,6 +357,42 @@ class Functional(Model):
 
     def compute_output_dtype(self, input_dtypes: Any) -> str:
         return self._output_dtypes[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Inputs, layers and steps. Raises UsageError TP015 for a layer that holds code."""
+        inputs = [{"name": s.name, "shape": list(s.shape[1:]), "dtype": s.dtype} for s in self._specs]
+        layers = [{"key": key, **object_to_config(layer)} for key, layer in self._modules.items()]
+        steps = [
+            {"layer": step.layer, "inputs": step.inputs, "outputs": list(step.outputs), "training": step.training}
+            for step in self._steps
+        ]
+        named = bool(self._input_keys)
+        return {
+            "name": self.name,
+            "inputs": inputs,
+            "inputs_by_name": named,
+            "layers": layers,
+            "steps": steps,
+            "outputs": self._outputs,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new, untrained model. Raises FormatError TP040."""
+        starts = [InputLayer(tuple(s["shape"]), s["dtype"], s["name"]).node.outputs for s in config["inputs"]]
+        slots: dict[int, Any] = dict(enumerate(starts))
+        layers: dict[str, Layer] = {}
+        for item in config["layers"]:
+            layer = from_data({"class": item["class"], "config": item["config"]})
+            layer.name = checked_name(item["key"])
+            layer.auto_named = False
+            layers[layer.name] = layer
+        for step in config["steps"]:
+            result = layers[step["layer"]](map_structure(slots.__getitem__, step["inputs"]), training=step["training"])
+            slots.update(zip(step["outputs"], flatten(result), strict=True))
+        inputs = {s["name"]: t for s, t in zip(config["inputs"], starts, strict=True)}
+        outputs = map_structure(slots.__getitem__, config["outputs"])
+        return cls(inputs if config["inputs_by_name"] else starts, outputs, name=config["name"])
 
     def _replay(self) -> tuple[list[SymbolicTensor], Any]:
         starts = [InputLayer(s.shape[1:], s.dtype, s.name).node.outputs for s in self._specs]

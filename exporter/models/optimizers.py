@@ -53,7 +53,7 @@ class Optimizer:
             arguments["weight_decay"] = self.weight_decay
         if self.fused_on and all(parameter.device.type in self.fused_on for parameter in self.parameters):
             arguments["fused"] = True
-        self.bound = self.torch_class(self.parameters, **arguments)  # type: ignore[call-arg]  # each class has its own
+        self.bound = self.torch_class(self.parameters, **arguments)
         return self.bound
 
     def current_rate(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .config import from_data, object_to_config
 from .data import InputSpec, as_tensor
 from .functional import InputLayer, Model, check_call, free_attribute, free_name
 from .layers.base import Layer
@@ -152,6 +153,26 @@ class Sequential(Model):
             assert layer is not None
             x = layer(x)
         return x
+
+    def get_config(self) -> dict[str, Any]:
+        """The name, the input once it is known, and every layer. Raises UsageError TP015 for a layer that holds code."""
+        spec = self._spec
+        return {
+            "name": self.name,
+            "input": None if spec is None else {"name": spec.name, "shape": list(spec.shape[1:]), "dtype": spec.dtype},
+            "layers": [object_to_config(layer) for layer in self.layers],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new, untrained model. Raises FormatError TP040."""
+        model = cls(name=config["name"])
+        start = config["input"]
+        if start is not None:
+            model.add(InputLayer(tuple(start["shape"]), start["dtype"], start["name"]))
+        for item in config["layers"]:
+            model.add(from_data(item))
+        return model
 
     def _replay(self) -> tuple[list[SymbolicTensor], Any]:
         """The layers on a new symbolic input."""

@@ -103,15 +103,12 @@ def _arithmetic(
     """``left (op) right`` as a layer: a merge layer for two tensors, ``Rescaling`` for a number."""
     from . import layers
 
+    merged: SymbolicTensor = NotImplemented
     if isinstance(right, SymbolicTensor):
-        merged = getattr(layers, layer_name)()([left, right])
+        merged = layers.CLASSES[layer_name]()([left, right])
     elif isinstance(right, int | float):
         factor = float(right) if scale is None else scale
         merged = layers.Rescaling(scale=factor, offset=offset * float(right))(left)
-    else:
-        return NotImplemented
-    if not isinstance(merged, SymbolicTensor):
-        raise TypeError("a merge layer returns one tensor")
     return merged
 
 

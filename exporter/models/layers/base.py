@@ -45,6 +45,16 @@ class BaseArguments(TypedDict, total=False):
     batch_input_shape: Sequence[int | None] | None
 
 
+_REGULARIZED = {
+    "kernel_regularizer": "weight",
+    "gamma_regularizer": "weight",
+    "alpha_regularizer": "weight",
+    "embeddings_regularizer": "weight",
+    "bias_regularizer": "bias",
+    "beta_regularizer": "bias",
+    "depthwise_regularizer": "weight",
+    "pointwise_regularizer": "pointwise_weight",
+}
 _SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
 
 
@@ -311,10 +321,13 @@ class Layer(nn.Module):
 
     def penalties(self) -> Iterator[tuple[regularizers.Regularizer, Tensor]]:
         """Each weight that a regulariser watches, with it."""
-        for prefix, weight_name in (("kernel", "weight"), ("bias", "bias"), ("embeddings", "weight")):
-            regularizer = getattr(self, f"{prefix}_regularizer", None)
+        for argument, weight_name in _REGULARIZED.items():
+            regularizer = self.__dict__.get(argument)
             weight = self._parameters.get(weight_name)
-            if regularizer is not None and weight is not None:
+            if argument == "depthwise_regularizer" and weight is None:
+                weight = self._parameters.get("depthwise_weight")
+            weight = weight if regularizer is not None else None
+            if weight is not None:
                 yield regularizer, weight
         for layer in self.sublayers():
             yield from layer.penalties()
@@ -347,15 +360,19 @@ class Layer(nn.Module):
         if not self._trainable:
             config["trainable"] = False
         for argument in own_arguments(type(self)):
-            config[argument] = to_data(getattr(self, argument), self)
+            config[argument] = to_data(self.config_value(argument), self)
         return config
+
+    def config_value(self, argument: str) -> Any:
+        """What a constructor argument was; a layer that keeps it under another name overrides this."""
+        return getattr(self, argument)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """A new, unbuilt layer. Raises FormatError TP040 for a config that does not fit."""
-        from ..config import from_data
+        from ..config import layer_from_config
 
-        return cls(**{key: from_data(value) for key, value in config.items()})
+        return layer_from_config(cls, config)
 
     # -- messages -----------------------------------------------------------------------------------------------
 
@@ -385,13 +402,10 @@ class Layer(nn.Module):
 
 def own_arguments(kind: type[Layer]) -> list[str]:
     """The names a layer's constructor takes beside ``BaseArguments``."""
+    if kind.__init__ is Layer.__init__:
+        return []
     parameters = inspect.signature(kind.__init__).parameters.values()
-    shared = BaseArguments.__annotations__
-    return [
-        p.name
-        for p in parameters
-        if p.name != "self" and p.name not in shared and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
+    return [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
 
 def snake_case(name: str) -> str:

@@ -91,6 +91,10 @@ class WindowedLayer(Layer):
             return conv(x, weight, bias, self.strides, tuple(b for b, _ in amounts), self.dilation_rate, groups)
         return conv(F.pad(x, pad_list(amounts)), weight, bias, self.strides, 0, self.dilation_rate, groups)
 
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """A plain convolution in torch's order: stride 1, no padding."""
+        return _CONV[self.rank](x, weight, bias)
+
     def finish(self, y: Tensor) -> Tensor:
         """Back to channels-last, then the activation."""
         y = y.permute(TO_CHANNELS_LAST[self.rank])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..structure import Shape, format_shape
 from .base import BaseArguments, Layer
-from .windows import channels_last
+from .windows import channels_last, sizes
 
 
 class Flatten(Layer):
@@ -58,3 +58,42 @@ class Reshape(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(x.shape[0], *self.target_shape)
+
+
+class Permute(Layer):
+    """The axes of each sample in another order: ``dims`` counts from 1, so (2, 1) swaps the first two."""
+
+    def __init__(self, dims: Sequence[int], **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.dims = tuple(int(axis) for axis in dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            self._refuse(f"dims has to name each of 1 to {len(self.dims)} once; received {dims!r}", code="TP010")
+
+    def check_input(self, input_shape: Any) -> None:
+        if len(input_shape) != len(self.dims) + 1:
+            self._refuse(f"reorders {len(self.dims)} axes beside the batch, received {format_shape(input_shape)}")
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+    def compute_output_dtype(self, input_dtypes: Any) -> str:
+        return str(input_dtypes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, *self.dims)
+
+
+class RepeatVector(Layer):
+    """Each sample n times: x [batch, features] → y [batch, n, features]."""
+
+    input_rank = 2
+
+    def __init__(self, n: int, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.n = sizes(n, 1, "n")[0]
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.n, input_shape[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unsqueeze(1).expand(-1, self.n, -1)

@@ -1,0 +1,188 @@
+"""Activations as layers, and Dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .. import initializers, regularizers
+from ..structure import Shape
+from .base import BaseArguments, Layer, activation_of
+from .order import to_channels_first, to_channels_last
+
+
+class Activation(Layer):
+    """An activation by name: ``Activation("relu")``."""
+
+    def __init__(self, activation: Any, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.activation = activation_of(activation)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.activation(x)
+
+
+class ReLU(Layer):
+    """max(x, 0), with three choices: cut at ``max_value``; a ``negative_slope`` below; 0 (or the slope) up to ``threshold``."""
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(**base)
+        for name, value in (
+            ("max_value", max_value or 0.0),
+            ("negative_slope", negative_slope),
+            ("threshold", threshold),
+        ):
+            if value < 0:
+                self._refuse(f"{name} must not be negative; received {value}", code="TP010")
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.threshold:
+            below = self.negative_slope * (x - self.threshold).clamp(max=0.0)
+            y = F.threshold(x, self.threshold, 0.0)
+            y = y + below if self.negative_slope else y
+            return y if self.max_value is None else y.clamp(max=self.max_value)
+        if self.negative_slope:
+            y = F.leaky_relu(x, self.negative_slope)
+            return y if self.max_value is None else y.clamp(max=self.max_value)
+        if self.max_value is None:
+            return F.relu(x)
+        return F.relu6(x) if self.max_value == 6 else x.clamp(0.0, self.max_value)
+
+
+class LeakyReLU(Layer):
+    """x above 0, ``negative_slope``·x below (also called ``alpha``)."""
+
+    def __init__(self, negative_slope: float = 0.3, alpha: float | None = None, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.negative_slope = negative_slope if alpha is None else alpha
+        self.alpha = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.negative_slope)
+
+
+class PReLU(Layer):
+    """x above 0, weight·x below, the weight learned.
+
+    One weight for each feature of a sample, except along ``shared_axes`` (1 is the first after the batch):
+    x [batch, height, width, channels], shared_axes=[1, 2] → weight [1, 1, channels].
+    """
+
+    weight_order = ("weight",)
+    weight: Tensor
+
+    def __init__(
+        self,
+        alpha_initializer: str | initializers.Initializer = "zeros",
+        alpha_regularizer: str | regularizers.Regularizer | None = None,
+        shared_axes: Sequence[int] | int | None = None,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(**base)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.shared_axes = (
+            [shared_axes] if isinstance(shared_axes, int) else None if shared_axes is None else list(shared_axes)
+        )
+        self.register_parameter("weight", None)
+
+    def build(self, input_shape: Shape) -> None:
+        shape = [1 if axis in (self.shared_axes or []) else size for axis, size in enumerate(input_shape)][1:]
+        fixed = [size for size in shape if size is not None]
+        if len(fixed) != len(shape):
+            self._refuse("needs fixed sizes on the axes it does not share", help="name the free ones in shared_axes=")
+        self.add_weight(fixed, self.alpha_initializer)
+        self._per_channel = all(size == 1 for size in fixed[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._per_channel:
+            return F.relu(x) - self.weight * F.relu(-x)
+        if x.ndim == 2:
+            return F.prelu(x, self.weight)
+        return to_channels_last(F.prelu(to_channels_first(x), self.weight.reshape(-1)))
+
+
+class ELU(Layer):
+    """x above 0, alpha·(exp(x) - 1) below."""
+
+    def __init__(self, alpha: float = 1.0, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along ``axis``."""
+
+    def __init__(self, axis: int = -1, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softmax(x, dim=self.axis)
+
+
+class Dropout(Layer):
+    """In training sets a share ``rate`` of the values to 0 and scales the others by 1 / (1 - rate); else x itself.
+
+    ``noise_shape`` (the batch first, None for free) shares the choice along its axes of size 1.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **base: Unpack[BaseArguments],
+    ) -> None:
+        super().__init__(**base)
+        if not 0 <= rate < 1:
+            self._refuse(f"rate has to lie in [0, 1); received {rate}", code="TP010")
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else list(noise_shape)
+        self.seed = seed
+
+    def compute_output_dtype(self, input_dtypes: Any) -> str:
+        return str(input_dtypes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        if self.noise_shape is None:
+            return F.dropout(x, self.rate, True)
+        sizes = [have if want is None else want for want, have in zip(self.noise_shape, x.shape, strict=True)]
+        return x * F.dropout(x.new_ones(sizes), self.rate, True)
+
+
+class SpatialDropout2D(Dropout):
+    """Dropout of whole channels: x [batch, height, width, channels]."""
+
+    input_rank = 4
+
+    def __init__(self, rate: float, seed: int | None = None, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(rate, (None, 1, 1, None), seed, **base)
+
+
+class GaussianNoise(Layer):
+    """In training adds normal noise of standard deviation ``stddev``; else x itself."""
+
+    def __init__(self, stddev: float, seed: int | None = None, **base: Unpack[BaseArguments]) -> None:
+        super().__init__(**base)
+        self.stddev, self.seed = stddev, seed
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return x + self.stddev * x.new_empty(x.shape).normal_()
