@@ -64,7 +64,7 @@ def script_name(name: str) -> str:
 
 def type_declarations(plan: Plan) -> str:
     """index.d.ts, typed to the model's inputs and outputs."""
-    template = Template((RUNTIME / "index.d.ts.template").read_text("utf-8"))
+    template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
     return template.substitute(
         inputs="\n".join(_declared(spec, "Feed") for spec in plan.inputs),
         outputs="\n".join(_declared(spec, "Tensor") for spec in plan.outputs),

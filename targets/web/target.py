@@ -11,7 +11,7 @@ from ...exporter.graph import Graph, Node
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
 from ..target import Capabilities
-from . import ops as ops  # fills the table of emitters
+from . import ops
 from .bundle import classic_script, demo_files, module_script, package_json, type_declarations
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
@@ -35,6 +35,7 @@ class WebTarget:
         fuses={op: _CLAMPS for op in (Conv, ConvTranspose, Linear, Add, Sub, Mul, Div)},
         lifts_1d=True,
     )
+    families = ops.FAMILIES
 
     def refusal(self, node: Node) -> Refusal | None:
         return dtype_refusal(node) or EMITTERS.refusal(node)

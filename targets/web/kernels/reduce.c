@@ -1,67 +1,72 @@
 // Reductions over the middle axis of [outer, n, inner]  →  [outer, inner], and layer normalisation.
 #include "simd.h"
 
-// Sums run in blocks of this many terms, whose results are summed in turn: the error grows with √(n / BLOCK), not √n.
+// Sums run in float32 over blocks of this many terms; the blocks' results are summed in float64.
 #define BLOCK 64
 
-typedef enum { SUM, MEAN, MAX, MIN } Kind;
+typedef enum { MAX, MIN } Kind;
 
-INLINE f4 joined(Kind kind, f4 a, f4 b) {
-    return kind == MAX ? wasm_f32x4_max(a, b) : kind == MIN ? wasm_f32x4_min(a, b) : ADD(a, b);
-}
-
-INLINE f4 start_of(Kind kind) {
-    return SPLAT(kind == MAX ? -__builtin_inff() : kind == MIN ? __builtin_inff() : 0.0f);
-}
-
-INLINE float joined_lanes(Kind kind, f4 v) {
-    if (kind == SUM || kind == MEAN) return sum_lanes(v);
-    return kind == MAX ? max_lanes(v) : -max_lanes(wasm_f32x4_neg(v));
-}
+INLINE f4 joined(Kind kind, f4 a, f4 b) { return kind == MAX ? wasm_f32x4_max(a, b) : wasm_f32x4_min(a, b); }
 
 // Columns j..j+3 of [n, inner]
-INLINE f4 column(Kind kind, const float *x, int n, int inner) {
-    f4 total = start_of(kind);
-    for (int first = 0; first < n; first += BLOCK) {
-        f4 part = start_of(kind);
-        int end = smaller(n, first + BLOCK);
-        for (int k = first; k < end; k++) part = joined(kind, part, LOAD(x + k * inner));
-        total = joined(kind, total, part);
-    }
-    return kind == MEAN ? DIV(total, SPLAT((float)n)) : total;
+INLINE f4 column_end(Kind kind, const float *x, int n, int inner) {
+    f4 best = LOAD(x);
+    for (int k = 1; k < n; k++) best = joined(kind, best, LOAD(x + k * inner));
+    return best;
 }
 
-INLINE float run(Kind kind, const float *x, int n) {
-    f4 total = start_of(kind);
-    int k = 0;
-    while (k + 4 <= n) {
-        f4 part = start_of(kind);
-        int end = smaller(n, k + 4 * BLOCK);
-        for (; k + 4 <= end; k += 4) part = joined(kind, part, LOAD(x + k));
-        total = joined(kind, total, part);
-    }
-    for (; k < n; k++) total = joined(kind, total, wasm_f32x4_replace_lane(start_of(kind), 0, x[k]));
-    float result = joined_lanes(kind, total);
-    return kind == MEAN ? result / (float)n : result;
+INLINE float run_end(Kind kind, const float *x, int n) {
+    f4 best = LOAD_SPLAT(x);
+    for (int k = 0; k + 4 <= n; k += 4) best = joined(kind, best, LOAD(x + k));
+    for (int k = n & ~3; k < n; k++) best = joined(kind, best, LOAD_SPLAT(x + k));
+    return kind == MAX ? max_lanes(best) : -max_lanes(wasm_f32x4_neg(best));
 }
 
-INLINE void reduce(Kind kind, float *y, const float *x, int outer, int n, int inner) {
+INLINE void ends(Kind kind, float *y, const float *x, int outer, int n, int inner) {
     for (int i = 0; i < outer; i++, x += n * inner, y += inner) {
-        if (inner == 1) *y = run(kind, x, n);
+        if (inner == 1) *y = run_end(kind, x, n);
         else
-            for (int j = 0; j < inner; j += 4) store_lanes(y + j, column(kind, x + j, n, inner), inner - j);
+            for (int j = 0; j < inner; j += 4) store_lanes(y + j, column_end(kind, x + j, n, inner), inner - j);
     }
 }
 
-KERNEL(reduce_sum)(float *y, const float *x, int outer, int n, int inner) { reduce(SUM, y, x, outer, n, inner); }
-KERNEL(reduce_mean)(float *y, const float *x, int outer, int n, int inner) { reduce(MEAN, y, x, outer, n, inner); }
-KERNEL(reduce_max)(float *y, const float *x, int outer, int n, int inner) { reduce(MAX, y, x, outer, n, inner); }
-KERNEL(reduce_min)(float *y, const float *x, int outer, int n, int inner) { reduce(MIN, y, x, outer, n, inner); }
+// Four sums of `n` vectors that stand `step` floats apart
+static f4 sums(const float *x, int n, int step, double divisor) {
+    v128_t low = wasm_f64x2_splat(0), high = low, by = wasm_f64x2_splat(divisor);
+    for (int k = 0; k < n;) {
+        f4 part = SPLAT(0.0f);
+        for (int end = smaller(n, k + BLOCK); k < end; k++) part = ADD(part, LOAD(x + k * step));
+        low = wasm_f64x2_add(low, wasm_f64x2_promote_low_f32x4(part));
+        high = wasm_f64x2_add(high, wasm_f64x2_promote_low_f32x4(wasm_i64x2_shuffle(part, part, 1, 1)));
+    }
+    low = wasm_f32x4_demote_f64x2_zero(wasm_f64x2_div(low, by));
+    high = wasm_f32x4_demote_f64x2_zero(wasm_f64x2_div(high, by));
+    return wasm_i64x2_shuffle(low, high, 0, 2);
+}
+
+static float run_sum(const float *x, int n, double divisor) {
+    float total = sum_lanes(sums(x, n / 4, 4, divisor)), rest = 0;
+    for (int k = n & ~3; k < n; k++) rest += x[k];
+    return total + (float)(rest / divisor);
+}
+
+static void totals(float *y, const float *x, int outer, int n, int inner, double divisor) {
+    for (int i = 0; i < outer; i++, x += n * inner, y += inner) {
+        if (inner == 1) *y = run_sum(x, n, divisor);
+        else
+            for (int j = 0; j < inner; j += 4) store_lanes(y + j, sums(x + j, n, inner, divisor), inner - j);
+    }
+}
+
+KERNEL(reduce_sum)(float *y, const float *x, int outer, int n, int inner) { totals(y, x, outer, n, inner, 1); }
+KERNEL(reduce_mean)(float *y, const float *x, int outer, int n, int inner) { totals(y, x, outer, n, inner, n); }
+KERNEL(reduce_max)(float *y, const float *x, int outer, int n, int inner) { ends(MAX, y, x, outer, n, inner); }
+KERNEL(reduce_min)(float *y, const float *x, int outer, int n, int inner) { ends(MIN, y, x, outer, n, inner); }
 
 // x [rows, n]  →  (x - mean) / √(variance + epsilon) * weight + bias. y may be x.
 KERNEL(layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows, int n, float epsilon) {
     for (int i = 0; i < rows; i++, x += n, y += n) {
-        float mean = run(SUM, x, n) / (float)n;
+        float mean = run_sum(x, n, n);
         f4 middle = SPLAT(mean), squares = SPLAT(0.0f);
         int k = 0;
         for (; k + 4 <= n; k += 4) {

@@ -1,7 +1,9 @@
-"""How each op is spelled in kernel calls, one file per family. Importing this package fills the table."""
+"""How each op is spelled in kernel calls, one file per family."""
 
 from __future__ import annotations
 
 from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
 
-__all__ = ["activation", "conv", "elementwise", "linear", "norm", "pool", "reduce", "resize", "shape"]
+FAMILIES = (activation, conv, elementwise, linear, norm, pool, reduce, resize, shape)
+
+__all__ = ["FAMILIES"]
