@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 
 from ..errors import ModelError
 from ..graph import Array, DType, Graph, Sample
+from ..graph.golden import plan_golden, within_budget
 from ..reference import run_graph
 from .convert import convert_program
-from .program import Dynamic, Examples, Inputs, export_program, normalize_inputs
+from .program import Dynamic, Examples, export_program, normalize_inputs
 
 
 def capture(
@@ -36,20 +38,23 @@ def capture(
     try:
         inputs = normalize_inputs(module, example_inputs, dynamic)
         program = export_program(module, inputs)
-        outputs = _eager(module, inputs)
-        graph = convert_program(program, module, inputs, list(outputs))
+        example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
+        graph = convert_program(program, module, inputs, list(_eager(module, example)))
         graph.name = name
-        sample = Sample({n: t.cpu().numpy() for n, t in inputs.tensors.items()}, outputs)
-        _check_against(graph, sample)
-        graph.samples.append(sample)
+        samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
+        for sample in samples:
+            sample.outputs = _eager(module, sample.inputs)
+            _check_against(graph, sample)
+        graph.samples = within_budget(samples, graph.parameter_bytes())
         return graph
     finally:
         module.train(was_training)
 
 
-def _eager(module: torch.nn.Module, inputs: Inputs) -> dict[str, Array]:
+def _eager(module: torch.nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The module's outputs by name: its own ``output_names``, dict keys, or ``output``, ``output_1`` …"""
-    arguments: list[Any] = list(inputs.tensors.values())
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    arguments: list[Any] = [torch.from_numpy(np.array(array)).to(device) for array in inputs.values()]
     with torch.no_grad():
         returned = module(arguments) if getattr(module, "forward_takes_list", False) else module(*arguments)
     flat: list[tuple[str, object]] = []
@@ -64,6 +69,8 @@ def _eager(module: torch.nn.Module, inputs: Inputs) -> dict[str, Array]:
                 help="return tensors, or tuples, lists and dicts of tensors",
             )
         name = declared[position] if len(declared) == len(flat) else path or "output"
+        if name in inputs:  # a file names its inputs and outputs in one list
+            name = f"{name}_out"
         outputs[name] = value.detach().cpu().numpy()
     return outputs
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..graph import Array, Dim, DType, Graph, Source, Sym, TensorType, Value
-from ..ops import Cast, OpAttrs
+from ..ops import Cast, OpAttrs, Pad, Reshape, Slice, Transpose
 
 
 class Context:
@@ -19,6 +19,7 @@ class Context:
         self.source = Source()
         self.name = ""
         self.expected: TensorType | None = None
+        self._named: set[str] = set()
 
     def at(self, source: Source, name: str, expected: TensorType | None) -> None:
         """Moves on to the next call; ``expected`` is the type torch gives its result."""
@@ -27,8 +28,17 @@ class Context:
         self.expected = expected
 
     def add(self, op: OpAttrs, *inputs: Value) -> Value:
-        """A node named after the layer being captured."""
-        return self.graph.add(op, *inputs, name=self.name, source=self.source)
+        """A node named after the layer being captured.
+
+        The first node of a layer that computes has the layer's own name; those around it ``<layer>/<op>``.
+        """
+        name = self.name
+        if self.source.layer:
+            moves = isinstance(op, Transpose | Reshape | Slice | Pad | Cast)
+            if moves or name in self._named:
+                name = f"{name}/{op.name}"
+            self._named.add(name)
+        return self.graph.add(op, *inputs, name=name, source=self.source)
 
     def constant(self, array: Array, name: str = "constant") -> Value:
         return self.graph.add_constant(array, name)

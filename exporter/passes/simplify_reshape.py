@@ -17,13 +17,12 @@ def simplify_reshape(graph: Graph) -> bool:
     for node in graph.nodes:
         if not isinstance(node.op, Reshape):
             continue
-        x = node.inputs[0]
-        first = x.producer
-        if x.type.shape == node.op.shape:
-            graph.replace(node.output, x)
-            changed = True
-        elif first is not None and isinstance(first.op, Reshape):
+        first = node.inputs[0].producer
+        if first is not None and isinstance(first.op, Reshape):
             graph.set_inputs(node, [first.inputs[0]])
+            changed = True
+        if node.inputs[0].type.shape == node.op.shape:
+            graph.replace(node.output, node.inputs[0])
             changed = True
     if changed:
         remove_dead_code(graph)
