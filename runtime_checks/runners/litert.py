@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +40,14 @@ class LiteRT:
     def version(self) -> str:
         return version("ai-edge-litert")
 
-    def load(self, artefact: Path) -> Session:
+    def load(self, artefact: Path) -> LiteRTSession:
+        return self._load(artefact, keep_tensors=False)
+
+    def load_keeping(self, artefact: Path) -> LiteRTSession:
+        """A session whose `inner_values` can be asked; XNNPACK's inner values have none to show."""
+        return self._load(artefact, keep_tensors=True)
+
+    def _load(self, artefact: Path, *, keep_tensors: bool) -> LiteRTSession:
         if missing := self.missing():
             raise missing.error()
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -48,15 +56,20 @@ class LiteRT:
         try:
             with _silenced_stderr():
                 interpreter = Interpreter(
-                    model_path=str(artefact), num_threads=self.threads, experimental_op_resolver_type=resolver
+                    model_path=str(artefact),
+                    num_threads=self.threads,
+                    experimental_op_resolver_type=resolver,
+                    experimental_preserve_all_tensors=keep_tensors,
                 )
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise CheckError("TP504", f"LiteRT refuses {artefact.name}", because=str(error).strip()) from error
-        return _LiteRTSession(interpreter)
+        return LiteRTSession(interpreter)
 
 
-class _LiteRTSession(Session):
+class LiteRTSession(Session):
+    """A TFLite file in one interpreter."""
+
     def __init__(self, interpreter: Any) -> None:
         self._interpreter: Any = interpreter
         inputs, outputs = _named_details(interpreter)
@@ -84,6 +97,14 @@ class _LiteRTSession(Session):
         if changed:
             with _silenced_stderr():
                 self._interpreter.allocate_tensors()
+
+    def inner_values(self) -> dict[str, Array]:
+        """{tensor name: array} of everything the last run computed; for sessions from `LiteRT.load_keeping`."""
+        values: dict[str, Array] = {}
+        for detail in self._interpreter.get_tensor_details():
+            with contextlib.suppress(ValueError):  # tensors that the plan dropped have no data
+                values[detail["name"]] = self._interpreter.get_tensor(detail["index"])
+        return values
 
     def close(self) -> None:
         self._interpreter = None

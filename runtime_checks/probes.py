@@ -1,0 +1,43 @@
+"""Looking into a written file while it runs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..exporter.graph import Array, Graph
+from .parity import fit_inputs
+from .runners import Runner
+from .runners.litert import LiteRT
+
+
+def probe_onnx(artefact: Path, prepared: Graph, runner: Runner, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """{value name: array} of everything the file computes under a name that the prepared graph has."""
+    import onnx
+
+    model = onnx.load(str(artefact), load_external_data=False)
+    computed = {name for node in model.graph.node for name in node.output}
+    present = {output.name for output in model.graph.output}
+    for node in prepared.nodes:
+        for value in node.outputs:
+            if value.name in computed and value.name not in present:
+                element = onnx.helper.np_dtype_to_tensor_dtype(value.type.dtype.numpy)
+                model.graph.output.append(onnx.helper.make_tensor_value_info(value.name, element, None))
+    folder = Path(tempfile.mkdtemp(prefix="triport-probe-"))
+    try:
+        for beside in artefact.parent.glob(f"{artefact.name}.data*"):  # external weights are found beside the file
+            (folder / beside.name).symlink_to(beside.resolve())
+        onnx.save(model, str(folder / "probe.onnx"))
+        with runner.load(folder / "probe.onnx") as session:
+            return session.run(fit_inputs(session, inputs))
+    finally:
+        shutil.rmtree(folder)
+
+
+def probe_litert(artefact: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """{tensor name: array} of everything the file computes, in the plain kernels."""
+    with LiteRT(xnnpack=False).load_keeping(artefact) as session:
+        outputs = session.run(fit_inputs(session, inputs))
+        return session.inner_values() | outputs
