@@ -1,0 +1,18 @@
+"""Op cases as data: one op, its operands, and where a port refuses it. Every case runs on every runtime."""
+
+from __future__ import annotations
+
+from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
+from .case import OpCase
+
+CASES: list[OpCase] = [
+    *activation.CASES,
+    *conv.CASES,
+    *elementwise.CASES,
+    *linear.CASES,
+    *norm.CASES,
+    *pool.CASES,
+    *reduce.CASES,
+    *resize.CASES,
+    *shape.CASES,
+]

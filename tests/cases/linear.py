@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from triport.exporter.ops import Linear, MatMul
+
+from .case import Const, Data, OpCase
+
+CASES = [
+    OpCase("linear/matrix", Linear(), (Data((13,)), Const((7, 13)), Const((7,)))),
+    OpCase("linear/no_bias", Linear(), (Data((8,)), Const((5, 8)))),
+    OpCase("linear/one_output", Linear(), (Data((8,)), Const((1, 8)), Const((1,)))),
+    OpCase("linear/rank_3", Linear(), (Data((5, 8)), Const((6, 8)), Const((6,)))),
+    OpCase("linear/rank_4_no_bias", Linear(), (Data((2, 3, 8)), Const((6, 8)))),
+    OpCase("linear/long", Linear(), (Data((1031,)), Const((17, 1031)), Const((17,)))),
+    OpCase("matmul/batched", MatMul(), (Data((3, 4, 5)), Data((3, 5, 6)))),
+    OpCase("matmul/broadcast", MatMul(), (Data((3, 4, 5)), Const((5, 6)))),
+]
