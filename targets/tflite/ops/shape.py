@@ -26,9 +26,9 @@ def write_reshape(writer: Writer, node: Node, tensor: int, shape: tuple[Dim, ...
     """RESHAPE with a constant shape where at most one dim is free; with a computed one otherwise."""
     known = constant_shape(shape)
     if known is None:
-        # One of the free sizes may stay -1; the others are computed.
-        last = max(axis for axis, dim in enumerate(shape) if not isinstance(dim, int))
-        dims = tuple(-1 if axis == last else dim for axis, dim in enumerate(shape))
+        # One of the free sizes may stay -1: the one that takes the most arithmetic. The others are computed.
+        open_axis = max(range(len(shape)), key=lambda axis: (not isinstance(shape[axis], int), len(str(shape[axis]))))
+        dims = tuple(-1 if axis == open_axis else dim for axis, dim in enumerate(shape))
         inputs = [tensor, shape_tensor(writer, node, dims)]
         writer.operator("RESHAPE", inputs, output, schema.ReshapeOptionsT(newShape=None))
         return
