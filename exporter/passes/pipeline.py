@@ -28,6 +28,7 @@ def passes_for(
 ) -> list[Pass]:
     """What a graph goes through on its way to a target, in order.
 
+    Pads are taken in first, while they stand next to the window op, since a transpose that moves down comes between.
     Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and
     again once the target's layout is assigned. Decomposing comes after the layout, on which a target's word on a node
     may depend.
@@ -35,13 +36,14 @@ def passes_for(
     passes: list[Pass] = [
         remove_dead_code,
         fold_constants,
+        fuse_pad,
         cancel_transposes,
         simplify_reshape,
-        fuse_pad,
-        fuse_crop,
         fuse_batch_norm,
         assign_layout(layout),
         cancel_transposes,
+        fuse_pad,
+        fuse_crop,
         fold_transpose_into_linear,
     ]
     if lifts_1d:
