@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 
@@ -21,6 +21,11 @@ DEMO = Path(__file__).parent / "demo"
 
 MODULES = ("dims.js", "tensors.js", "schedule.js", "golden.js", "model.js")
 """Each after those it imports."""
+
+BASE64_PIECE = 3 * 2**16
+"""Bytes turned into base64 at a time: a multiple of 3, so that the pieces need no padding between them."""
+
+Bytes = bytes | bytearray
 
 ARRAY_TYPES: dict[DType, str] = {
     DType.FLOAT32: "Float32Array",
@@ -45,16 +50,23 @@ def module_script(name: str) -> str:
     return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined('esm.js')}{exported}"
 
 
-def classic_script(name: str, files: Mapping[str, bytes]) -> str:
-    """bundle.iife.js: the same code with the other files inside, as ``triport["name"]`` on the global object."""
-    embedded = {file: base64.b64encode(data).decode() for file, data in sorted(files.items())}
-    return (
+def classic_script(name: str, files: Mapping[str, Bytes]) -> Iterator[bytes]:
+    """bundle.iife.js in pieces: the same code with the other files inside, as ``triport["name"]`` on the global object.
+
+    In pieces, because the weights in base64 are the largest thing that an export writes.
+    """
+    yield (
         f"// {name}, written by triport: {script_name(name)}.load() gives a model.\n"
-        f"globalThis.triport = globalThis.triport ?? {{}};\n"
-        f"globalThis.triport[{json.dumps(name)}] = (() => {{\n"
-        f'"use strict";\nconst EMBEDDED = {json.dumps(embedded, sort_keys=True)};\n{joined("iife.js")}'
-        "return { load };\n})();\n"
-    )
+        "globalThis.triport = globalThis.triport ?? {};\n"
+        f"globalThis.{script_name(name)} = (() => {{\n"
+        '"use strict";\nconst EMBEDDED = {\n'
+    ).encode()
+    for file, data in sorted(files.items()):
+        yield f'{json.dumps(file)}: "'.encode()
+        for start in range(0, len(data), BASE64_PIECE):
+            yield base64.b64encode(memoryview(data)[start : start + BASE64_PIECE])
+        yield b'",\n'
+    yield f"}};\n{joined('iife.js')}return {{ load }};\n}})();\n".encode()
 
 
 def script_name(name: str) -> str:
@@ -74,7 +86,7 @@ def type_declarations(plan: Plan) -> str:
 def demo_files(name: str) -> dict[str, bytes]:
     """index.html with its script and style: they stand in files of their own, so that a strict CSP lets them in."""
     page = Template((DEMO / "index.html").read_text("utf-8")).substitute(name=_escaped(name))
-    scripts = {file: (DEMO / file).read_bytes() for file in ("demo.js", "demo.css")}
+    scripts = {file: (DEMO / file).read_bytes() for file in ("demo.js", "demo.css", "icon.svg")}
     return {"index.html": page.encode(), **scripts}
 
 

@@ -39,7 +39,9 @@ def floats_only(node: Node) -> Refusal | None:
     dtype = node.inputs[0].type.dtype
     if dtype is DType.FLOAT32:
         return None
-    return Refusal(f"the kernel computes in float32, not {dtype.value}", "cast the operand to float32 in the model", "TP102")
+    return Refusal(
+        f"the kernel computes in float32, not {dtype.value}", "cast the operand to float32 in the model", "TP102"
+    )
 
 
 def constant_weights(node: Node) -> Refusal | None:

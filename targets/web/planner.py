@@ -1,7 +1,7 @@
 """Which values share a buffer, and how long each buffer has to keep its content.
 
-Sizes may depend on free dims, so offsets are settled in the browser, when the sizes are known (runtime/schedule.js): from
-the lifetimes that are settled here.
+Sizes may depend on free dims, so offsets are settled in the browser, when the sizes are known (runtime/schedule.js),
+from the lifetimes that are settled here.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, L
 from ..emit import Refusal
 from ..target import Capabilities
 from . import ops
-from .bundle import classic_script, demo_files, module_script, package_json, type_declarations
+from .bundle import Bytes, classic_script, demo_files, module_script, package_json, type_declarations
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
 from .golden import pack_golden
 from .plan import Plan, canonical_json, plan_document
+from .strip import strip
 from .writer import Writer
 
 COMPILED = Path(__file__).parent / "compiled"
@@ -32,7 +33,7 @@ class WebTarget:
     artefact = "web"
     capabilities = Capabilities(
         layout=Layout.CHANNELS_LAST,
-        fuses={op: _CLAMPS for op in (Conv, ConvTranspose, Linear, Add, Sub, Mul, Div)},
+        fuses=dict.fromkeys((Conv, ConvTranspose, Linear, Add, Sub, Mul, Div), _CLAMPS),
         lifts_1d=True,
     )
     families = ops.FAMILIES
@@ -43,8 +44,14 @@ class WebTarget:
     def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
         """Writes the folder ``path``; ModelError when an input or constant does not fit the browser's dtypes."""
         path.mkdir(parents=True, exist_ok=True)
-        for name, data in bundle_files(graph, manifest).items():
+        plan = make_plan(graph)
+        loaded = loaded_files(graph, plan)
+        for name, data in (loaded | page_files(graph, plan)).items():
             (path / name).write_bytes(data)
+        with (path / "bundle.iife.js").open("wb") as file:
+            file.writelines(classic_script(graph.name, loaded))
+        if manifest:
+            (path / "triport.json").write_bytes(canonical_json(dict(manifest)))
 
 
 def make_plan(graph: Graph) -> Plan:
@@ -59,26 +66,24 @@ def make_plan(graph: Graph) -> Plan:
     return Writer(graph).write_nodes(EMITTERS.emit)
 
 
-def bundle_files(graph: Graph, manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """{file name: bytes} of the whole folder."""
-    plan = make_plan(graph)
+def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
+    """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
     labels = graph.metadata.get("labels")
     meta = {"name": graph.name} | ({"labels": labels} if labels else {})
-    data = {
+    return {
         "plan.json": canonical_json(plan_document(plan, meta, golden)),
-        "weights.bin": bytes(plan.weights),
+        "weights.bin": plan.weights,
         "golden.bin": arrays,
-        **{name: (COMPILED / name).read_bytes() for name in KERNEL_FILES},
+        **{name: strip((COMPILED / name).read_bytes(), plan.kernels()) for name in KERNEL_FILES},
     }
-    files = {
-        **data,
+
+
+def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
+    """{file name: content} of what pages and their tools read."""
+    return {
         "index.js": module_script(graph.name).encode(),
         "index.d.ts": type_declarations(plan).encode(),
-        "bundle.iife.js": classic_script(graph.name, data).encode(),
         "package.json": package_json(graph.name),
         **demo_files(graph.name),
     }
-    if manifest:
-        files["triport.json"] = canonical_json(dict(manifest))
-    return files

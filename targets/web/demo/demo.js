@@ -40,8 +40,8 @@
           [
             i + 1,
             name,
-            output.difference.toPrecision(3),
-            output.tolerance.toPrecision(3),
+            output.difference.toExponential(1),
+            output.tolerance.toExponential(1),
             `${sample.ms.toFixed(2)} ms`,
             output.passed ? "same" : "differs",
           ],

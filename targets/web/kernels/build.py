@@ -53,7 +53,9 @@ def build(folder: Path) -> list[Path]:
     for name, features in VARIANTS.items():
         target = folder / name
         command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *features]
-        subprocess.run([*command, *(path.name for path in sources()), "-o", str(target.resolve())], check=True, cwd=HERE)
+        subprocess.run(
+            [*command, *(path.name for path in sources()), "-o", str(target.resolve())], check=True, cwd=HERE
+        )
         written.append(target)
     return written
 

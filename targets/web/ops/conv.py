@@ -93,5 +93,3 @@ def _geometry(node: Node, kernel: tuple[int, int]) -> list[Argument]:
 
 def _sides(op: Conv) -> tuple[int, ...]:
     return tuple(side for pair in op.padding for side in pair)
-
-

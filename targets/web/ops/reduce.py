@@ -27,7 +27,11 @@ def reduce(node: Node, writer: Writer) -> None:
     shape: list[Dim] = list(x.type.shape)
     source = writer.operand(x)
     for i, (first, end) in enumerate(reversed(groups)):
-        outer, count, inner = product(tuple(shape[:first])), product(tuple(shape[first:end])), product(tuple(shape[end:]))
+        outer, count, inner = (
+            product(tuple(shape[:first])),
+            product(tuple(shape[first:end])),
+            product(tuple(shape[end:])),
+        )
         shape[first:end] = [1] * (end - first)
         target = writer.result(node.output) if i == len(groups) - 1 else writer.scratch(outer * inner)
         writer.call(_KERNELS[type(op)], target, source, outer, count, inner)

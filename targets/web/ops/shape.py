@@ -48,7 +48,12 @@ def strided_copy(
 ) -> None:
     """One copy call; offsets in elements."""
     parts = merged(axes)
-    table = [len(parts), read_from, write_to, *(entry for axis in parts for entry in (axis.size, axis.read, axis.write))]
+    table = [
+        len(parts),
+        read_from,
+        write_to,
+        *(entry for axis in parts for entry in (axis.size, axis.read, axis.write)),
+    ]
     writer.call(f"copy_{device_dtype(source.type.dtype).bytes}", target, writer.operand(source), table)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from triport.exporter.graph import Array, DType, Graph
 from triport.exporter.reference.run import run_graph
 from triport.runtime_checks.runners.node import Node

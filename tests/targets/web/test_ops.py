@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+
 from triport.exporter import ops
 from triport.exporter.graph import Array, Dim, DType, Graph, Sym, TensorType
 from triport.exporter.ops import Activation, Layout, OpAttrs
@@ -86,7 +87,14 @@ SAME = ((1, 1), (1, 1))
 CONVS = [
     conv("3x3", (9, 11, 5), (10, 3, 3, 5), padding=SAME),
     conv("one channel in, one out", (6, 5, 1), (1, 3, 3, 1), padding=SAME),
-    conv("stride 2, asymmetric padding, no bias", (8, 9, 3), (7, 3, 3, 3), stride=(2, 2), padding=((0, 1), (1, 2)), bias=False),
+    conv(
+        "stride 2, asymmetric padding, no bias",
+        (8, 9, 3),
+        (7, 3, 3, 3),
+        stride=(2, 2),
+        padding=((0, 1), (1, 2)),
+        bias=False,
+    ),
     conv("stride and dilation", (13, 12, 4), (9, 3, 2, 4), stride=(2, 1), dilation=(2, 3), padding=((2, 1), (0, 3))),
     conv("groups", (7, 7, 6), (9, 3, 3, 2), groups=3, padding=SAME, activation=Activation.RELU),
     conv("more channels than the row of zeros holds", (3, 3, 1030), (3, 2, 2, 1030), padding=((1, 0), (0, 1))),
@@ -94,17 +102,37 @@ CONVS = [
     conv("1x1 is a matrix product", (6, 7, 12), (20, 1, 1, 12), activation=Activation.RELU6),
     conv("1x1 with stride", (6, 7, 12), (20, 1, 1, 12), stride=(2, 2)),
     conv("depthwise", (8, 9, 21), (21, 3, 3, 1), groups=21, padding=SAME, activation=Activation.RELU6),
-    conv("depthwise, stride 2, dilated", (12, 11, 6), (6, 3, 5, 1), groups=6, stride=(2, 2), dilation=(2, 1), padding=((1, 2), (2, 0))),
+    conv(
+        "depthwise, stride 2, dilated",
+        (12, 11, 6),
+        (6, 3, 5, 1),
+        groups=6,
+        stride=(2, 2),
+        dilation=(2, 1),
+        padding=((1, 2), (2, 0)),
+    ),
     conv("depthwise in the padding alone", (1, 1, 4), (4, 3, 3, 1), groups=4, padding=((2, 2), (2, 2))),
     conv("depthwise with a multiplier", (5, 5, 3), (6, 3, 3, 1), groups=3, padding=SAME),
     transposed("transposed, stride 2", (5, 4, 3), (10, 3, 3, 3), stride=(2, 2), padding=SAME),
-    transposed("transposed, stride 3, output padding", (4, 5, 6), (2, 2, 4, 6), stride=(3, 3), padding=((0, -1), (1, -2))),
-    transposed("transposed, dilated, grouped", (5, 6, 4), (3, 3, 2, 4), stride=(2, 1), dilation=(2, 3), groups=2, padding=((1, 0), (2, 1))),
+    transposed(
+        "transposed, stride 3, output padding", (4, 5, 6), (2, 2, 4, 6), stride=(3, 3), padding=((0, -1), (1, -2))
+    ),
+    transposed(
+        "transposed, dilated, grouped",
+        (5, 6, 4),
+        (3, 3, 2, 4),
+        stride=(2, 1),
+        dilation=(2, 3),
+        groups=2,
+        padding=((1, 0), (2, 1)),
+    ),
     transposed("transposed, wide", (3, 19, 2), (9, 1, 4, 2), stride=(1, 2)),
 ]
 
 
-def pool(name: str, kind: type[ops.MaxPool] | type[ops.AveragePool], size: tuple[int, int, int], **options: object) -> Case:
+def pool(
+    name: str, kind: type[ops.MaxPool] | type[ops.AveragePool], size: tuple[int, int, int], **options: object
+) -> Case:
     settings = {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "layout": LAST}
     return Case(name, kind(**{**settings, **options}), (size,))  # type: ignore[arg-type]
 
@@ -115,7 +143,14 @@ POOLS = [
     pool("max, dilated", ops.MaxPool, (9, 9, 4), kernel=(3, 2), dilation=(2, 3), stride=(1, 1)),
     pool("average 2x3", ops.AveragePool, (8, 9, 6), kernel=(2, 3), stride=(2, 3)),
     pool("average, padding left out", ops.AveragePool, (7, 7, 3), kernel=(3, 3), padding=((1, 1), (0, 1))),
-    pool("average, padding counted", ops.AveragePool, (7, 7, 3), kernel=(3, 3), padding=((1, 1), (0, 1)), count_include_pad=True),
+    pool(
+        "average, padding counted",
+        ops.AveragePool,
+        (7, 7, 3),
+        kernel=(3, 3),
+        padding=((1, 1), (0, 1)),
+        count_include_pad=True,
+    ),
 ]
 
 UNARY = [
@@ -180,8 +215,15 @@ NORMS = [
     Case("log softmax over an inner axis", ops.LogSoftmax(1), ((5, 6),)),
     Case("layer norm", ops.LayerNorm(1, 1e-5), ((4, 19),), (floats(19), floats(19))),
     Case("layer norm over two axes, no scale", ops.LayerNorm(2, 1e-3), ((4, 5, 6),)),
-    Case("batch norm", ops.BatchNorm(1e-3, 3), ((4, 5, 6),), (floats(6), floats(6), floats(6), np.abs(floats(6)) + 0.1)),
-    Case("batch norm, channels first", ops.BatchNorm(1e-3, 1), ((3, 5),), (floats(3), floats(3), floats(3), np.abs(floats(3)))),
+    Case(
+        "batch norm", ops.BatchNorm(1e-3, 3), ((4, 5, 6),), (floats(6), floats(6), floats(6), np.abs(floats(6)) + 0.1)
+    ),
+    Case(
+        "batch norm, channels first",
+        ops.BatchNorm(1e-3, 1),
+        ((3, 5),),
+        (floats(3), floats(3), floats(3), np.abs(floats(3))),
+    ),
 ]
 
 REDUCE = [

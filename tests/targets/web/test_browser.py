@@ -1,0 +1,187 @@
+"""The bundle in headless Chromium: a page under the strict policy, workers, and a page opened from a file."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from triport.exporter import ops
+from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
+from triport.exporter.ops import Activation, Layout
+from triport.exporter.reference.run import run_graph
+from triport.runtime_checks.runners.chromium import FLAGS, NAMES
+
+POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
+Write = Callable[[Graph], Path]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves a folder on 127.0.0.1 under the strict policy; the function returns the address."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Content-Security-Policy", POLICY)
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """No talk on stderr."""
+
+    def start(folder: Path) -> str:
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
+        )
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def small_cnn() -> Graph:
+    """conv - pool - linear - softmax with a golden sample."""
+    rng = np.random.default_rng(3)
+
+    def weights(*shape: int) -> Array:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    graph = Graph("small cnn")
+    image = graph.add_input("image", TensorType(DType.FLOAT32, (Sym.named("batch"), 8, 8, 1)))
+    kernel, bias = graph.add_constant(weights(4, 3, 3, 1)), graph.add_constant(weights(4))
+    conv = ops.Conv((1, 1), ((1, 1), (1, 1)), (1, 1), 1, Layout.CHANNELS_LAST, Activation.RELU)
+    pool = ops.MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), Layout.CHANNELS_LAST)
+    x = graph.add(pool, graph.add(conv, image, kernel, bias))
+    x = graph.add(ops.Reshape((Sym.named("batch"), 64)), x)
+    x = graph.add(ops.Linear(), x, graph.add_constant(weights(3, 64)))
+    graph.set_output("scores", graph.add(ops.Softmax(-1), x))
+    inputs = {"image": weights(2, 8, 8, 1)}
+    graph.samples = [Sample(inputs, run_graph(graph, inputs))]
+    return graph
+
+
+def expected_scores(graph: Graph, image: Array) -> Array:
+    return run_graph(graph, {"image": image})["scores"]
+
+
+RUN = """
+async (load) => {
+  const model = await load();
+  const { scores } = await model.run({ image: Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i)) });
+  return { shape: scores.shape, data: Array.from(scores.data) };
+}
+"""
+
+
+def assert_sine_scores(result: dict[str, Any]) -> None:
+    image = np.sin(np.arange(3 * 64)).astype(np.float32).reshape(3, 8, 8, 1)
+    assert result["shape"] == [3, 3]
+    np.testing.assert_allclose(np.reshape(result["data"], (3, 3)), expected_scores(small_cnn(), image), atol=1e-5)
+
+
+def test_demo_page_passes_its_self_test_under_the_strict_policy(
+    page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    page.goto(serve(bundle(small_cnn())) + "/index.html")
+    page.wait_for_selector("#state.pass, #state.fail")
+    assert page.inner_text("#state") == "Passed: 1 of 1 samples answer as the original model did."
+    page.click("#again")
+    assert page.locator("#samples tr").count() == 1
+
+
+def test_demo_page_says_which_sample_differs(page: Page, bundle: Write, serve: Callable[[Path], str]) -> None:
+    graph = small_cnn()
+    graph.samples[0].outputs["scores"] = graph.samples[0].outputs["scores"] + np.float32(1e-3)
+    page.goto(serve(bundle(graph)) + "/index.html")
+    page.wait_for_selector("#state.pass, #state.fail")
+    assert page.inner_text("#state") == "Failed: 1 of 1 samples differ."
+
+
+def test_demo_page_works_when_opened_as_a_file(page: Page, bundle: Write) -> None:
+    page.goto((bundle(small_cnn()) / "index.html").as_uri())
+    page.wait_for_selector("#state.pass, #state.fail")
+    assert page.inner_text("#state").startswith("Passed")
+
+
+def test_classic_script_answers_as_the_reference_on_a_page_from_a_file(page: Page, bundle: Write) -> None:
+    folder = bundle(small_cnn())
+    (folder / "page.html").write_text('<!doctype html><script src="bundle.iife.js"></script>')
+    page.goto((folder / "page.html").as_uri())
+    assert_sine_scores(page.evaluate(f'({RUN})(globalThis.triport["small cnn"].load)'))
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("module", 'import { load } from "./index.js";'),
+        ("classic", 'importScripts("bundle.iife.js"); const { load } = triport["small cnn"];'),
+    ],
+)
+def test_bundle_runs_in_a_worker(
+    kind: str, source: str, page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    folder = bundle(small_cnn())
+    (folder / "worker.js").write_text(
+        f"{source}\n({RUN})(load).then(postMessage, (error) => postMessage(String(error)));"
+    )
+    page.goto(serve(folder) + "/index.html")
+    result = page.evaluate(
+        f"""() => new Promise((resolve) => {{
+          const worker = new Worker("worker.js", {{ type: {json.dumps(kind)} }});
+          worker.onmessage = (event) => resolve(event.data);
+        }})"""
+    )
+    assert_sine_scores(result)
+
+
+def test_a_page_fetches_one_kernel_file_and_less_than_60_kb_beside_the_weights(
+    page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    folder = bundle(small_cnn())
+    (folder / "page.html").write_text(
+        '<!doctype html><link rel="icon" href="icon.svg"><script type="module" src="page.js"></script>'
+    )
+    (folder / "page.js").write_text(
+        'import { load } from "./index.js"; load().then(() => (document.title = "loaded"));'
+    )
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url.rsplit("/", 1)[1]))
+    page.goto(serve(folder) + "/page.html")
+    page.wait_for_function('document.title === "loaded"')
+    loaded = [name for name in fetched if name not in ("page.html", "page.js", "icon.svg")]
+    assert sorted(loaded) == ["index.js", "kernels.relaxed.wasm", "plan.json", "weights.bin"]
+    weights = (folder / "weights.bin").stat().st_size
+    assert sum((folder / name).stat().st_size for name in loaded) < weights + 60_000
