@@ -36,7 +36,7 @@ def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
     """The document as canonical JSON: keys sorted, no spaces, the checksum's digits still zero."""
     document: dict[str, Json] = {
         "checksum": "00000000",
-        "constants": {v.name: tensors.add(v.name, v.array()) for v in graph.constants()},
+        "constants": [_constant_to_json(v.name, tensors.add(v.name, v.array())) for v in graph.constants()],
         "format": FORMAT,
         "inputs": [_declaration(value) for value in graph.inputs],
         "metadata": _plain(graph.metadata, "metadata"),
@@ -81,7 +81,9 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
     for declared in items(document["inputs"], "inputs"):
         name, type = _declared(declared, "inputs")
         loader.declare(graph.add_input(loader.free(name), type))
-    for name, tensor in table(document["constants"], "constants").items():
+    for constant in items(document["constants"], "constants"):
+        pair = items([constant, constant] if isinstance(constant, str) else constant, "constants", 2)
+        name, tensor = (text(part, "constants") for part in pair)
         array = loader.tensor(tensor, f'constant "{name[:80]}"')
         loader.declare(graph.add_constant(array, loader.free(name)))
     try:
@@ -97,7 +99,7 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
     ]
     extra = table(document.get("extra", {}), "extra")
     graph.extra_tensors = {name: loader.tensor(tensor, f'extra "{name[:80]}"') for name, tensor in extra.items()}
-    loader.check_nothing_is_left(document)
+    loader.check_nothing_is_left()
     return graph
 
 
@@ -193,13 +195,19 @@ class _Loader:
         answers = {name: self.tensor(entry, f'{where}, output "{name[:80]}"') for name, entry in outputs}
         return Sample(inputs, answers, recipes)
 
-    def check_nothing_is_left(self, document: Mapping[str, Json]) -> None:
+    def check_nothing_is_left(self) -> None:
         """A tensor or constant that nothing refers to would be lost without a word when the graph is saved again."""
         if self._unread:
             raise FormatError("TP406", f'tensor "{min(self._unread)[:80]}" is in the file, but nothing refers to it')
-        unused = table(document["constants"], "constants").keys() - {value.name for value in self.graph.constants()}
-        if unused:
-            raise FormatError("TP405", f'constant "{min(unused)[:80]}" is read by nothing')
+        read = set(self.graph.constants())
+        for value in self.values.values():
+            if value.is_constant and value not in read:
+                raise FormatError("TP405", f'constant "{value.name[:80]}" is read by nothing')
+
+
+def _constant_to_json(name: str, tensor: str) -> Json:
+    """Its name alone where the tensor has the same one, as it has unless it is shared."""
+    return name if name == tensor else [name, tensor]
 
 
 def _declaration(value: Value) -> Json:
