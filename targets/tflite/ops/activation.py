@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
+
 from ....exporter.graph import Node
 from ....exporter.ops import (
     Clamp,
@@ -62,11 +64,17 @@ def clamp(node: Node, writer: Writer) -> None:
 
 @emits(PRelu, accepts=all_of(FLOAT, constant_weights, at_most_rank(4)))
 def prelu(node: Node, writer: Writer) -> None:
-    """PRELU; XNNPACK wants the slope with as many axes as it needs and no leading 1."""
+    """PRELU, the slope without leading axes of size 1 and with one number for each channel.
+
+    A single slope for all channels is repeated: XNNPACK of 2023 reads as many as there are channels.
+    """
     x, slope = node.inputs
     array = slope.array()
     while array.ndim > 1 and array.shape[0] == 1:
         array = array[0]
+    channels = x.type.shape[-1]
+    if isinstance(channels, int):
+        array = np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:-1], channels)))
     writer.operator("PRELU", [writer.tensor(x), writer.constant(array, slope.name)], writer.tensor(node.output))
 
 
