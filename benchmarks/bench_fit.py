@@ -123,7 +123,9 @@ def main() -> None:
             seconds[name].append((time.process_time() - start) / options.epochs)
     for name, values in seconds.items():
         best, median = min(values) * 1e3, statistics.median(values) * 1e3
-        print(f"{name:16} {best:7.1f} ms best  {median:7.1f} ms median of an epoch's CPU, accuracy {accuracy[name]:.4f}")
+        print(
+            f"{name:16} {best:7.1f} ms best  {median:7.1f} ms median of an epoch's CPU, accuracy {accuracy[name]:.4f}"
+        )
     for name in ("loop", "loop, fused Adam"):
         best = min(seconds["fit"]) / min(seconds[name])
         median = statistics.median(seconds["fit"]) / statistics.median(seconds[name])

@@ -20,7 +20,7 @@ def linear(x: Tensor) -> Tensor:
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """max(x, 0) + negative_slope * min(x, 0). By name the slope is 0.2; the layer ``LeakyReLU`` has 0.3, as in Keras."""
+    """max(x, 0) + negative_slope·min(x, 0). As in Keras the slope is 0.2 by name and 0.3 in the layer ``LeakyReLU``."""
     return F.leaky_relu(x, negative_slope)
 
 

@@ -1,7 +1,7 @@
-"""Models as JSON-only data, and back: what a file carries so that ``load_model`` can train on without the user's source.
+"""Models as JSON-only data, and back: what a file carries so that ``load_model`` trains on without the user's source.
 
-A model is ``{"class": "Sequential", "config": {...}}``; inside configs, layers, initialisers and regularisers have the same
-form. Nothing in it is code: class names are looked up in this package's own tables.
+A model is ``{"class": "Sequential", "config": {...}}``; inside configs, layers, initialisers and regularisers have the
+same form. Nothing in it is code: class names are looked up in this package's own tables.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _class(name: str) -> Any:
 
 
 def layer_from_config(kind: type[Layer], config: Mapping[str, Any]) -> Layer:
-    """A new, unbuilt layer from its constructor's arguments. Raises FormatError TP040 for arguments it does not take."""
+    """A new, unbuilt layer from its constructor's arguments. Raises FormatError TP040 for unknown ones."""
     accepted = {"name", "trainable", *own_arguments(kind)}
     unknown = sorted(set(config) - accepted)
     if unknown:

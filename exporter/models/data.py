@@ -1,7 +1,7 @@
 """What ``fit``, ``evaluate`` and ``predict`` accept as data, turned into batches of tensors.
 
-Arrays (numpy, torch, lists, data frames; one, a list, or a dict by input name) are converted once, checked once, and sliced;
-a ``torch.utils.data`` Dataset or DataLoader, or any iterable of batches, is passed through batch by batch.
+Arrays (numpy, torch, lists, data frames; one, a list, or a dict by input name) are converted once, checked once, and
+sliced; a ``torch.utils.data`` Dataset or DataLoader, or any iterable of batches, is passed through batch by batch.
 
 Conveniences at this border, and only here:
 * integers become float32 where the input or target is float; float64 becomes float32;
@@ -118,7 +118,7 @@ def fit_input(value: Any, spec: InputSpec) -> Tensor:
 
 
 def cast(tensor: Tensor, dtype: str, what: str, at: str | None = None) -> Tensor:
-    """The tensor in ``dtype``; numbers are never cut: float → int raises UsageError TP003, as does int64 out of range."""
+    """The tensor in ``dtype``, never cut: float → int raises UsageError TP003, as does int64 out of range."""
     wanted = DTYPES[dtype]
     if tensor.dtype == wanted:
         return tensor
@@ -153,14 +153,14 @@ def fit_target(value: Any, output: Tensor | torch.Size, labels: bool, what: str)
 
 
 def _class_numbers(tensor: Tensor, classes: int, what: str) -> Tensor:
-    if tensor.dtype.is_floating_point:
-        if not bool((tensor == tensor.round()).all()):
-            raise UsageError("TP003", f"{what} has to be class numbers, received fractions", at=user_source())
+    if tensor.dtype.is_floating_point and not bool((tensor == tensor.round()).all()):
+        raise UsageError("TP003", f"{what} has to be class numbers, received fractions", at=user_source())
     numbers = tensor.to(torch.int64)
     if numbers.numel() and classes and (int(numbers.max()) >= classes or int(numbers.min()) < 0):
         raise UsageError(
             "TP017",
-            f"{what} holds class numbers from {int(numbers.min())} to {int(numbers.max())}; the output has {classes} classes",
+            f"{what} holds class numbers from {int(numbers.min())} to {int(numbers.max())}; "
+            f"the output has {classes} classes",
             at=user_source(),
             help=f"classes are counted from 0; the last layer needs {int(numbers.max()) + 1} units for these labels",
         )
@@ -207,7 +207,7 @@ class ArrayBatches:
             else:
                 index = order[start : start + chunk]
                 part = [tensor.index_select(0, index.to(tensor.device)) for tensor in tensors]
-            pieces = [tensor.to(self.device).split(self.batch_size) for tensor in part]
+            pieces = [torch.split(tensor.to(self.device), self.batch_size) for tensor in part]
             for batch in zip(*pieces, strict=True):
                 weights = None if self.weights is None else batch[-1]
                 yield list(batch[:n_inputs]), list(batch[n_inputs : n_inputs + n_targets]), weights

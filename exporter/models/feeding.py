@@ -64,7 +64,7 @@ def _targets(model: Trainer, inputs: list[Tensor], y: Any) -> list[Tensor]:
 
 
 def weights_by_class(class_weight: Mapping[int, float], targets: list[Tensor]) -> Tensor:
-    """[samples]: each sample's weight, by its class number, its one-hot label or its 0/1 label. Missing classes weigh 1."""
+    """[samples]: each sample's weight, by its class number, one-hot label or 0/1 label. Missing classes weigh 1."""
     if len(targets) != 1:
         raise UsageError("TP010", "class_weight is for models with one output", at=user_source())
     target = targets[0]

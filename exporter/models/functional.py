@@ -86,7 +86,7 @@ def free_name(layer: Layer, taken: Mapping[str, Any] | set[str]) -> str:
 
 
 def free_attribute(model: Layer, name: str, layer: Layer) -> str:
-    """The name itself. Raises UsageError TP012 when it hides something of the model: torch finds layers by attribute."""
+    """The name itself. Raises UsageError TP012 when a model has such an attribute: torch finds layers by attribute."""
     if hasattr(type(model), name) or name in model.__dict__:
         raise UsageError(
             "TP012", f"a layer cannot be called {name!r}: models have something of that name already", at=layer.where()
@@ -407,7 +407,7 @@ class Functional(Model):
 
 
 def _ordered(starts: list[SymbolicTensor], ends: list[SymbolicTensor], model: Layer) -> list[Node]:
-    """The nodes between inputs and outputs, each after those it needs. Raises UsageError TP010 when an input is missing."""
+    """The nodes from inputs to outputs, each after those it needs. Raises UsageError TP010 when an input is missing."""
     begin = {id(tensor) for tensor in starts}
     order: list[Node] = []
     done: set[int] = set()

@@ -1,7 +1,7 @@
 """Weight initialisers with Keras's names, formulas and defaults.
 
-An initialiser is called with a shape in *Keras's* layout (dense ``[in, out]``, conv ``[height, width, in, out]``), because
-the fans are defined on it, and returns float32. Without ``seed`` it draws from torch's global generator, which
+An initialiser is called with a shape in *Keras's* layout (dense ``[in, out]``, conv ``[height, width, in, out]``),
+because the fans are defined on it, and returns float32. Without ``seed`` it draws from torch's global generator, which
 ``set_seed`` sets.
 """
 

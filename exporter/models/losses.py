@@ -1,7 +1,7 @@
 """Losses with Keras's names, arguments and formulas. ``loss(y_true, y_pred)`` is a scalar, the mean over the batch.
 
-Shapes have to match exactly: where torch would broadcast ``[batch, 1]`` against ``[batch]`` to a ``[batch, batch]`` table,
-UsageError TP002 names both.
+Shapes have to match exactly: where torch would broadcast ``[batch, 1]`` against ``[batch]`` to a ``[batch, batch]``
+table, UsageError TP002 names both.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def mismatch(what: str, y_true: Tensor, y_pred: Tensor) -> UsageError:
     """The error for two shapes that torch would broadcast or refuse."""
     return UsageError(
         "TP002",
-        f"{what}: y_true has shape {list(y_true.shape)} and y_pred has shape {list(y_pred.shape)}; they have to be the same",
+        f"{what}: y_true has shape {list(y_true.shape)} and y_pred has shape {list(y_pred.shape)}; "
+        f"they have to be the same",
         at=user_source(),
         because="torch would broadcast them to a table of every sample against every other, and train on that",
         help="reshape the labels, for example y.reshape(-1, 1), or change the last layer",
@@ -160,8 +161,8 @@ class SparseCategoricalCrossentropy(Loss):
         if y_true.shape != y_pred.shape[:-1]:
             raise UsageError(
                 "TP002",
-                f"SparseCategoricalCrossentropy: y_true has shape {list(y_true.shape)} and y_pred {list(y_pred.shape)}; "
-                f"y_true has to be class numbers of shape {list(y_pred.shape[:-1])}",
+                f"SparseCategoricalCrossentropy: y_true has shape {list(y_true.shape)} and y_pred has shape "
+                f"{list(y_pred.shape)}; y_true has to be class numbers of shape {list(y_pred.shape[:-1])}",
                 at=user_source(),
                 help="for one-hot labels use loss='categorical_crossentropy'",
             )

@@ -335,7 +335,11 @@ def _named(name: str, loss: Loss | None, y_true_shape: torch.Size, y_pred_shape:
 
 
 def _accuracy(name: str, loss: Loss | None, y_true_shape: torch.Size, y_pred_shape: torch.Size) -> Metric:
-    """Keras's rule: one score a sample is binary, labels of the scores' shape are one-hot, else they are class numbers."""
+    """One score a sample is binary; labels of the scores' shape are one-hot; else they are class numbers.
+
+    Two differences from Keras: with ``from_logits`` a single score is compared with 0 (a logit), not with 0.5; and
+    several independent yes/no outputs under binary cross-entropy are each counted, not reduced to the largest.
+    """
     if y_pred_shape[-1:] == (1,) or (len(y_pred_shape) == 1):
         threshold = 0.0 if isinstance(loss, Loss) and getattr(loss, "from_logits", False) else 0.5
         return BinaryAccuracy(name=name, threshold=threshold)

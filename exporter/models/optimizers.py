@@ -99,7 +99,7 @@ class Optimizer:
             nn.utils.clip_grad_norm_(self.parameters, self.global_clipnorm)
 
     def get_config(self) -> dict[str, Any]:
-        """The hyperparameters, JSON-only. Raises UsageError TP015 for a learning rate that is a function of the user's."""
+        """The hyperparameters, JSON-only. Raises UsageError TP015 when the learning rate is a function."""
         config: dict[str, Any] = {}
         for item in fields(self):
             if item.init:
@@ -141,7 +141,7 @@ class Adam(_Moments):
     """Adam (Kingma & Ba 2014); ``amsgrad`` keeps the largest second moment."""
 
     amsgrad: bool = False
-    torch_class = torch.optim.Adam
+    torch_class: ClassVar[type[torch.optim.Optimizer]] = torch.optim.Adam
     fused_on = ("cpu", "cuda")
 
     def torch_arguments(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class TorchOptimizer(Optimizer):
             raise UsageError(
                 "TP010",
                 "the torch optimizer holds none of this model's parameters",
-                help="build the model first, or pass a function: compile(optimizer=lambda parameters: torch.optim.Adam(parameters))",
+                help="build the model first, or pass a function: compile(optimizer=lambda weights: Adam(weights))",
             )
         self.learning_rate = float(self.bound.param_groups[0]["lr"])
         return self.bound

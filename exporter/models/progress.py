@@ -79,7 +79,8 @@ class Progress:
             self._bar.stop()
             self._bar = None
         elif self.verbose == 2:
-            print(f"{self._title} - {seconds:.1f}s - {figures(logs)}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{self._title} - {seconds:.1f}s - {figures(logs)}\n")
+            sys.stderr.flush()
 
 
 def _rich_bar() -> RichProgress:

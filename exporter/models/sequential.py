@@ -18,8 +18,8 @@ from .structure import Shape, SymbolicTensor, format_shape
 class Sequential(Model):
     """Layers one after the other; each is registered under its name, so weights are called ``dense.weight``.
 
-    The input's shape comes from ``Input(...)`` as first item, from ``input_shape=`` of the first layer, or from the first
-    data. A ``torch.nn`` module may stand among the layers.
+    The input's shape comes from ``Input(...)`` as first item, from ``input_shape=`` of the first layer, or from the
+    first data. A ``torch.nn`` module may stand among the layers.
     """
 
     def __init__(self, layers: Sequence[Any] | None = None, name: str | None = None) -> None:
@@ -36,7 +36,7 @@ class Sequential(Model):
 
     def add(self, layer: Any) -> None:
         """Appends a layer. Raises UsageError TP010, TP012."""
-        if isinstance(layer, SymbolicTensor) or isinstance(layer, InputLayer):
+        if isinstance(layer, SymbolicTensor | InputLayer):
             self._add_input(layer.node.layer if isinstance(layer, SymbolicTensor) else layer)
             return
         if isinstance(layer, nn.Module) and not isinstance(layer, Layer):
@@ -155,7 +155,7 @@ class Sequential(Model):
         return x
 
     def get_config(self) -> dict[str, Any]:
-        """The name, the input once it is known, and every layer. Raises UsageError TP015 for a layer that holds code."""
+        """The name, the input once it is known, every layer. Raises UsageError TP015 for a layer that holds code."""
         spec = self._spec
         return {
             "name": self.name,

@@ -1,7 +1,7 @@
 """The inner loops of training and evaluation: what is computed a step, and what is kept for the figures.
 
-A step neither waits for the device nor computes metrics: losses and outputs are kept and reduced together, when the buffer
-is full, when the bar is redrawn, and at the end of an epoch.
+A step neither waits for the device nor computes metrics: losses and outputs are kept and reduced together, when the
+buffer is full, when the bar is redrawn, and at the end of an epoch.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ DTYPES: dict[str, torch.dtype] = {
 
 
 def dtype_name(dtype: object) -> str:
-    """``"float32"`` for ``torch.float32``, ``numpy.float32`` or the string itself; raises UsageError TP003 for others."""
+    """``"float32"`` for ``torch.float32``, ``numpy.float32`` or the string; raises UsageError TP003 for others."""
     name = dtype if isinstance(dtype, str) else str(getattr(dtype, "name", None) or getattr(dtype, "__name__", dtype))
     name = name.removeprefix("torch.")
     if name not in DTYPES:
@@ -57,7 +57,7 @@ class Node:
 
 @dataclass(eq=False, repr=False)
 class SymbolicTensor:
-    """A tensor that has a shape and a dtype and no numbers yet; ``Input`` makes the first, calling layers the others."""
+    """A tensor with a shape and a dtype and no numbers yet; ``Input`` makes the first, calling layers the others."""
 
     shape: Shape
     dtype: str

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .structure import flatten_shapes
 
@@ -10,35 +13,39 @@ if TYPE_CHECKING:
     from .functional import Model
 
 
-def summarize(model: Model, print_fn: Any = None, line_length: int | None = None) -> None:
-    """Prints each layer with its output's shape and parameters, then the totals; ``print_fn`` takes the text instead."""
+def summarize(model: Model, print_fn: Callable[[str], object] | None = None, line_length: int | None = None) -> None:
+    """Writes a table of the layers, their output shapes and parameters to stdout, or hands it to ``print_fn``."""
+    text = summary_text(model, line_length)
+    if print_fn is None:
+        sys.stdout.write(text + "\n")
+    else:
+        print_fn(text)
+
+
+def summary_text(model: Model, line_length: int | None = None) -> str:
+    """The table as text."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f'Model: "{model.name}"', title_justify="left")
-    for heading, justify in (("Layer (type)", "left"), ("Output shape", "left"), ("Parameters", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table = Table(title=f'Model: "{model.name}"', title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("Layer (type)")
+    table.add_column("Output shape")
+    table.add_column("Parameters", justify="right")
     shapes = output_shapes(model)
     for layer in model.layers:
         parameters = f"{layer.count_params():,}" if layer.built else "not built"
         table.add_row(f"{layer.name} ({type(layer).__name__})", shapes.get(id(layer), "?"), parameters)
-    console = Console(width=line_length, record=print_fn is not None, quiet=print_fn is not None)
-    trained = sum(weight.numel() for weight in model.trainable_weights)
-    weights = model.weights
-    total, size = sum(w.numel() for w in weights), sum(w.numel() * w.element_size() for w in weights)
-    lines = [
-        f"Total parameters: {total:,} ({_bytes(size)})",
-        f"Trainable: {trained:,}   Not trainable: {total - trained:,}",
-    ]
-    if print_fn is None:
-        console.print(table)
-        print("\n".join(lines))
-        return
+    console = Console(width=line_length or 100, file=io.StringIO(), color_system=None)
     with console.capture() as capture:
-        Console(width=line_length or 100, file=console.file)
-        console.quiet = False
         console.print(table)
-    print_fn(capture.get() + "\n".join(lines))
+    weights = model.weights
+    trained = sum(weight.numel() for weight in model.trainable_weights)
+    total, size = sum(w.numel() for w in weights), sum(w.numel() * w.element_size() for w in weights)
+    return (
+        f"{capture.get()}Total parameters: {total:,} ({_bytes(size)})\n"
+        f"Trainable: {trained:,}   Not trainable: {total - trained:,}"
+    )
 
 
 def output_shapes(model: Model) -> dict[int, str]:
@@ -61,4 +68,4 @@ def _bytes(size: float) -> str:
     return f"{size:.1f} GB"
 
 
-__all__ = ["output_shapes", "summarize"]
+__all__ = ["output_shapes", "summarize", "summary_text"]

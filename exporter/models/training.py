@@ -29,7 +29,7 @@ EXAMPLES = 2
 
 
 def set_seed(seed: int) -> None:
-    """Seeds Python's, numpy's and torch's global generators: the same seed gives the same weights and the same training."""
+    """Seeds Python's, numpy's and torch's global generators: one seed, one set of weights, one training."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -286,7 +286,8 @@ class Trainer(Layer):
 
     def say(self, text: str) -> None:
         """One line on stderr."""
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
     # -- data ---------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class Activation(Layer):
 
 
 class ReLU(Layer):
-    """max(x, 0), with three choices: cut at ``max_value``; a ``negative_slope`` below; 0 (or the slope) up to ``threshold``."""
+    """max(x, 0); may be cut at ``max_value``, slope below 0, and be 0 (or sloped) up to ``threshold``."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class LeakyReLU(Layer):
 class PReLU(Layer):
     """x above 0, weight·x below, the weight learned.
 
-    One weight for each feature of a sample, except along ``shared_axes`` (1 is the first after the batch):
-    x [batch, height, width, channels], shared_axes=[1, 2] → weight [1, 1, channels].
+    One weight for each feature of a sample, except along ``shared_axes`` (1 is the first after the batch): for
+    x [batch, height, width, channels] weight is [height, width, channels], with shared_axes=[1, 2] it is [channels].
     """
 
     weight_order = ("weight",)
@@ -101,15 +101,22 @@ class PReLU(Layer):
         fixed = [size for size in shape if size is not None]
         if len(fixed) != len(shape):
             self._refuse("needs fixed sizes on the axes it does not share", help="name the free ones in shared_axes=")
-        self.add_weight(fixed, self.alpha_initializer)
         self._per_channel = all(size == 1 for size in fixed[:-1])
+        self._axes = len(fixed)
+        self.add_weight(fixed, self.alpha_initializer)
+
+    def to_keras(self, name: str, value: Tensor) -> Tensor:
+        return value.reshape(*(1,) * (self._axes - 1), -1) if self._per_channel else value
+
+    def from_keras(self, name: str, value: Tensor) -> Tensor:
+        return value.reshape(-1) if self._per_channel else value
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._per_channel:
             return F.relu(x) - self.weight * F.relu(-x)
         if x.ndim == 2:
             return F.prelu(x, self.weight)
-        return to_channels_last(F.prelu(to_channels_first(x), self.weight.reshape(-1)))
+        return to_channels_last(F.prelu(to_channels_first(x), self.weight))
 
 
 class ELU(Layer):

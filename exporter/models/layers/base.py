@@ -34,15 +34,20 @@ from ..structure import (
 )
 
 
-class BaseArguments(TypedDict, total=False):
-    """The keyword arguments that every layer takes beside its own."""
+class CoreArguments(TypedDict, total=False):
+    """``BaseArguments`` without ``input_dim``, which means something else to ``Embedding``."""
 
     name: str | None
     trainable: bool
     dtype: str | None
     input_shape: Sequence[int | None] | int | None
-    input_dim: int | None
     batch_input_shape: Sequence[int | None] | None
+
+
+class BaseArguments(CoreArguments, total=False):
+    """The keyword arguments that every layer takes beside its own."""
+
+    input_dim: int | None
 
 
 _REGULARIZED = {
@@ -261,8 +266,12 @@ class Layer(nn.Module):
     def _weight_slots(self) -> Iterator[tuple[Layer, str, Tensor]]:
         for name, value in self._own_weights():
             yield self, name, value
-        for layer in self.sublayers():
-            yield from layer._weight_slots()
+        for child_name, child in self.named_children():
+            if isinstance(child, Layer):
+                yield from child._weight_slots()
+            else:
+                for name, value in child.state_dict(prefix=f"{child_name}.", keep_vars=True).items():
+                    yield self, name, value
 
     def get_weights(self) -> list[np.ndarray[Any, np.dtype[Any]]]:
         """All weights as arrays, in Keras's order and layout."""
@@ -326,16 +335,15 @@ class Layer(nn.Module):
             weight = self._parameters.get(weight_name)
             if argument == "depthwise_regularizer" and weight is None:
                 weight = self._parameters.get("depthwise_weight")
-            weight = weight if regularizer is not None else None
-            if weight is not None:
+            if weight is not None and isinstance(regularizer, regularizers.Regularizer):
                 yield regularizer, weight
         for layer in self.sublayers():
             yield from layer.penalties()
 
     # -- the symbolic side --------------------------------------------------------------------------------------
 
-    # ``input`` and ``output`` are looked up last, not properties: a model may hold a layer of that name, and torch finds
-    # submodules by attribute.
+    # ``input`` and ``output`` are looked up last and are no properties: a model may hold a layer of that name, and
+    # torch finds submodules by attribute.
 
     def __getattr__(self, name: str) -> Any:
         if name in _SYMBOLIC_NAMES and name not in self.__dict__.get("_modules", ()):
@@ -343,7 +351,7 @@ class Layer(nn.Module):
         return super().__getattr__(name)
 
     def symbolic(self, name: str) -> Any:
-        """``input`` or ``output``: the symbolic tensors of the layer's last use. Raises UsageError TP013 without one."""
+        """``input`` or ``output``: the symbolic tensors of the last use. Raises UsageError TP013 without one."""
         if name in ("inputs", "outputs"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         if not self._nodes:
@@ -426,7 +434,7 @@ def checked_name(name: object, source: str | None = None) -> str:
 
 
 def activation_of(identifier: Any) -> Any:
-    """What ``activation=`` was given: a layer stays a layer (its weights join the model's), a name becomes its function."""
+    """A name becomes its function; a layer stays a layer, and its weights join the model's."""
     if isinstance(identifier, type) and issubclass(identifier, nn.Module):
         return identifier()
     return identifier if isinstance(identifier, nn.Module) else activations.get(identifier)

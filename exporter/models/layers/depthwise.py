@@ -91,8 +91,8 @@ class DepthwiseConv2D(WindowedLayer):
 class _SeparableConv(WindowedLayer):
     """A depthwise convolution, then a 1x1 convolution that mixes the channels.
 
-    x  [batch, ..., in]  →  y  [batch, ..., filters];
-    depthwise_weight [in·depth_multiplier, 1, ...], pointwise_weight [filters, in·depth_multiplier, 1, ...], bias [filters]
+    x  [batch, ..., in]  →  y  [batch, ..., filters];   depthwise_weight [in·depth_multiplier, 1, ...],
+    pointwise_weight [filters, in·depth_multiplier, 1, ...], bias [filters]
     """
 
     weight_order = ("depthwise_weight", "pointwise_weight", "bias")
@@ -178,10 +178,11 @@ class SeparableConv2D(_SeparableConv):
 class Conv2DTranspose(WindowedLayer):
     """The convolution's gradient: spreads each input cell over a window of the output.
 
-    x  [batch, height, width, in]  →  y  [batch, height', width', filters];   weight [in, filters, kernel height, kernel width]
+    x  [batch, height, width, in]  →  y  [batch, height', width', filters];
+    weight [in, filters, kernel height, kernel width], bias [filters]
 
-    With padding ``same`` height' = height·stride, with ``valid`` height' = height·stride + max(reach - stride, 0), where
-    reach = (kernel - 1)·dilation + 1.
+    With padding ``same`` height' = height·stride, with ``valid`` height' = height·stride + max(reach - stride, 0),
+    where reach = (kernel - 1)·dilation + 1.
     """
 
     rank = 2

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape
-from .base import BaseArguments, Layer
+from .base import CoreArguments, Layer
 from .windows import sizes
 
 
@@ -32,7 +32,7 @@ class Embedding(Layer):
         embeddings_regularizer: str | regularizers.Regularizer | None = None,
         mask_zero: bool = False,
         input_length: int | None = None,
-        **base: Unpack[BaseArguments],
+        **base: Unpack[CoreArguments],
     ) -> None:
         if input_length is not None and base.get("input_shape") is None:
             base["input_shape"] = (input_length,)

@@ -154,7 +154,7 @@ class Dot(Layer):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         a, b = inputs
-        a, b = a.movedim(self.axes[0], -1), b.movedim(self.axes[1], -1)
+        a, b = (_axis_last(x, axis) for x, axis in zip((a, b), self.axes, strict=True))
         if self.normalize:
             a = a * torch.rsqrt(a.square().sum(dim=-1, keepdim=True).clamp(min=1e-12))
             b = b * torch.rsqrt(b.square().sum(dim=-1, keepdim=True).clamp(min=1e-12))
@@ -163,3 +163,8 @@ class Dot(Layer):
         if a.ndim == 2:
             return torch.matmul(b, a.unsqueeze(-1)).squeeze(-1)
         return torch.matmul(a, b.unsqueeze(-1)).squeeze(-1) if b.ndim == 2 else torch.matmul(a, b.transpose(1, 2))
+
+
+def _axis_last(x: Tensor, axis: int) -> Tensor:
+    axis %= x.ndim
+    return x if axis == x.ndim - 1 else x.permute(*(i for i in range(x.ndim) if i != axis), axis)

@@ -18,11 +18,13 @@ from .order import to_channels_first, to_channels_last
 class BatchNormalization(Layer):
     """(x - mean) / sqrt(variance + epsilon) · gamma + beta, per channel (the last axis).
 
-    x  [batch, ..., channels]  →  y of the same shape;   weight (gamma), bias (beta), running_mean, running_var [channels]
+    x  [batch, ..., channels]  →  y of the same shape;
+    weight (gamma), bias (beta), running_mean, running_var [channels]
 
     In training mean and variance are the batch's and the running ones follow: running = momentum·running +
-    (1 - momentum)·batch's. As in Keras the running variance takes the batch's biased variance (divided by n, where torch's
-    own BatchNorm divides by n - 1), and a layer with ``trainable = False`` uses the running statistics even in training.
+    (1 - momentum)·batch's. As in Keras the running variance takes the batch's biased variance (divided by n, where
+    torch's own BatchNorm divides by n - 1), and a layer with ``trainable = False`` uses the running statistics even in
+    training.
     """
 
     weight_order = ("weight", "bias", "running_mean", "running_var")
@@ -92,14 +94,13 @@ class BatchNormalization(Layer):
         count = x.numel() // x.shape[1]
         if count == 1:
             self._refuse("cannot normalise a batch of one value a channel: its variance is 0", code="TP017")
+        # With momentum 1 torch leaves the batch's own mean and unbiased variance in these two.
+        mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        y = F.batch_norm(x, mean, variance, self.weight, self.bias, True, 1.0, self.epsilon)
         with torch.no_grad():
-            kept = self.running_var * self.momentum
-        y = F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, True, 1 - self.momentum, self.epsilon
-        )
-        # torch added (1 - momentum)·unbiased variance to what was kept; (n - 1) / n of that is Keras's share.
-        with torch.no_grad():
-            self.running_var.lerp_(kept, 1 / count)
+            share = 1 - self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.mul_(self.momentum).add_(variance, alpha=share * (count - 1) / count)
         return y
 
 

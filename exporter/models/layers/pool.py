@@ -88,9 +88,9 @@ class _AveragePooling(_Pooling):
         amounts = self.amounts(x)
         if not is_fixed(amounts):
             return self._pool_free_sizes(x, amounts)
-        # torch pads both ends alike. Where ``same`` wants one more cell after than before, a stride above 1 lets the last
-        # window hang over the end (ceil_mode; cells outside are not counted). With stride 1, one more cell is put on both
-        # ends, and the first window, which Keras does not have, is cut off.
+        # torch pads both ends alike. Where ``same`` wants one more cell after than before, a stride above 1 lets the
+        # last window hang over the end (ceil_mode; cells outside are not counted). With stride 1, one more cell is put
+        # on both ends, and the first window, which Keras does not have, is cut off.
         shifted = [
             after > before and stride == 1 for (before, after), stride in zip(amounts, self.strides, strict=True)
         ]
@@ -127,7 +127,7 @@ class AveragePooling2D(_AveragePooling):
 
 
 class _GlobalPooling(Layer):
-    """One number a channel: x [batch, ..., channels] → y [batch, channels], or [batch, 1, ..., channels] with keepdims."""
+    """One number a channel: x [batch, ..., channels] → y [batch, channels]; keepdims keeps the axes, of size 1."""
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import torch
 from torch import Tensor
 
 from ..structure import Shape, format_shape
@@ -96,4 +97,4 @@ class RepeatVector(Layer):
         return (input_shape[0], self.n, input_shape[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.unsqueeze(1).expand(-1, self.n, -1)
+        return torch.cat([x.unsqueeze(1)] * self.n, dim=1)

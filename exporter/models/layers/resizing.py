@@ -54,7 +54,10 @@ class ZeroPadding1D(_ZeroPadding):
 
 
 class ZeroPadding2D(_ZeroPadding):
-    """Zeros around images: x [batch, height, width, channels]. ``padding``: p, (rows, columns) or ((top, bottom), (left, right))."""
+    """Zeros around images: x [batch, height, width, channels].
+
+    ``padding`` is one number, (rows, columns) or ((top, bottom), (left, right)).
+    """
 
     rank = 2
     input_rank = 4

@@ -34,7 +34,7 @@ def observed_shape(layer: Layer, function: Callable[[Tensor], Any], input_shape:
 class TorchModule(Layer):
     """A ``torch.nn.Module`` as a layer. Tensors are passed as they are: channels-last, unless the module turns them.
 
-    It trains and is captured like any layer; a model with it cannot be rebuilt from a file, as the module's code is not in it.
+    It trains and is captured like any layer; a model with it cannot be rebuilt from a file, which holds no code.
     """
 
     def __init__(self, module: nn.Module, **base: Unpack[BaseArguments]) -> None:
