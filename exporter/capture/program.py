@@ -74,10 +74,9 @@ def enlarge(inputs: Inputs) -> Inputs:
 def export_program(module: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     """torch.export of the module; ModelError says which line cannot be captured and why."""
     grown = enlarge(inputs)
-    dims = {name: TorchDim(name) for axes in inputs.dynamic.values() for name in axes.values()}
-    shapes = tuple(
-        {axis: dims[d] for axis, d in inputs.dynamic.get(name, {}).items()} or None for name in grown.tensors
-    )
+    # DYNAMIC keeps a size free or fails. A named Dim would also refuse guards such as "the pooled height is not 1",
+    # which every window op makes; the names are kept by `DimNames` instead.
+    shapes = tuple(dict.fromkeys(inputs.dynamic.get(name, {}), TorchDim.DYNAMIC) or None for name in grown.tensors)
     forward_takes_list = getattr(module, "forward_takes_list", False)
     arguments: tuple[Any, ...] = tuple(grown.tensors.values())
     try:

@@ -19,8 +19,16 @@ class DimNames:
 
     def learn(self, size: int | torch.SymInt, name: str) -> None:
         """A free dim of an input: its symbol is ``name`` from here on."""
-        if isinstance(size, torch.SymInt):
-            self._dims[str(size.node.expr)] = Sym.named(name)
+        if not isinstance(size, torch.SymInt):
+            return
+        expression = size.node.expr
+        known = self._dims.setdefault(str(expression), Sym.named(name))
+        if not expression.is_Symbol or known != Sym.named(name):
+            raise ModelError(
+                "TP205",
+                f"the model makes the dimension {name} equal to {known if expression.is_Symbol else expression}",
+                help="give equal dimensions one name, and leave those that must be multiples out of dynamic=",
+            )
 
     def dim(self, size: int | torch.SymInt) -> Dim:
         """The dim a size stands for."""

@@ -31,7 +31,7 @@ class OnnxTarget:
 
     def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
         """Writes a prepared graph; see `targets.target.Target.write`."""
-        writer = OnnxWriter(opset_for(graph))
+        writer = OnnxWriter(opset_for(graph), graph.inputs)
         for node in graph.nodes:
             EMITTERS.emit(node, writer)
         metadata = {

@@ -42,11 +42,15 @@ def onnx_dtype(dtype: DType) -> int:
 class OnnxWriter:
     """What emitters write to.
 
-    opset   the opset of the file: some ops take attributes below one and inputs from there on
+    opset    the opset of the file: some ops take attributes below one and inputs from there on
+    inputs   the graph's inputs, whose sizes the free dims are read from
+    sizes    {dim: name of the int64 tensor [1] that holds it}, for dims that are computed already
     """
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opset: int, inputs: Sequence[Value] = ()) -> None:
         self.opset = opset
+        self.inputs = inputs
+        self.sizes: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, Array] = {}
 

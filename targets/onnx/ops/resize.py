@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from ....exporter.graph import Node, Sym
+from ....exporter.graph import Node
 from ....exporter.ops import Layout, Resize, ResizeMode
-from ...emit import Refusal
 from ..emitters import emits
+from ..sizes import shape_tensor
 from ..writer import OnnxWriter
 
 
-def _known_size(node: Node) -> Refusal | None:
-    assert isinstance(node.op, Resize)
-    if any(isinstance(size, Sym) for size in node.op.size):
-        return Refusal("the new size is free", "leave height and width out of dynamic=", code="TP104")
-    return None
-
-
-@emits(Resize, accepts=_known_size)
+@emits(Resize)
 def resize(node: Node, writer: OnnxWriter) -> None:
     """Sizes for the spatial axes only, which needs opset 18's ``axes``: the batch stays out of it."""
     op = node.op
     assert isinstance(op, Resize) and op.layout is Layout.CHANNELS_FIRST
-    sizes = writer.ints(node, "sizes", [int(size) for size in op.size if isinstance(size, int)])
+    sizes = shape_tensor(writer, node, op.size, "sizes")
     nearest = op.mode is ResizeMode.NEAREST
     writer.node(
         "Resize",
