@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .reader import Summary, summarize
 from .target import TFLiteTarget
 
-__all__ = ["TFLiteTarget"]
+__all__ = ["Summary", "TFLiteTarget", "summarize"]
