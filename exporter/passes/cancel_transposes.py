@@ -33,8 +33,8 @@ def cancel_transposes(graph: Graph) -> bool:
 
 
 def _step(graph: Graph, node: Node) -> bool:
-    if not node.output.users and not graph.is_output(node.output):
-        return False  # dead already, left behind by an earlier step
+    if len(node.outputs) > 1 or not (node.output.users or graph.is_output(node.output)):
+        return False  # several outputs have several layouts; or dead already, left behind by an earlier step
     if isinstance(node.op, Transpose):
         return _merge(graph, node, node.op) or _make_free(graph, node, node.op)
     if isinstance(node.op, ReduceOp) and not node.op.keepdims:

@@ -10,7 +10,7 @@ import torch
 from ..ops import OpAttrs
 
 Sizes = Mapping[str, int]
-Compute = Callable[..., torch.Tensor]
+Compute = Callable[..., torch.Tensor | tuple[torch.Tensor, ...]]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _COMPUTES: dict[type[OpAttrs], Compute] = {}
@@ -31,6 +31,7 @@ def is_computed(op: type[OpAttrs]) -> bool:
     return op in _COMPUTES
 
 
-def compute(op: OpAttrs, inputs: list[torch.Tensor], sizes: Sizes) -> torch.Tensor:
-    """The output of one op; ``sizes`` gives the free dims."""
-    return _COMPUTES[type(op)](op, *inputs, sizes=sizes)
+def compute(op: OpAttrs, inputs: list[torch.Tensor], sizes: Sizes) -> tuple[torch.Tensor, ...]:
+    """The outputs of one op; ``sizes`` gives the free dims."""
+    result = _COMPUTES[type(op)](op, *inputs, sizes=sizes)
+    return (result,) if isinstance(result, torch.Tensor) else result

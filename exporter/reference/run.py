@@ -50,9 +50,9 @@ def run_values(
                 yield value, tensor(value.array()).numpy()
         for position, node in enumerate(graph.nodes):
             operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
-            result = compute(node.op, operands, sizes)
-            tensors[node.output] = result
-            yield node.output, result.contiguous().numpy()
+            for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
+                tensors[value] = result
+                yield value, result.contiguous().numpy()
             for value in node.inputs:
                 if last_use[value] == position:
                     tensors.pop(value, None)

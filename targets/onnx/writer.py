@@ -63,17 +63,16 @@ class OnnxWriter:
         output: str | None = None,
         **attributes: Any,
     ) -> str:
-        """Adds an ONNX node for a node of the graph; returns the name of its output.
+        """Adds an ONNX node for a node of the graph; returns the name of its first output.
 
         inputs   default: the node's own; "" leaves an optional input out
-        output   default: the node's own; another name for an inner step
+        output   default: all of the node's own; another name for an inner step, which has one output
         """
         names = [self.name(value) for value in (node.inputs if inputs is None else inputs)]
-        result = output or node.output.name
-        name = node.name if output is None else output
+        results = [output] if output else [value.name for value in node.outputs]
         kept = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op_type, names, [result], name=name, **kept))
-        return result
+        self.nodes.append(helper.make_node(op_type, names, results, name=output or node.name, **kept))
+        return results[0]
 
     def name(self, value: Value | str) -> str:
         """The name of a value; a constant becomes an initialiser."""
