@@ -263,4 +263,38 @@ CATALOG: dict[str, Entry] = {
         "A CRC-32 stored in the file does not match the bytes that were read, so at least one bit has changed since it was written. "
         "Copy or download the file again, or restore it from a backup.",
     ),
+    "TP005": Entry(
+        "an option that would be ignored",
+        "Two options contradict each other, or one means nothing for the ports that are asked for. Nothing is ignored silently: leave it out.",
+    ),
+    "TP130": Entry(
+        "NaN or infinity in the weights",
+        "A weight is not a number any more, usually because training diverged. Every answer of the model would be NaN on every port, so "
+        "nothing is written. Train again with a smaller learning rate or clipped gradients.",
+    ),
+    "TP420": Entry(
+        "damaged export folder",
+        "triport.json is missing from an export folder, or is not what docs/export-folder.md says. Export the model again, or name the folder "
+        "that `triport export -o` was given.",
+    ),
+    "TP421": Entry(
+        "an artefact was changed",
+        "triport.json holds the SHA-256 of every file of an export. One is missing or is another file now: a copy that broke off, or an edit.",
+    ),
+    "TP422": Entry(
+        "not an .npz file of plain arrays",
+        "Samples are read from .npz files as numpy.savez writes them: one array for each input, under the input's name. Arrays of Python objects are "
+        "refused, because reading them runs code.",
+    ),
+    "TP423": Entry("unknown or damaged file", "The file is of no kind that triport reads, or is damaged where the message says."),
+    "TP507": Entry(
+        "an export failed its verification",
+        "At least one port answers differently from the model, so none was put into place: what the folder held before is as it was. The artefacts and "
+        "the report, which names the port, the output and the first node that differs, lie in the sub-folder failed/.",
+    ),
+    "TP006": Entry(
+        "another model",
+        "An export folder is verified against the model it was exported from: triport.json holds the SHA-256 of that graph, and the one "
+        "given has another. Any change of a weight, a name or a sample makes another model.",
+    ),
 }

@@ -1,0 +1,26 @@
+"""Artefacts in their real runtimes: export with proof, verification, inspection."""
+
+from __future__ import annotations
+
+from .export import ExportFailed, export
+from .inspection import Summary, inspect
+from .report import PortReport, Report, RunnerReport, Status
+from .tolerance import CLOSE, EXACT, HALF, STEPS, Tolerance
+from .verify import verify
+
+__all__ = [
+    "CLOSE",
+    "EXACT",
+    "HALF",
+    "STEPS",
+    "ExportFailed",
+    "PortReport",
+    "Report",
+    "RunnerReport",
+    "Status",
+    "Summary",
+    "Tolerance",
+    "export",
+    "inspect",
+    "verify",
+]

@@ -89,7 +89,7 @@ def batch_name(types: Mapping[str, TensorType]) -> str | None:
 
 
 def read_npz(path: Path) -> dict[str, Array]:
-    """The arrays of an .npz file; nothing in it is executed. FormatError TP403 when it is not one."""
+    """The arrays of an .npz file; nothing in it is executed. FormatError TP422 when it is not one."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -99,7 +99,7 @@ def read_npz(path: Path) -> dict[str, Array]:
         ) from error
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(
-            "TP403",
+            "TP422",
             f"{path} is not an .npz file of plain arrays",
             because=str(error),
             help="np.savez(path, name=array)",

@@ -35,6 +35,7 @@ class Staging:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        self._aside = folder / f"{self.path.name}-old"
         self._created: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -45,6 +46,7 @@ class Staging:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _remove_abandoned(self.folder)
                 self.path.mkdir()
+                self._aside.mkdir()
             except OSError:
                 self._remove_created()
                 raise
@@ -54,6 +56,7 @@ class Staging:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._aside, ignore_errors=True)
         if kind is not None:
             self._remove_created()
 
@@ -65,11 +68,17 @@ class Staging:
             place = self.folder / under / name
             place.parent.mkdir(exist_ok=True)
             if new.is_dir() and place.exists():
-                _exchange(new, place)
+                _exchange(new, place, self._aside / name)
             else:
                 if place.is_dir():  # a folder in the place of a file; it goes away with the staging folder
-                    place.rename(self.path / f"{name}.old")
+                    place.rename(self._aside / name)
                 os.replace(new, place)
+
+    def discard(self, name: str) -> None:
+        """Takes a folder that an earlier export made out of the way; anybody else's folder of that name stays."""
+        if (self.folder / name / "report.json").is_file():
+            with disk_errors(self.folder):
+                (self.folder / name).rename(self._aside / name)
 
     def _remove_created(self) -> None:
         for folder in self._created:
@@ -100,7 +109,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _exchange(new: Path, old: Path) -> None:
+def _exchange(new: Path, old: Path, aside: Path) -> None:
     """Lets two folders change places; in one step where the system can, so that there is always one at ``old``."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
@@ -110,7 +119,6 @@ def _exchange(new: Path, old: Path) -> None:
         arguments = (_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE)
         if rename(*arguments) == 0:
             return
-    aside = new.with_name(f"{new.name}.old")
     old.rename(aside)
     try:
         new.rename(old)

@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from ..exporter.graph import Array, DType, Graph, Source
 from .runners.reference import ReferenceSession
-from .samples import Case
+from .samples import Case, generated_cases, golden_cases
 from .tolerance import Tolerance, tolerance_for
+
+REFERENCE = "float64 reference"
+GOLDEN = "golden samples"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class NotFinite:
 class Truth:
     """Cases with the outputs to expect, and how far from them a port may be.
 
-    source       "float64 reference" or "golden samples"
+    source       `REFERENCE` or `GOLDEN`
     not_finite   where the model itself leaves the finite numbers
     """
 
@@ -117,7 +120,7 @@ def truth_by_reference(graph: Graph, cases: Sequence[Case], tolerances: Mapping[
             not_finite = first_not_finite(graph, case)
         expected = {name: truth_value(exact[name], own[name]) for name in graph.outputs}
         judged.append(Case(case.label, case.inputs, {**expected, **case.outputs}, case.golden))
-    return Truth("float64 reference", judged, _limits(graph, spreads, tolerances), not_finite)
+    return Truth(REFERENCE, judged, _limits(graph, spreads, tolerances), not_finite)
 
 
 def truth_by_golden(graph_types: Mapping[str, DType], cases: Sequence[Case]) -> Truth:
@@ -128,7 +131,17 @@ def truth_by_golden(graph_types: Mapping[str, DType], cases: Sequence[Case]) -> 
             truth = case.outputs[name].astype(np.float64)
             spread.add(truth, truth)
     limits = {name: spreads[name].limit(dtype, tolerance_for(dtype)) for name, dtype in graph_types.items()}
-    return Truth("golden samples", list(cases), limits)
+    return Truth(GOLDEN, list(cases), limits)
+
+
+def make_truth(graph: Graph, extra: Sequence[Case]) -> Truth | None:
+    """What the ports are compared with; None when there is nothing."""
+    golden = golden_cases(graph.samples)
+    if has_reference():
+        return truth_by_reference(graph, [*generated_cases(graph), *golden, *extra])
+    if golden:
+        return truth_by_golden({name: value.type.dtype for name, value in graph.outputs.items()}, golden)
+    return None
 
 
 def first_not_finite(graph: Graph, case: Case) -> NotFinite | None:

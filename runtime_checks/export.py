@@ -1,0 +1,208 @@
+"""`export`: a graph to artefacts in a folder, each proven in its real runtime before it is put into place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..exporter.errors import CheckError, FormatError, UsageError
+from ..exporter.graph import Graph
+from ..targets.registry import TARGET_NAMES, get_target
+from ..targets.target import Target
+from .inspection import needs_of, parameter_count
+from .manifest import FILE, check_files, describe, file_sums, fingerprint, manifest, read_manifest, to_bytes
+from .preflight import check_weights, prepare_all
+from .report import PortReport, Report, Status, host_facts
+from .runners import Runner
+from .samples import Given, given_cases
+from .staging import Staging, disk_errors
+from .truth import GOLDEN, Truth, make_truth
+from .verification import choose_runners, require_all, verify_port
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+FAILED = "failed"
+"""Sub-folder that takes the artefacts of an export whose verification failed."""
+
+
+class ExportFailed(CheckError):
+    """A port answers differently; ``report`` has the figures."""
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self.report = report
+        self.folder = folder
+        wrong = [(port, runner) for port, runner in report.rows() if runner and runner.status is Status.FAILED]
+        port, runner = wrong[0]
+        first = runner.divergence if runner else None
+        super().__init__(
+            "TP507",
+            f"{port.target} in {runner.runner} answers differently: {runner.reason}",
+            at=str(first) if first else None,
+            because=f"{len(wrong)} of {sum(1 for _ in report.rows())} runs failed" if len(wrong) > 1 else None,
+            help=f"the artefacts and the report are in {folder}; nothing else was changed",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ExportFailed, (self.report, self.folder))
+
+
+def export(
+    model: Graph | Module | str | Path,
+    out_dir: str | Path,
+    to: Sequence[str] = TARGET_NAMES,
+    *,
+    samples: Given | None = None,
+    verify: bool = True,
+    strict_verify: bool = False,
+    runners: Sequence[str] | None = None,
+) -> Report:
+    """Writes a model for the ports in ``to`` and proves that they answer as the model does.
+
+    model           a graph, a model of triport's, or the path of a .triport file
+    out_dir         made if it is not there; artefacts of an earlier export are replaced whole
+    samples         further inputs to compare on, {input name: array [rows, …]} or an .npz file
+    verify          False writes without running anything; torch is then not imported
+    strict_verify   a port that cannot be run here is an error, not a line in the report
+    runners         runtimes to check in instead of the usual ones: onnxruntime, litert, node, chromium …
+
+    Returns the report, which lies beside the artefacts as report.json and report.html too. Raises ModelError when a
+    port cannot express the model (every such node is named; nothing is written), CheckError when a port answers
+    differently (its ``report`` says what; the artefacts go to ``out_dir/failed``, what was in ``out_dir`` stays), and
+    EnvironmentError_ when the folder cannot be written.
+    """
+    targets = _targets(to)
+    if not verify and (samples is not None or strict_verify or runners):
+        raise UsageError(
+            "TP005", "samples, strict_verify and runners mean nothing with verify=False", help="drop one of the two"
+        )
+    chosen = choose_runners([target.name for target in targets], runners) if verify else {}
+    if strict_verify:
+        require_all(chosen)
+    graph = as_graph(model)
+    extra = given_cases(samples, {value.name: value.type for value in graph.inputs}) if samples is not None else []
+    prepared = prepare_all(graph, targets)
+    check_weights(graph)
+    folder = Path(out_dir)
+    description = describe(graph, fingerprint(graph))
+    with Staging(folder) as staging:
+        for target in targets:
+            with disk_errors(folder):
+                target.write(prepared[target.name], staging.path / target.artefact, description)
+        truth = make_truth(graph, extra) if verify else None
+        ports = [
+            _port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]) for target in targets
+        ]
+        kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
+        report = make_report(graph, folder, truth, ports, notes)
+        _publish(staging, graph, description, kept, report)
+    return report
+
+
+def as_graph(model: Graph | Module | str | Path) -> Graph:
+    """The graph of whatever stands for a model; UsageError TP001 for anything else."""
+    if isinstance(model, Graph):
+        return model
+    if isinstance(model, str | Path):
+        from ..exporter.graph.file import load_graph
+
+        return load_graph(model)
+    to_graph = getattr(model, "to_graph", None)
+    if to_graph is not None:
+        graph = to_graph()
+        assert isinstance(graph, Graph)
+        return graph
+    raise UsageError(
+        "TP001",
+        f"expected a graph, a triport model or the path of a .triport file, got {type(model).__name__}",
+        help='capture a torch module first: tp.capture(module, example_inputs, dynamic={"x": {0: "batch"}})',
+    )
+
+
+def make_report(
+    graph: Graph, folder: Path, truth: Truth | None, ports: list[PortReport], notes: Sequence[str] = ()
+) -> Report:
+    """The report, with the notes that the truth gives rise to."""
+    about_truth: list[str] = []
+    if truth and truth.not_finite:
+        about_truth.append(str(truth.not_finite))
+    if truth and truth.source == GOLDEN:
+        about_truth.append("ports were compared with the golden samples alone: the float64 reference needs torch")
+    return Report(
+        model=graph.name,
+        folder=str(folder),
+        parameters=parameter_count(graph),
+        weight_bytes=graph.parameter_bytes(),
+        truth=truth.source if truth else "nothing",
+        limits=truth.limits if truth else {},
+        ports=ports,
+        notes=[*notes, *about_truth],
+        host=host_facts(),
+    )
+
+
+def _targets(to: Sequence[str]) -> list[Target]:
+    names = [to] if isinstance(to, str) else list(to)
+    if not names or len(set(names)) != len(names):
+        known = ", ".join(TARGET_NAMES)
+        raise UsageError("TP001", f"to must name each port once, got {names}", help=f"the ports are: {known}")
+    return [get_target(name) for name in names]
+
+
+def _port(target: Target, folder: Path, runners: Sequence[Runner], truth: Truth | None, prepared: Graph) -> PortReport:
+    artefact = folder / target.artefact
+    return PortReport(
+        target.name,
+        target.artefact,
+        sum(facts["bytes"] for facts in file_sums(folder, target.artefact).values()),
+        needs_of(artefact),
+        verify_port(artefact, runners, truth, target, prepared) if runners else [],
+        reason="" if runners else "verification was left out",
+    )
+
+
+def _earlier_ports(
+    folder: Path, description: Mapping[str, Any], written: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Ports of an earlier export that stay in the folder: those of the same model, and notes about the others."""
+    if not (folder / FILE).exists():
+        return {}, []
+    try:
+        earlier = read_manifest(folder)
+    except FormatError as error:
+        return {}, [f"the folder held a damaged {FILE}, which was replaced: {error.message}"]
+    kept: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, port in earlier["ports"].items():
+        if name in written:
+            continue
+        try:
+            check_files(folder, port)
+        except FormatError as error:
+            notes.append(f"{port['artefact']} of an earlier export is no longer listed in {FILE}: {error.message}")
+            continue
+        if earlier["model"] == description["model"]:
+            kept[name] = port
+        else:
+            notes.append(f"{port['artefact']} is of another model and no longer listed in {FILE}; it was left as it is")
+    return kept, notes
+
+
+def _publish(
+    staging: Staging, graph: Graph, description: Mapping[str, Any], kept: Mapping[str, Any], report: Report
+) -> None:
+    """Puts everything into place; a failed export goes to a place of its own."""
+    failed = report.status is Status.FAILED
+    ports: dict[str, Any] = {} if failed else dict(kept)
+    for port in report.ports:
+        files = file_sums(staging.path, port.artefact)
+        ports[port.target] = {"artefact": port.artefact, "needs": port.needs, "files": files}
+    with disk_errors(staging.folder):
+        (staging.path / FILE).write_bytes(to_bytes(manifest(description, ports, graph.samples)))
+        report.write(staging.path)
+    staging.discard(FAILED)
+    for name in sorted(path.name for path in staging.path.iterdir()):
+        staging.publish(name, under=FAILED if failed else "")
+    if failed:
+        raise ExportFailed(report, staging.folder / FAILED)

@@ -1,0 +1,229 @@
+"""`inspect`: what a file or folder says of itself, whatever port it is for. Nothing is run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..exporter.errors import FormatError, UsageError
+from ..exporter.graph import Graph
+
+MAX_PLAN_BYTES = 256 * 2**20
+WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
+
+
+@dataclass(frozen=True)
+class TensorSummary:
+    """One input or output; free dims are names, ``?`` where the file has none."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+    quantization: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} {self.dtype}[{', '.join(map(str, self.shape))}]{self.quantization and ' '}{self.quantization}"
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One file or folder.
+
+    kind           "triport graph", "ONNX", "TFLite", "browser bundle" or "export folder"
+    parameters     numbers in its weights; int64 constants are shapes and indices and do not count
+    weight_bytes   what they take
+    ops            {op: how many}
+    quantization   "none", or what is quantized
+    needs          what it takes to run it
+    parts          the ports of an export folder
+    """
+
+    kind: str
+    path: str
+    name: str
+    producer: str
+    bytes: int
+    parameters: int
+    weight_bytes: int
+    inputs: list[TensorSummary]
+    outputs: list[TensorSummary]
+    ops: dict[str, int]
+    quantization: str
+    needs: dict[str, str]
+    parts: list[Summary] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def inspect(path: str | Path) -> Summary:
+    """What a .triport, .onnx or .tflite file, a bundle or an export folder holds.
+
+    Raises UsageError TP001 when there is nothing at ``path``, and FormatError when it is damaged or of another kind.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError("TP001", f"{path} does not exist")
+    if path.is_dir():
+        if (path / "plan.json").exists():
+            return _bundle(path)
+        if (path / "triport.json").exists():
+            return _export_folder(path)
+        raise FormatError(
+            "TP423",
+            f"{path} is neither an export folder nor a browser bundle: it holds no triport.json and no plan.json",
+            help="name a file in it: .triport, .onnx or .tflite",
+        )
+    match _kind(path):
+        case "onnx":
+            from .inspection_onnx import inspect_onnx
+
+            return inspect_onnx(path)
+        case "tflite":
+            from .inspection_tflite import inspect_tflite
+
+            return inspect_tflite(path)
+        case _:
+            return _triport(path)
+
+
+def needs_of(artefact: Path) -> dict[str, str]:
+    """What it takes to run an artefact that triport wrote: {"opset": "13", …}."""
+    if artefact.is_dir():
+        return dict(WEB_NEEDS)
+    if artefact.suffix == ".onnx":
+        from .inspection_onnx import needs_onnx
+
+        return needs_onnx(artefact)
+    from .inspection_tflite import needs_tflite
+
+    return needs_tflite(artefact)
+
+
+def _kind(path: Path) -> str:
+    """By content where a format marks it, else by suffix."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start[4:8] == b"TFL3":
+        return "tflite"
+    if len(start) > 8 and start[8:9] == b"{":
+        return "triport"
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix in ("onnx", "tflite", "triport"):
+        return suffix
+    raise FormatError(
+        "TP423", f"{path} is neither a .triport nor an .onnx nor a .tflite file", help="triport inspect model.triport"
+    )
+
+
+def _triport(path: Path) -> Summary:
+    from ..exporter.graph.file import load_graph
+
+    graph = load_graph(path)
+    quantized = [v for node in graph.nodes for v in (*node.inputs, *node.outputs) if v.quantization]
+    inputs = [_typed(value.name, value.type.dtype.value, value.type.shape) for value in graph.inputs]
+    outputs = [_typed(name, value.type.dtype.value, value.type.shape) for name, value in graph.outputs.items()]
+    return Summary(
+        kind="triport graph",
+        path=str(path),
+        name=graph.name,
+        producer=str(graph.metadata.get("producer", "triport")),
+        bytes=path.stat().st_size,
+        parameters=parameter_count(graph),
+        weight_bytes=graph.parameter_bytes(),
+        inputs=inputs,
+        outputs=outputs,
+        ops=counted(node.op.name for node in graph.nodes),
+        quantization=f"{len(set(quantized))} tensors" if quantized else "none",
+        needs={},
+    )
+
+
+def _bundle(path: Path) -> Summary:
+    file = path / "plan.json"
+    plan = read_json(file, MAX_PLAN_BYTES)
+    try:
+        if plan["format"] != "triport-web":
+            raise ValueError(f"its format is {plan['format']!r}")
+        weight_bytes = int(plan["weights"]["bytes"])
+        inputs, outputs = ([_typed(t["name"], t["dtype"], t["shape"]) for t in plan[s]] for s in ("inputs", "outputs"))
+        ops = counted(str(op[0]) for op in plan["ops"])
+        name = str(plan.get("meta", {}).get("name", path.name))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FormatError("TP423", f"{file} is not the plan of a bundle", because=str(error)) from error
+    return Summary(
+        kind="browser bundle",
+        path=str(path),
+        name=name,
+        producer="triport",
+        bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
+        parameters=weight_bytes // 4,
+        weight_bytes=weight_bytes,
+        inputs=inputs,
+        outputs=outputs,
+        ops=ops,
+        quantization="none",
+        needs=dict(WEB_NEEDS),
+    )
+
+
+def _export_folder(path: Path) -> Summary:
+    from .manifest import check_files, read_manifest
+
+    document = read_manifest(path)
+    parts: list[Summary] = []
+    for port in document["ports"].values():
+        check_files(path, port)
+        parts.append(inspect(path / port["artefact"]))
+    tensors = [[_typed(t["name"], t["dtype"], t["shape"]) for t in document[side]] for side in ("inputs", "outputs")]
+    return Summary(
+        kind="export folder",
+        path=str(path),
+        name=str(document["model"].get("name", "")),
+        producer=f"triport {document.get('producer_version', '')}".strip(),
+        bytes=sum(part.bytes for part in parts),
+        parameters=max((part.parameters for part in parts), default=0),
+        weight_bytes=max((part.weight_bytes for part in parts), default=0),
+        inputs=tensors[0],
+        outputs=tensors[1],
+        ops={},
+        quantization=str(document.get("quantization") or "none"),
+        needs={},
+        parts=parts,
+    )
+
+
+def parameter_count(graph: Graph) -> int:
+    """Numbers in the weights of a graph; an array that two values share counts once."""
+    arrays = {id(value.array()): value.array() for value in graph.constants()}
+    return sum(array.size for array in arrays.values() if array.dtype != np.int64)
+
+
+def read_json(path: Path, limit: int) -> Mapping[str, Any]:
+    """A JSON object from a file of at most ``limit`` bytes; FormatError TP423 for anything else."""
+    try:
+        if path.stat().st_size > limit:
+            raise ValueError(f"it has more than {limit} bytes")
+        document = json.loads(path.read_bytes())
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError("TP423", f"{path} cannot be read", because=str(error)) from error
+    return document
+
+
+def counted(names: Any) -> dict[str, int]:
+    """{name: how often}, the most frequent first."""
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _typed(name: str, dtype: str, shape: Any) -> TensorSummary:
+    return TensorSummary(name, dtype, [dim if isinstance(dim, int) else str(dim) for dim in shape])

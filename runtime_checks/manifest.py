@@ -1,0 +1,266 @@
+"""triport.json: what an export folder holds, for programs that use it. docs/export-folder.md describes the keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..exporter.errors import FormatError
+from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
+from ..exporter.graph.codec import graph_to_document
+from ..exporter.graph.container import TensorTable, write_container
+from ..exporter.ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize
+from ..exporter.version import VERSION
+from .inspection import parameter_count
+
+FILE = "triport.json"
+FORMAT = "triport-export"
+FORMAT_VERSION = 1
+MAX_BYTES = 64 * 2**20
+"""A triport.json larger than this is not read: golden samples take kilobytes."""
+
+_SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, Resize)
+_LETTERS = {3: "L", 4: "HW", 5: "DHW"}
+
+
+def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
+    """What the artefacts carry about the model: everything but file sums and golden samples."""
+    quantized = any(value.quantization for value in _values(graph))
+    return {
+        "producer": "triport",
+        "producer_version": VERSION,
+        "model": {
+            "name": graph.name,
+            "sha256": fingerprint,
+            "parameters": parameter_count(graph),
+            "weight_bytes": graph.parameter_bytes(),
+        },
+        "inputs": [_tensor(graph, value.name, value, "inputs") for value in graph.inputs],
+        "outputs": [_tensor(graph, name, value, "outputs") for name, value in graph.outputs.items()],
+        "labels": graph.metadata.get("labels"),
+        "preprocessing": graph.metadata.get("preprocessing"),
+        "quantization": "int8" if quantized else None,
+    }
+
+
+def manifest(
+    description: Mapping[str, Any], ports: Mapping[str, Mapping[str, Any]], samples: Sequence[Sample]
+) -> dict[str, Any]:
+    """The whole of triport.json.
+
+    ports   {target: {"artefact", "needs", "files"}}
+    """
+    golden = [_sample(sample) for sample in samples]
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        **description,
+        "ports": dict(ports),
+        "golden": golden,
+    }
+
+
+def to_bytes(document: Mapping[str, Any]) -> bytes:
+    """The same document is the same bytes."""
+    text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def file_sums(folder: Path, artefact: str) -> dict[str, dict[str, Any]]:
+    """{path relative to the folder: {"bytes", "sha256"}} of an artefact, which is a file or a folder."""
+    root = folder / artefact
+    if root.is_dir():
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+    else:  # weights beyond 2 GB lie in a file of their own: model.onnx.data
+        files = [root, *sorted(folder.glob(f"{artefact}.*"))]
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files
+    }
+
+
+def fingerprint(graph: Graph) -> str:
+    """SHA-256 of the graph's file, whether or not there is one."""
+    sink = _Hash()
+    tensors = TensorTable()
+    document = graph_to_document(graph, tensors)
+    write_container(sink, document, tensors.tensors)  # type: ignore[arg-type]  # it only writes
+    return sink.sum.hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """triport.json of an export folder; FormatError TP420 when there is none or it is damaged."""
+    path = folder / FILE
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            _damaged(path, f"it has more than {MAX_BYTES} bytes")
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FormatError(
+            "TP420",
+            f"{folder} is not an export folder: it has no readable {FILE}",
+            because=error.strerror,
+            help=f"triport export model.triport -o {folder}",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        _damaged(path, str(error))
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        _damaged(path, f'"format" is not "{FORMAT}"')
+    if document.get("version") != FORMAT_VERSION:
+        _damaged(path, f"it is version {document.get('version')!r}, this triport reads {FORMAT_VERSION}")
+    _check_shape(path, document)
+    return document
+
+
+def check_files(folder: Path, port: Mapping[str, Any]) -> None:
+    """FormatError TP421 when a file of a port is missing or is not the one that was exported."""
+    for name, facts in port["files"].items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise FormatError("TP420", f"{FILE} names a file outside of the folder: {name!r}")
+        if not path.is_file():
+            raise FormatError("TP421", f"{path} is missing", help="export the model again")
+        if path.stat().st_size != facts["bytes"] or _sha256(path) != facts["sha256"]:
+            raise FormatError(
+                "TP421",
+                f"{path} is not the file that was exported: its SHA-256 is another one than {FILE} says",
+                help="copy the folder again, or export the model again",
+            )
+
+
+def golden_samples(document: Mapping[str, Any]) -> list[Sample]:
+    """The golden samples of a triport.json; FormatError TP420 when one is damaged."""
+    try:
+        return [_to_sample(entry) for entry in document["golden"]]
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise FormatError("TP420", f"a golden sample in {FILE} is damaged", because=str(error)) from error
+
+
+def layout_of(graph: Graph, value: Value) -> str | None:
+    """``NHWC``, ``NCHW``, ``NLC`` … as the first spatial op that reads the value says; None when none does."""
+    letters = _LETTERS.get(value.type.rank)
+    if letters is None:
+        return None
+    seen = {value}
+    readers = list(value.users)
+    while readers:
+        node = readers.pop(0)
+        if isinstance(node.op, _SPATIAL):
+            return f"NC{letters}" if node.op.layout is Layout.CHANNELS_FIRST else f"N{letters}C"
+        for output in node.outputs:
+            if output.type.shape == value.type.shape and output not in seen:
+                seen.add(output)
+                readers += output.users
+    return None
+
+
+class _Hash:
+    """A file that keeps nothing but the sum."""
+
+    def __init__(self) -> None:
+        self.sum = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sum.update(data)
+        return len(data)
+
+
+def _values(graph: Graph) -> list[Value]:
+    return [*graph.inputs, *graph.constants(), *(value for node in graph.nodes for value in node.outputs)]
+
+
+def _tensor(graph: Graph, name: str, value: Value, side: str) -> dict[str, Any]:
+    arrays = [getattr(sample, side).get(name) for sample in graph.samples]
+    seen = [array for array in arrays if array is not None and array.size and array.dtype.kind != "b"]
+    low = min((float(np.min(array)) for array in seen), default=math.nan)
+    high = max((float(np.max(array)) for array in seen), default=math.nan)
+    quantization = value.quantization
+    return {
+        "name": name,
+        "dtype": value.type.dtype.value,
+        "shape": [dim if isinstance(dim, int) else str(dim) for dim in value.type.shape],
+        "layout": layout_of(graph, value) if side == "inputs" else None,
+        "value_range": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
+        "quantization": {"scale": list(quantization.scale), "zero_point": list(quantization.zero_point)}
+        if quantization
+        else None,
+    }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    stored = {name: _array(array) for name, array in sample.stored_inputs.items()}
+    made = {name: _recipe(recipe) for name, recipe in sample.recipes.items()}
+    return {"inputs": stored | made, "outputs": {name: _array(array) for name, array in sample.outputs.items()}}
+
+
+def _array(array: Array) -> dict[str, Any]:
+    data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "base64": base64.b64encode(data).decode()}
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    facts = {"seed": recipe.seed, "low": recipe.low, "high": recipe.high}
+    return {"dtype": recipe.dtype.value, "shape": list(recipe.shape), "recipe": facts}
+
+
+def _to_sample(entry: Mapping[str, Any]) -> Sample:
+    stored: dict[str, Array] = {}
+    recipes: dict[str, Recipe] = {}
+    for name, item in entry["inputs"].items():
+        if "recipe" in item:
+            facts = item["recipe"]
+            shape = tuple(int(size) for size in item["shape"])
+            recipe = Recipe(DType(item["dtype"]), shape, int(facts["seed"]), float(facts["low"]), float(facts["high"]))
+            if problem := recipe.problem():
+                raise ValueError(f"{name}: {problem}")
+            recipes[name] = recipe
+        else:
+            stored[name] = _to_array(item)
+    return Sample(stored, {name: _to_array(item) for name, item in entry["outputs"].items()}, recipes)
+
+
+def _to_array(item: Mapping[str, Any]) -> Array:
+    dtype = DType(item["dtype"]).numpy
+    data = base64.b64decode(item["base64"], validate=True)
+    return np.frombuffer(data, dtype.newbyteorder("<")).reshape(item["shape"]).astype(dtype)
+
+
+def _check_shape(path: Path, document: Mapping[str, Any]) -> None:
+    """That every key that is read later is there and is what it should be."""
+    ports = document.get("ports")
+    wanted: list[tuple[str, object, type]] = [
+        ("model", document.get("model"), dict),
+        ("inputs", document.get("inputs"), list),
+        ("outputs", document.get("outputs"), list),
+        ("golden", document.get("golden"), list),
+        ("ports", ports, dict),
+    ]
+    for key, value, kind in wanted:
+        if not isinstance(value, kind):
+            _damaged(path, f'"{key}" is missing or of the wrong kind')
+    assert isinstance(ports, dict)
+    for target, port in ports.items():
+        files = port.get("files") if isinstance(port, dict) else None
+        if not isinstance(files, dict) or not isinstance(port.get("artefact"), str):
+            _damaged(path, f'port "{target}" names no artefact or no files')
+        if not all(isinstance(f, dict) and {"bytes", "sha256"} <= f.keys() for f in files.values()):
+            _damaged(path, f'port "{target}" lists no files')
+    for tensor in (*document["inputs"], *document["outputs"]):
+        if not isinstance(tensor, dict) or not {"name", "dtype", "shape"} <= tensor.keys():
+            _damaged(path, "an input or output has no name, dtype or shape")
+
+
+def _damaged(path: Path, reason: str) -> NoReturn:
+    raise FormatError("TP420", f"{path} is damaged", because=reason, help="export the model again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
