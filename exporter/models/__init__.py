@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import activations, callbacks, initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from .functional import Input, Model
 from .layers.base import Layer
+from .saving import load_model
 from .sequential import Sequential
 from .training import set_random_seed, set_seed
 
@@ -17,6 +18,7 @@ __all__ = [
     "callbacks",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",

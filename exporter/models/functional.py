@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -26,6 +27,9 @@ from .structure import (
 )
 from .summary import summarize
 from .training import Trainer
+
+if TYPE_CHECKING:
+    from ..graph import Graph
 
 
 class InputLayer(Layer):
@@ -149,6 +153,18 @@ class Model(Trainer):
     def summary(self, print_fn: Any = None, line_length: int | None = None) -> None:
         """Prints a table: each layer, its output's shape, its parameters."""
         summarize(self, print_fn, line_length)
+
+    def to_graph(self) -> Graph:
+        """The model captured as a portable graph. Raises UsageError TP013 and ModelError; see ``saving.graph_of``."""
+        from .saving import graph_of
+
+        return graph_of(self)
+
+    def save(self, path: str | Path, include_optimizer: bool = False) -> None:
+        """Writes one ``.triport`` file: the captured graph, the weights, and what ``load_model`` needs to train on."""
+        from .saving import save_model
+
+        save_model(self, path, include_optimizer)
 
     # -- the model as a symbolic graph ----------------------------------------------------------------------------
 
