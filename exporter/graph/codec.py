@@ -26,8 +26,8 @@ from .verify import InvalidGraph, shape_rule, verify
 FORMAT = 1
 """Version of the document; raised by every change that an older reader would misunderstand."""
 
-_REQUIRED = ("constants", "format", "inputs", "metadata", "name", "nodes", "outputs", "producer")
-_OPTIONAL = ("checksum", "crc32", "extra", "quantization", "samples")
+REQUIRED_KEYS = ("constants", "format", "inputs", "metadata", "name", "nodes", "outputs", "producer")
+OPTIONAL_KEYS = ("checksum", "crc32", "extra", "quantization", "samples")
 _SCALES_IN_TEXT = 4
 _DEEPEST = 100
 
@@ -69,7 +69,7 @@ def check_version(document: Json) -> dict[str, Json]:
             if producer.startswith("triport ")
             else None,
         )
-    return table(entries, "graph", required=_REQUIRED, optional=_OPTIONAL)
+    return table(entries, "graph", required=REQUIRED_KEYS, optional=OPTIONAL_KEYS)
 
 
 def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Array]) -> Graph:

@@ -230,10 +230,23 @@ class Graph:
         return rebuilt
 
     def rebuild_constant(self, value: Value, array: Array) -> Value:
-        """A constant of other content that takes over the name of ``value``, which stays under another one."""
+        """A constant of other content in the place of ``value`` for one of its readers.
+
+        The only reader's constant takes over the name; where others still read ``value``, that keeps it.
+        """
+        if len(value._users) > 1 or self.is_output(value):
+            return self.add_constant(array, value.name)
         rebuilt = self.add_constant(array, f"{value.name}~")
         rebuilt.name, value.name = value.name, rebuilt.name
         return rebuilt
+
+    def hand_name_over(self, old: Node, new: Value) -> None:
+        """The node that computes ``new`` takes over the name of ``old`` and of its only output."""
+        node = new.producer
+        if node is None or node is old:
+            raise ValueError(f"{new!r} has no node of its own")
+        node.name, old.name = old.name, node.name
+        new.name, old.output.name = old.output.name, new.name
 
     def set_output(self, name: str, value: Value) -> None:
         self.outputs[name] = value
