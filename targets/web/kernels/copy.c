@@ -2,7 +2,7 @@
 #include "simd.h"
 
 typedef struct {
-    i32 rank, in_offset, out_offset;  // strides and offsets count elements; strides may be 0 (expand) or negative (flip)
+    i32 rank, in_offset, out_offset;  // in elements; strides may be 0 (expand) or negative (flip)
     struct { i32 size, in, out; } axes[];
 } Copy;
 

@@ -3,7 +3,8 @@
 
 typedef struct {
     i32 batch, in_h, in_w, channels, out_h, out_w;
-    i32 kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, top, left, padded;  // padded: C up to a multiple of 4
+    i32 kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, top, left;
+    i32 padded;  // channels up to a multiple of 4
 } Depthwise;
 
 typedef struct { int first_y, end_y, first_x, end_x; } Window;

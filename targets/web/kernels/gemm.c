@@ -50,14 +50,14 @@ static void product(float *y, const float *x, const float *w, const float *bias,
     for (int first = 0; first < m; first += block) {
         int end = smaller(m, first + block);
         for (int column = 0; column < n; column += PANEL) {
-            const float *panel = w + column * depth;
-            int columns = smaller(PANEL, n - column), row = first;
-            for (; row + ROWS <= end; row += ROWS)
-                tile(ROWS, y + row * n + column, x + row * depth, panel, bias + column, depth, columns, depth, n, lo, hi);
-            for (; row + 2 <= end; row += 2)
-                tile(2, y + row * n + column, x + row * depth, panel, bias + column, depth, columns, depth, n, lo, hi);
-            if (row < end)
-                tile(1, y + row * n + column, x + row * depth, panel, bias + column, depth, columns, depth, n, lo, hi);
+            const float *panel = w + column * depth, *shift = bias + column, *from = x + first * depth;
+            float *to = y + first * n + column;
+            int columns = smaller(PANEL, n - column), rows = end - first;
+            for (; rows >= ROWS; rows -= ROWS, from += ROWS * depth, to += ROWS * n)
+                tile(ROWS, to, from, panel, shift, depth, columns, depth, n, lo, hi);
+            for (; rows >= 2; rows -= 2, from += 2 * depth, to += 2 * n)
+                tile(2, to, from, panel, shift, depth, columns, depth, n, lo, hi);
+            if (rows) tile(1, to, from, panel, shift, depth, columns, depth, n, lo, hi);
         }
     }
 }
@@ -84,7 +84,7 @@ static void pack(float *panels, const float *b, const Matmul *g) {
 // scratch: (K + 1) * ceil(N/8) * 8 floats, for the panels of one matrix and a row of zeros.
 KERNEL(matmul)(float *y, const float *a, const float *b, float *scratch, const Matmul *g) {
     int padded = (g->n + PANEL - 1) / PANEL * PANEL, count = 1, packed = -1;
-    float *zeros = scratch, *panels = scratch + padded;
+    float *zeros = scratch, *panels = scratch + padded, infinity = __builtin_inff();
     for (int j = 0; j < padded; j++) zeros[j] = 0.0f;
     for (int axis = 0; axis < g->rank; axis++) count *= g->axes[axis].size;
     for (int i = 0; i < count; i++) {
@@ -96,6 +96,6 @@ KERNEL(matmul)(float *y, const float *a, const float *b, float *scratch, const M
             b_at += index * g->axes[axis].b_stride;
         }
         if (b_at != packed) pack(panels, b + b_at, g), packed = b_at;
-        product(y + i * g->m * g->n, a + a_at, panels, zeros, g->m, g->n, g->depth, -__builtin_inff(), __builtin_inff());
+        product(y + i * g->m * g->n, a + a_at, panels, zeros, g->m, g->n, g->depth, -infinity, infinity);
     }
 }

@@ -1,7 +1,7 @@
 // The inner tile that matrix products and convolutions share: up to ROWS rows times 8 output columns.
 //
-// Packed weights: panels of 8 columns, [panels][depth][8]; the last panel is filled up with zeros. The bias is filled up
-// likewise, so that the tile never asks how many columns are real until it stores.
+// Packed weights: panels of 8 columns, [panels][depth][8]; the last panel is filled up with zeros. The bias is filled
+// up likewise, so that the tile never asks how many columns are real until it stores.
 #pragma once
 #include "simd.h"
 

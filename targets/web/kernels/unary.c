@@ -17,6 +17,16 @@
 #define SELECT(condition, yes, no) wasm_v128_bitselect((yes), (no), (condition))
 #define POSITIVE(v) wasm_f32x4_gt((v), ZERO)
 
+INLINE f4 sign_of(f4 v) {
+    f4 sign = SUB(wasm_v128_and(POSITIVE(v), ONE), wasm_v128_and(wasm_f32x4_lt(v, ZERO), ONE));
+    return SELECT(wasm_f32x4_eq(v, v), sign, v);
+}
+
+// sqrt(2/π) (v + 0.044715 v³)
+INLINE f4 gelu_inner(f4 v) {
+    return MUL(SPLAT(0.79788456080286536f), MADD(v, SPLAT(0.044715f), MUL(v, MUL(v, v))));
+}
+
 UNARY(clamp_to, clamp(v, p, q))  // relu, relu6, clip
 UNARY(scale_shift, ADD(MUL(v, p), q))
 UNARY(sigmoid, vsigmoid(v))
@@ -34,10 +44,10 @@ UNARY(floor, wasm_f32x4_floor(v))
 UNARY(ceil, wasm_f32x4_ceil(v))
 UNARY(round, wasm_f32x4_nearest(v))
 UNARY(trunc, wasm_f32x4_trunc(v))
-UNARY(sign, SELECT(wasm_f32x4_eq(v, v), SUB(wasm_v128_and(POSITIVE(v), ONE), wasm_v128_and(wasm_f32x4_lt(v, ZERO), ONE)), v))
+UNARY(sign, sign_of(v))
 UNARY(erf, verf(v))
 UNARY(gelu, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, verf(MUL(v, SPLAT(0.70710678118654752f))))))
-UNARY(gelu_tanh, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, vtanh(MUL(SPLAT(0.79788456080286536f), MADD(v, SPLAT(0.044715f), MUL(v, MUL(v, v))))))))
+UNARY(gelu_tanh, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, vtanh(gelu_inner(v)))))
 UNARY(silu, DIV(v, ADD(ONE, vexp(wasm_f32x4_neg(v)))))
 UNARY(hard_swish, DIV(MUL(v, clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f))), SPLAT(6.0f)))
 UNARY(hard_sigmoid, DIV(clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f)), SPLAT(6.0f)))

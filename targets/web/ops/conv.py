@@ -7,9 +7,21 @@ from ....exporter.graph.dims import product
 from ....exporter.ops import Conv, ConvTranspose, Layout
 from ...emit import Refusal
 from ..emitters import BOUNDS, constant_weights, emits
-from ..pack import LANES, pack_bias, pack_depthwise, pack_filters, pack_panels, pack_transposed_filters, round_up
+from ..pack import (
+    LANES,
+    Floats,
+    pack_bias,
+    pack_depthwise,
+    pack_filters,
+    pack_panels,
+    pack_transposed_filters,
+    round_up,
+)
 from ..plan import Argument
 from ..writer import Writer
+
+ZERO_CHANNELS = 1024
+"""Channels in the row of zeros that stands for padding (ZEROS in kernels/conv.c)."""
 
 
 def two_dimensional(node: Node) -> Refusal | None:
@@ -37,21 +49,17 @@ def conv(node: Node, writer: Writer) -> None:
     else:
         packed = pack_filters(weight.array(), node.op.groups)
         shift = pack_bias(bias[0].array() if bias else None, filters, groups=node.op.groups)
-        operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
-        geometry = _geometry(node, (height, width))
-        writer.call("conv2d", writer.result(node.output), *operands, geometry, *BOUNDS[node.op.activation])
+        _windowed(node, writer, "conv2d", packed, shift)
 
 
 @emits(ConvTranspose, accepts=two_dimensional)
 def conv_transpose(node: Node, writer: Writer) -> None:
     assert isinstance(node.op, ConvTranspose) and node.op.layout is Layout.CHANNELS_LAST
-    x, weight, *bias = node.inputs
-    filters, height, width, _ = weight.type.static_shape()
+    weight, *bias = node.inputs[1:]
+    filters = weight.type.static_shape()[0]
     packed = pack_transposed_filters(weight.array(), node.op.groups)
     shift = pack_bias(bias[0].array() if bias else None, filters * node.op.groups, groups=node.op.groups)
-    operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
-    geometry = _geometry(node, (height, width))
-    writer.call("conv_transpose2d", writer.result(node.output), *operands, geometry, *BOUNDS[node.op.activation])
+    _windowed(node, writer, "conv_transpose2d", packed, shift)
 
 
 def _pixelwise(node: Node, writer: Writer) -> None:
@@ -83,12 +91,16 @@ def _depthwise(node: Node, writer: Writer) -> None:
     writer.call("depthwise2d", writer.result(y), *operands, geometry, *BOUNDS[op.activation])
 
 
-def _geometry(node: Node, kernel: tuple[int, int]) -> list[Argument]:
-    """The struct Conv of kernels/conv.c."""
+def _windowed(node: Node, writer: Writer, kernel: str, packed: Floats, shift: Floats) -> None:
+    """A call with the struct Conv of kernels/conv.c and a row of zeros that stands for the padding's channels."""
     assert isinstance(node.op, Conv | ConvTranspose)
-    op, x, y = node.op, node.inputs[0], node.output
+    op, (x, weight), y = node.op, node.inputs[:2], node.output
     (top, _), (left, _) = op.padding
-    return [*x.type.shape, *y.type.shape[1:], *kernel, *op.stride, *op.dilation, top, left, op.groups]
+    geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:], *op.kernel(weight.type)]
+    geometry += [*op.stride, *op.dilation, top, left, op.groups]
+    operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
+    zeros = writer.scratch(min(packed.shape[1], ZERO_CHANNELS))
+    writer.call(kernel, writer.result(y), *operands, geometry, zeros, *BOUNDS[op.activation])
 
 
 def _sides(op: Conv) -> tuple[int, ...]:

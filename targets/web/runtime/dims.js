@@ -26,9 +26,7 @@ export function parseDim(dim) {
     return left;
   };
   const sum = () => {
-    if (tokens[0] !== "-") return chain(term, ["+", "-"]);
-    tokens[0] = "-1";
-    tokens.splice(1, 0, "*");
+    if (tokens[0] === "-") tokens.unshift(0); // 0 - term …
     return chain(term, ["+", "-"]);
   };
   const term = () => chain(factor, ["*", "//", "%"]);
@@ -39,7 +37,7 @@ export function parseDim(dim) {
       tokens.shift();
       return inner;
     }
-    return /^-?\d/.test(token) ? () => Number(token) : (sizes) => sizes[token];
+    return /^\d/.test(token) ? () => Number(token) : (sizes) => sizes[token];
   };
   return sum();
 }

@@ -23,8 +23,8 @@ async function readFile(name, baseUrl) {
 
 /**
  * Loads the model.
- * @param options  baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose float
- *                 results are the same on every machine
+ * @param options  baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose
+ *                 float results are the same on every machine
  */
 export function load(options = {}) {
   return Model.open((name) => readFile(name, options.baseUrl), options);

@@ -29,7 +29,7 @@ export function compare(got, expected, tolerance) {
   let difference = got.data.length === expected.data.length ? 0 : Infinity;
   expected.data.forEach((value, i) => {
     const here = Object.is(got.data[i], value) ? 0 : Math.abs(got.data[i] - value);
-    if (!(here <= difference)) difference = here;
+    difference = Math.max(difference, Number.isNaN(here) ? Infinity : here);
   });
   return { passed: difference <= tolerance, difference, tolerance, got, expected };
 }

@@ -7,17 +7,17 @@ import { makeSchedule } from "./schedule.js";
 const publicSpec = ({ name, dtype, shape }) => ({ name, dtype, shape });
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
-const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
-const RELAXED = [
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253,
-  128, 2, 11,
-];
+
+// Two modules of one function each that returns a vector: with i8x16.popcnt, and with i8x16.relaxed_swizzle
+const HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10];
+const SIMD = [...HEADER, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const RELAXED = [...HEADER, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
 
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
   if (typeof WebAssembly === "undefined") throw new Error("this engine has no WebAssembly");
   if (!WebAssembly.validate(Uint8Array.from(SIMD)))
-    throw new Error("this engine has no WebAssembly SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 16.4 or later have it)");
+    throw new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 89, Safari 16.4 and Node 18 have it");
   const relaxed = options.relaxed ?? WebAssembly.validate(Uint8Array.from(RELAXED));
   return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
 }
@@ -54,7 +54,7 @@ export class Model {
     const { instance } = await WebAssembly.instantiate(wasm);
     const kernels = instance.exports;
     const missing = plan.ops.find(([name]) => !(name in kernels));
-    if (missing) throw new Error(`${chooseKernels(options)}: kernel ${missing[0]} is missing; the files are of different exports`);
+    if (missing) throw new Error(`kernel ${missing[0]} is missing: plan.json and the .wasm are of different exports`);
     const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
     reserve(kernels.memory, at + weights.byteLength);
     new Uint8Array(kernels.memory.buffer).set(new Uint8Array(weights), at);

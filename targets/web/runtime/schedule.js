@@ -6,8 +6,8 @@ const SLACK = 64; // readable bytes behind every buffer: kernels load whole vect
 const align = (bytes) => Math.ceil(bytes / ALIGN) * ALIGN;
 
 /**
- * Gives each buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the lowest
- * place that is free during its life.
+ * Gives each buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the
+ * lowest place that is free during its life.
  * @param {number[][]} buffers [bytes, first op, last op]
  * @returns {{offsets: number[], bytes: number}}
  */
@@ -45,7 +45,7 @@ export function makeSchedule(plan, kernels, sizes, weights) {
   const tablesAt = align(weights + plan.weights.bytes + SLACK);
   const { offsets, bytes } = placeBuffers(plan.buffers.map(([dim, first, last]) => [size(dim), first, last]));
   const calls = plan.ops.map(([name, ...args]) => ({ name, kernel: kernels[name], args }));
-  const tableWords = calls.reduce((n, { args }) => n + args.reduce((m, a) => m + (Array.isArray(a) ? a.length : 0), 0), 0);
+  const tableWords = calls.flatMap(({ args }) => args.filter(Array.isArray)).flat().length;
   const arena = align(tablesAt + 4 * tableWords);
   const number = (arg) => {
     if (typeof arg === "number") return arg;

@@ -1,7 +1,13 @@
 // What goes in and what comes out: names, dtypes, shapes, and the sizes of the free dims that the shapes settle.
 import { elements, namesIn, parseDim, showShape } from "./dims.js";
 
-export const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
+export const ARRAYS = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  bool: Uint8Array,
+};
 
 const describe = (value) =>
   ArrayBuffer.isView(value) || Array.isArray(value) ? `${value.constructor.name}(${value.length})` : String(value);
@@ -14,7 +20,8 @@ function fail(spec, expected, got) {
 function tensorOf(spec, feed) {
   const tensor = feed && !ArrayBuffer.isView(feed) && feed.data !== undefined ? feed : { data: feed };
   const wanted = ARRAYS[spec.dtype];
-  if (!(tensor.data instanceof wanted)) fail(spec, `${wanted.name} for ${showShape(spec.shape)}`, describe(tensor.data));
+  if (!(tensor.data instanceof wanted))
+    fail(spec, `${wanted.name} for ${showShape(spec.shape)}`, describe(tensor.data));
   return { data: tensor.data, shape: tensor.shape && Array.from(tensor.shape) };
 }
 
@@ -22,13 +29,12 @@ function checkNames(specs, feeds) {
   const known = specs.map((spec) => spec.name);
   const missing = known.filter((name) => feeds?.[name] === undefined);
   const unknown = Object.keys(feeds ?? {}).filter((name) => !known.includes(name));
-  if (missing.length || unknown.length)
-    throw new TypeError(
-      `inputs do not match: ${[
-        missing.length ? `missing ${missing.join(", ")}` : "",
-        unknown.length ? `unknown ${unknown.join(", ")}` : "",
-      ].filter(Boolean).join("; ")} (the inputs are: ${specs.map((s) => `${s.name} ${s.dtype}${showShape(s.shape)}`).join(", ")})`,
-    );
+  const problems = [];
+  if (missing.length) problems.push(`missing ${missing.join(", ")}`);
+  if (unknown.length) problems.push(`unknown ${unknown.join(", ")}`);
+  const wanted = specs.map(({ name, dtype, shape }) => `${name} ${dtype}${showShape(shape)}`);
+  if (problems.length)
+    throw new TypeError(`inputs do not match: ${problems.join("; ")} (the inputs are: ${wanted.join(", ")})`);
 }
 
 /** Reads the free names that stand alone in `spec.shape` off a given shape. */
@@ -44,19 +50,20 @@ function readLength(spec, length, sizes) {
   const open = spec.shape.filter((dim) => namesIn(dim).some((name) => sizes[name] === undefined));
   if (open.length === 0) return;
   if (open.length > 1 || namesIn(open[0])[0] !== open[0])
-    fail(spec, `{data, shape}, because the length alone does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
+    fail(spec, `{data, shape}, because a length does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
   const rest = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
   const size = length / rest;
   if (!Number.isInteger(size) || size < 1) {
     const one = showShape(spec.shape.map((dim) => (dim === open[0] ? 1 : parseDim(dim)(sizes))));
-    fail(spec, `${ARRAYS[spec.dtype].name}(${rest}) for ${one}, or a multiple of it`, `${ARRAYS[spec.dtype].name}(${length})`);
+    const array = ARRAYS[spec.dtype].name;
+    fail(spec, `${array}(${rest}) for ${one}, or a multiple of it`, `${array}(${length})`);
   }
   sizes[open[0]] = size;
 }
 
 /**
  * Checks the feeds of one call.
- * @returns {{tensors: {data: ArrayBufferView, shape: number[]}[], sizes: Record<string, number>}} in the order of `specs`
+ * @returns {{tensors: {data, shape}[], sizes: Record<string, number>}} tensors in the order of `specs`
  */
 export function bindInputs(specs, feeds) {
   checkNames(specs, feeds);
