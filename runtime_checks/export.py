@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ def export(
     verify: bool = True,
     strict_verify: bool = False,
     runners: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
     """Writes a model for the ports in ``to`` and proves that they answer as the model does.
 
@@ -66,6 +67,7 @@ def export(
     verify          False writes without running anything; torch is then not imported
     strict_verify   a port that cannot be run here is an error, not a line in the report
     runners         runtimes to check in instead of the usual ones: onnxruntime, litert, node, chromium …
+    progress        is told what happens, in a few words
 
     Returns the report, which lies beside the artefacts as report.json and report.html too. Raises ModelError when a
     port cannot express the model (every such node is named; nothing is written), CheckError when a port answers
@@ -75,7 +77,9 @@ def export(
     targets = _targets(to)
     if not verify and (samples is not None or strict_verify or runners):
         raise UsageError(
-            "TP005", "samples, strict_verify and runners mean nothing with verify=False", help="drop one of the two"
+            "TP005",
+            "without verification there is nothing for samples, strict verification or chosen runtimes to do",
+            help="leave out --no-verify (verify=False), or leave out the others",
         )
     chosen = choose_runners([target.name for target in targets], runners) if verify else {}
     if strict_verify:
@@ -88,12 +92,18 @@ def export(
     description = describe(graph, fingerprint(graph))
     with Staging(folder) as staging:
         for target in targets:
+            progress(f"writing {target.artefact}")
             with disk_errors(folder):
                 target.write(prepared[target.name], staging.path / target.artefact, description)
-        truth = make_truth(graph, extra) if verify else None
-        ports = [
-            _port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]) for target in targets
-        ]
+        truth = None
+        if verify:
+            progress("computing the reference")
+            truth = make_truth(graph, extra)
+        ports: list[PortReport] = []
+        for target in targets:
+            if verify:
+                progress(f"checking {target.artefact}")
+            ports.append(_port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]))
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
         report = make_report(graph, folder, truth, ports, notes)
         _publish(staging, graph, description, kept, report)

@@ -1,0 +1,48 @@
+"""``triport inspect``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .console import print_json, print_table
+
+if TYPE_CHECKING:
+    from ..runtime_checks import Summary
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(path: str, as_json: bool) -> None:
+    """Say what PATH holds: a .triport, .onnx or .tflite file, a browser bundle, or an export folder."""
+    from ..runtime_checks import inspect
+
+    summary = inspect(path)
+    if as_json:
+        print_json(summary.to_json())
+        return
+    for i, part in enumerate([summary, *summary.parts]):
+        if i:
+            click.echo()
+        _show(part)
+
+
+def _show(summary: Summary) -> None:
+    from ..runtime_checks.wording import bytes_text
+
+    weights = f"{summary.parameters:,} ({bytes_text(summary.weight_bytes)})"
+    ops = ", ".join(f"{count} {op}" for op, count in summary.ops.items())
+    needs = ", ".join(f"{what} {version}" for what, version in summary.needs.items())
+    facts = {
+        "file": f"{summary.path} ({summary.kind}, {bytes_text(summary.bytes)})",
+        "model": " by ".join(filter(None, (summary.name, summary.producer))),
+        "inputs": "\n".join(map(str, summary.inputs)),
+        "outputs": "\n".join(map(str, summary.outputs)),
+        "parameters": weights,
+        "quantized": summary.quantization,
+        "needs": needs,
+        "ops": ops,
+    }
+    print_table(["", ""], [[name, text] for name, text in facts.items() if text])
