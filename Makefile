@@ -75,7 +75,7 @@ format: venv ## rewrite the sources as ruff likes them
 
 compat: venv $(COMPAT_STAMP) ## run the float artefacts on the runtimes of old devices
 	@rm -rf $(COMPAT_DIR)
-	@OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m compat.make_artefacts $(COMPAT_DIR)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests:examples .venv/bin/python -m compat.make_artefacts $(COMPAT_DIR)
 	@OMP_NUM_THREADS=1 .venv-compat/bin/python tests/compat/run.py $(COMPAT_DIR)
 
 $(COMPAT_STAMP):

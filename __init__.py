@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .exporter.version import VERSION as __version__
+
 # Public name → where it lives. A path that ends in ``:`` and a name is that name of the module; otherwise the module.
 _PUBLIC: dict[str, str] = {
     "Graph": ".exporter.graph:Graph",
@@ -24,6 +26,7 @@ _PUBLIC: dict[str, str] = {
     "callbacks": ".exporter.models.callbacks",
     "capture": ".exporter.capture:capture",
     "errors": ".exporter.errors",
+    "export": ".runtime_checks.export:export",
     "initializers": ".exporter.models.initializers",
     "layers": ".exporter.models.layers",
     "losses": ".exporter.models.losses",
@@ -35,7 +38,6 @@ _PUBLIC: dict[str, str] = {
     "set_seed": ".exporter.models:set_seed",
 }
 
-__version__ = "0.1.0"
 __all__ = [  # a literal list, or type checkers take none of the names for public
     "Graph",
     "Input",
@@ -47,6 +49,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "callbacks",
     "capture",
     "errors",
+    "export",
     "initializers",
     "layers",
     "losses",
@@ -77,6 +80,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import schedules as schedules
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
+    from .runtime_checks.export import export as export
 
 
 def _load(name: str) -> object:

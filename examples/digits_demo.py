@@ -24,7 +24,7 @@ from sklearn.model_selection import train_test_split
 import triport as tp
 from triport.exporter.graph import DType
 from triport.exporter.reference import run_graph
-from triport.runtime_checks import get_runner
+from triport.runtime_checks.runners import get_runner
 
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -141,7 +141,7 @@ def table_of(rows: dict[str, Row | str], accuracy: float) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(description="train on scanned digits, export to three ports, compare them all")
     parser.add_argument("--out", type=Path, default=Path("dist/digits"), help="folder to export to")
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     started = time.monotonic()
@@ -158,17 +158,18 @@ def main() -> int:
     file = arguments.out / "digits.triport"
     model.save(file)
     graph = tp.Graph.load(file)  # from here on only the portable graph is used
-    tp.export(graph, arguments.out / "ports", to=["onnx", "tflite", "web"], samples=test_x[:16])
+    ports = arguments.out / "ports"
+    report = tp.export(graph, ports, to=["onnx", "tflite", "web"], samples={"image": test_x}, runners=list(PORTS))
 
-    truth = run_graph(graph, {graph.inputs[0].name: test_x}, dtype=DType.FLOAT64)["digit"].astype(np.float64)
+    truth = run_graph(graph, {"image": test_x}, dtype=DType.FLOAT64)["digit"].astype(np.float64)
     accuracy = float((truth.argmax(axis=1) == test_y).mean())
-    rows = {runtime: measure(runtime, arguments.out / "ports", test_x, test_y, truth) for runtime in PORTS}
+    rows = {runtime: measure(runtime, ports, test_x, test_y, truth) for runtime in PORTS}
 
     console.print(table_of(rows, accuracy))
     for row in rows.values():
         if isinstance(row, str):
             console.print(f"not verified: {row}")
-    bound = 1e-5 * float(np.ptp(truth))
+    bound = report.limits["digit"].bound
     wrong = [row.port for row in rows.values() if isinstance(row, Row) and (row.agreement < 1 or row.worst > bound)]
     if wrong or accuracy < 0.97:
         console.print(f"[red]failed[/]: {', '.join(wrong) or 'accuracy below 97 %'}")
@@ -176,9 +177,9 @@ def main() -> int:
     console.print(f"every port agrees, within {bound:.1e}; {time.monotonic() - started:.0f} s in all")
     console.print("\nnext:")
     console.print(f"  .venv/bin/triport inspect {file}", highlight=False)
-    console.print(f"  .venv/bin/triport verify {arguments.out / 'ports'} --in chromium", highlight=False)
+    console.print(f"  .venv/bin/triport verify {ports} --in chromium", highlight=False)
     console.print(f"  .venv/bin/triport export {file} --to tflite --out dist/mobile", highlight=False)
-    console.print(f"demo page: open {(arguments.out / 'ports' / 'web' / 'index.html').resolve()}", highlight=False)
+    console.print(f"demo page: open {(ports / 'web' / 'index.html').resolve()}", highlight=False)
     return 0
 
 

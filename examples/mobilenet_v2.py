@@ -42,23 +42,29 @@ def normalized(x: SymbolicTensor, name: str, *, activate: bool = True) -> Symbol
     return layers.ReLU(6.0, name=f"{name}_relu")(x) if activate else x
 
 
+def sizes(x: SymbolicTensor) -> tuple[int, int, int]:
+    """Height, width and channels of images, all of them known here."""
+    _, height, width, channels = x.shape
+    assert height is not None and width is not None and channels is not None
+    return height, width, channels
+
+
 def inverted_residual(x: SymbolicTensor, channels: int, *, expansion: int, stride: int, name: str) -> SymbolicTensor:
     """[batch, H, W, C] → [batch, H/stride, W/stride, channels]: expand, filter each channel, project."""
     block_input = x
-    width = int(x.shape[-1])
+    height, width, given = sizes(x)
     if expansion != 1:
-        x = layers.Conv2D(expansion * width, 1, padding="same", use_bias=False, name=f"{name}_expand")(x)
+        x = layers.Conv2D(expansion * given, 1, padding="same", use_bias=False, name=f"{name}_expand")(x)
         x = normalized(x, f"{name}_expand")
-    if stride == 2:  # pads below and to the right only where the size is even, as Keras does
-        x = layers.ZeroPadding2D(((1 - x.shape[1] % 2, 1), (1 - x.shape[2] % 2, 1)), name=f"{name}_pad")(x)
-    x = layers.DepthwiseConv2D(
-        3, strides=stride, padding="same" if stride == 1 else "valid", use_bias=False, name=f"{name}_depthwise"
-    )(x)
+    if stride == 2:  # one row less above and to the left where the size is even, as Keras does
+        x = layers.ZeroPadding2D(((height % 2, 1), (width % 2, 1)), name=f"{name}_pad")(x)
+    padding = "same" if stride == 1 else "valid"
+    x = layers.DepthwiseConv2D(3, strides=stride, padding=padding, use_bias=False, name=f"{name}_depthwise")(x)
     x = normalized(x, f"{name}_depthwise")
     x = layers.Conv2D(channels, 1, padding="same", use_bias=False, name=f"{name}_project")(x)
     x = normalized(x, f"{name}_project", activate=False)
-    if stride == 1 and width == channels:
-        return layers.Add(name=f"{name}_add")([block_input, x])
+    if stride == 1 and given == channels:
+        x = layers.Add(name=f"{name}_add")([block_input, x])
     return x
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from mobilenet_v2 import mobilenet_v2 as build_mobilenet_v2
 
 import triport as tp
 
@@ -128,6 +129,12 @@ def words() -> Model:
     x = layers.Conv1D(8, 3, activation="relu")(x)
     x = layers.GlobalMaxPooling1D()(x)
     return tp.Model(tokens, layers.Dense(2, activation="log_softmax")(x))
+
+
+@model
+def mobilenet_v2() -> Model:
+    """The whole of a real network, small: 96x96 images, a third of the width."""
+    return build_mobilenet_v2((96, 96, 3), alpha=0.35, classes=10)
 
 
 def example_inputs(model: Model, batch: int, generator: np.random.Generator) -> dict[str, Array]:
