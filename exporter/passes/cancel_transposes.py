@@ -3,40 +3,58 @@
 before:  %1 = transpose(%x, p)    %2 = relu(%1)    %3 = transpose(%2, p⁻¹)
 after:   %3 = relu(%x)
 
-Four rules, applied until none fires:
+Rules, applied until none fires:
   merge    two transposes in a row are one; the identity is none
-  free     a transpose that moves only axes of size 1 is a reshape
   sink     op(transpose(a), transpose(b)) becomes transpose(op'(a, b)), op' being what the op's layout rule says;
-           constants are permuted here, and an operand that only has axes of size 1 to move is reshaped
+           constants are permuted here, an operand that only has axes of size 1 to move is reshaped, and one whose
+           transpose is computed anyway is read there
   reduce   a reduction that drops the moved axes drops the transpose with them
+  reshape  a reshape that keeps apart what the transpose moved is done before it
+and then, which may let the others fire again:
+  free     a transpose that moves only axes of size 1 is a reshape
+  pull     op(transpose(a), b) whose readers all transpose back becomes op'(a, transpose⁻¹(b)): one less
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from ..graph import Graph, Node, Shape, Value
-from ..ops import ReduceOp, Reshape, Transpose
+from ..ops import ReduceOp, Reshape, Transpose, UnaryOp
 from ..ops.base import Perm, inverse_perm
+from .axis_groups import reshape_before
 from .dead_code import remove_dead_code
+
+Rule = Callable[[Graph, Node], bool]
 
 
 def cancel_transposes(graph: Graph) -> bool:
     """True when a transpose was moved or removed."""
     changed = False
-    while sum(_step(graph, node) for node in graph.nodes if node.inputs):
-        remove_dead_code(graph)
+    while _sweep(graph, _move) or _sweep(graph, _make_free) or _sweep(graph, _pull):
         changed = True
     return changed
 
 
-def _step(graph: Graph, node: Node) -> bool:
-    if len(node.outputs) > 1 or not (node.output.users or graph.is_output(node.output)):
-        return False  # several outputs have several layouts; or dead already, left behind by an earlier step
+def _sweep(graph: Graph, rule: Rule) -> bool:
+    """Applies a rule to every node that is in use."""
+    fired = False
+    for node in graph.nodes:
+        if node.output.users or graph.is_output(node.output):  # else left behind by an earlier step
+            fired = rule(graph, node) or fired
+    if fired:
+        remove_dead_code(graph)
+    return fired
+
+
+def _move(graph: Graph, node: Node) -> bool:
     if isinstance(node.op, Transpose):
-        return _merge(graph, node, node.op) or _make_free(graph, node, node.op)
+        return _merge(graph, node, node.op)
+    if isinstance(node.op, Reshape):
+        return _reshape(graph, node, node.op)
     if isinstance(node.op, ReduceOp) and not node.op.keepdims:
         return _reduce(graph, node, node.op)
     return _sink(graph, node)
@@ -67,10 +85,10 @@ def _merge(graph: Graph, node: Node, op: Transpose) -> bool:
     return True
 
 
-def _make_free(graph: Graph, node: Node, op: Transpose) -> bool:
-    x = node.inputs[0]
-    if not moves_only_ones(x.type.shape, op.perm):
+def _make_free(graph: Graph, node: Node) -> bool:
+    if not isinstance(node.op, Transpose) or not moves_only_ones(node.inputs[0].type.shape, node.op.perm):
         return False
+    x = node.inputs[0]
     graph.replace(node.output, graph.rebuild(node, Reshape(node.output.type.shape), [x]).output)
     return True
 
@@ -90,41 +108,93 @@ def _reduce(graph: Graph, node: Node, op: ReduceOp) -> bool:
     return True
 
 
-def _sink(graph: Graph, node: Node) -> bool:
-    perm = _common_perm(node)
-    if perm is None:
+def _reshape(graph: Graph, node: Node, op: Reshape) -> bool:
+    before = node.inputs[0].producer
+    if before is None or not isinstance(before.op, Transpose) or len(node.inputs[0].users) > 1:
         return False
-    back = inverse_perm(perm)
+    swapped = reshape_before(before.op.perm, node.inputs[0].type.shape, op.shape)
+    if swapped is None:
+        return False
+    name, (shape, perm) = node.name, swapped
+    y = graph.rebuild(node, Reshape(shape), before.inputs).output
+    graph.replace(node.output, graph.add(Transpose(perm), y, name=f"{name}/transpose", source=node.source))
+    return True
+
+
+def _sink(graph: Graph, node: Node) -> bool:
+    for perm in _perms(node):
+        back = inverse_perm(perm)
+        if all(_is_free(node, value, back, perm) for value in node.inputs[: node.op.parameters]):
+            return _sink_by(graph, node, perm)
+    return False
+
+
+def _pull(graph: Graph, node: Node) -> bool:
+    """`_sink` where one operand has to be transposed for it, which pays when every reader transposes back."""
+    for perm in _perms(node):
+        back = inverse_perm(perm)
+        alone = all(value.users == (node,) for value in node.inputs if _transposed_by(value) == perm)
+        costly = [v for v in node.inputs[: node.op.parameters] if not _is_free(node, v, back, perm)]
+        one = len(costly) == 1 and costly[0].type.rank == len(perm)
+        if alone and one and _is_transposed_back(graph, node.output, back):
+            return _sink_by(graph, node, perm)
+    return False
+
+
+def _sink_by(graph: Graph, node: Node, perm: Perm) -> bool:
+    """Moves the transpose by ``perm`` behind the node; False when the op has no form for that."""
+    name, back = node.name, inverse_perm(perm)
     op = node.op.permuted(back)
     if op is None:
         return False
     data = node.inputs[: node.op.parameters]
-    if not all(_is_free(value, back, perm) for value in data):
-        return False
     operands = [_permuted(graph, node, value, back, perm) for value in data]
-    name = node.name
     y = graph.rebuild(node, op, [*operands, *node.inputs[len(data) :]]).output
-    back_again = graph.add(Transpose(perm), y, name=f"{name}/transpose", source=node.source)
-    graph.replace(node.output, back_again)
+    graph.replace(node.output, graph.add(Transpose(perm), y, name=f"{name}/transpose", source=node.source))
     return True
 
 
-def _common_perm(node: Node) -> Perm | None:
-    """The permutation of the first operand that is a transpose of the output's rank."""
-    for value in node.inputs[: node.op.parameters]:
-        if value.producer is not None and isinstance(value.producer.op, Transpose):
-            perm = value.producer.op.perm
-            return perm if len(perm) == node.output.type.rank else None
-    return None
+def _is_transposed_back(graph: Graph, value: Value, back: Perm) -> bool:
+    """Whether everybody who reads the value, through cellwise ops, transposes it by ``back``."""
+    if graph.is_output(value) or not value.users:
+        return False
+    return all(
+        _is_transposed_back(graph, user.output, back)
+        if isinstance(user.op, UnaryOp)
+        else isinstance(user.op, Transpose) and user.op.perm == back
+        for user in value.users
+    )
 
 
-def _is_free(value: Value, back: Perm, perm: Perm) -> bool:
+def _transposed_by(value: Value) -> Perm | None:
+    """The permutation by which the value was just transposed."""
+    producer = value.producer
+    return producer.op.perm if producer is not None and isinstance(producer.op, Transpose) else None
+
+
+def _perms(node: Node) -> list[Perm]:
+    """The permutations by which operands of the output's rank were transposed, each once."""
+    if len(node.outputs) != 1:
+        return []
+    perms = (_transposed_by(value) for value in node.inputs[: node.op.parameters])
+    return list(dict.fromkeys(perm for perm in perms if perm is not None and len(perm) == node.output.type.rank))
+
+
+def _is_free(node: Node, value: Value, back: Perm, perm: Perm) -> bool:
     """Whether the operand can be had with its axes moved back at no cost."""
-    if value.is_constant or value.type.elements == 1:
+    if value.is_constant or _transposed_by(value) == perm:
         return True
-    if value.producer is not None and isinstance(value.producer.op, Transpose) and value.producer.op.perm == perm:
+    if moves_only_ones(_full_shape(value, len(perm)), back):
         return True
-    return moves_only_ones(_full_shape(value, len(perm)), back)
+    # Reading another's transpose only pays, and only ends, when those of this node go.
+    alone = all(v.users == (node,) for v in node.inputs if _transposed_by(v) == perm)
+    return alone and _already(value, back) is not None
+
+
+def _already(value: Value, back: Perm) -> Value | None:
+    """The value with its axes moved back, where a node in use computes that anyway."""
+    found = (u.output for u in value.users if isinstance(u.op, Transpose) and u.op.perm == back and u.output.users)
+    return next(found, None)
 
 
 def _full_shape(value: Value, rank: int) -> Shape:
@@ -134,15 +204,18 @@ def _full_shape(value: Value, rank: int) -> Shape:
 def _permuted(graph: Graph, node: Node, value: Value, back: Perm, perm: Perm) -> Value:
     """The operand with its axes moved back."""
     producer = value.producer
-    if producer is not None and isinstance(producer.op, Transpose) and producer.op.perm == perm:
+    if producer is not None and _transposed_by(value) == perm:
         return producer.inputs[0]
-    if value.type.elements == 1 and value.type.rank < len(perm):
+    if all(dim == 1 for dim in value.type.shape):
         return value
     full = _full_shape(value, len(perm))
     if value.is_constant:
         array = value.array().reshape(value.type.with_shape(full).static_shape()).transpose(back)
         return graph.rebuild_constant(value, np.ascontiguousarray(array))
     moved = tuple(full[axis] for axis in back)
+    if not moves_only_ones(full, back):
+        found = _already(value, back)
+        return found or graph.add(Transpose(back), value, name=f"{node.name}/transpose", source=node.source)
     if moved == value.type.shape:
         return value
     return graph.add(Reshape(moved), value, name=f"{node.name}/reshape", source=node.source)

@@ -3,8 +3,8 @@
 before:  %1 = mish(%x)
 after:   %2 = softplus(%x)    %3 = tanh(%2)    %1 = mul(%x, %3)
 
-A decomposition may use ops that are decomposed in their turn. Each is written for accuracy first: none may cost more
-than a few float32 roundings against the op's own formula.
+The last node keeps the name of the one it stands for. A decomposition may use ops that are decomposed in their turn.
+Each is written for accuracy first: none may cost more than a few float32 roundings against the op's own formula.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ def can_decompose(op: type[OpAttrs]) -> bool:
 def _rewrite(graph: Graph, node: Node, spells: Spells) -> bool:
     if type(node.op) not in _DECOMPOSITIONS or spells(node):
         return False
-    value = _DECOMPOSITIONS[type(node.op)](Rewriter(graph, node), node.op)
+    rewriter = Rewriter(graph, node)
+    value = _DECOMPOSITIONS[type(node.op)](rewriter, node.op)
+    if value is not rewriter.x:
+        graph.hand_name_over(node, value)
     graph.replace(node.output, value)
     graph.remove(node)
     return True

@@ -41,8 +41,7 @@ Fold = Callable[..., Array]
 
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Fold:
     def fold(op: Any, a: Array, b: Array) -> Array:
-        with np.errstate(all="ignore"):
-            y = np.asarray(function(a, b), dtype=a.dtype)
+        y = np.asarray(function(a, b), dtype=a.dtype)
         activation = getattr(op, "activation", Activation.NONE)
         if activation is not Activation.NONE:
             y = np.clip(y, 0, None if activation is Activation.RELU else 6)
@@ -89,7 +88,9 @@ def fold_constants(graph: Graph) -> bool:
     changed = False
     for node in graph.nodes:
         if _foldable(node):
-            array = _FOLDS[type(node.op)](node.op, *(value.array() for value in node.inputs))
+            # Overflow, 1 / 0 and NaN are answers here: the model gives them too, and numpy would warn of them.
+            with np.errstate(all="ignore"):
+                array = _FOLDS[type(node.op)](node.op, *(value.array() for value in node.inputs))
             graph.replace(node.output, graph.add_constant(array, node.name))
             graph.remove(node)
             changed = True

@@ -6,6 +6,7 @@ after:   %2 = conv2d(%x, w, b) {activation=relu}
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -39,7 +40,7 @@ def fuse_activation(fuses: Mapping[type[OpAttrs], frozenset[Activation]]) -> Pas
 
 def as_activation(op: OpAttrs) -> Activation | None:
     """The fused form of an activation op, if it has one."""
-    if isinstance(op, Relu):
+    if isinstance(op, Relu) or (isinstance(op, Clamp) and (op.minimum, op.maximum) == (0.0, math.inf)):
         return Activation.RELU
     if isinstance(op, Clamp) and (op.minimum, op.maximum) == (0.0, 6.0):
         return Activation.RELU6

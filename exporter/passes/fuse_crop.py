@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..graph import Graph, Node
-from ..ops import Activation, ConvTranspose, Slice
+from ..ops import ConvTranspose, Slice
 from .base import only_user_is
 
 
@@ -43,5 +43,4 @@ def _cropped(conv: Node, op: ConvTranspose, crop: Slice) -> ConvTranspose | None
             return None
         i = spatial.index(axis)
         padding[i] = (padding[i][0] + start, padding[i][1] + after)
-    assert op.activation is Activation.NONE, "activations are fused after crops"
     return replace(op, padding=tuple(padding))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..graph import Graph, Node, Shape
+from ..graph import Graph, Node, Shape, Value
 from ..ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, OpAttrs, Reshape, Resize
 
 
@@ -47,14 +47,19 @@ def _rewrite(graph: Graph, node: Node, op: OpAttrs) -> None:
     x = graph.add(Reshape(_with_axis(given.type.shape, layout)), given, name=name, source=node.source)
     operands = [x, *node.inputs[1:]]
     if isinstance(op, Conv | ConvTranspose):
-        weight = node.inputs[1].array()
-        shape = _with_axis(weight.shape, layout)
-        lifted = weight.reshape([int(dim) for dim in shape if isinstance(dim, int)])
-        operands[1] = graph.rebuild_constant(node.inputs[1], lifted)
+        operands[1] = _lifted_weight(graph, node, layout)
     y = graph.rebuild(node, op, operands).output
     back = graph.add(Reshape(node.output.type.shape), y, name=name, source=node.source)
     graph.replace(node.output, back)
     graph.remove(node)
+
+
+def _lifted_weight(graph: Graph, node: Node, layout: Layout) -> Value:
+    weight = node.inputs[1]
+    shape = _with_axis(weight.type.shape, layout)
+    if weight.is_constant:
+        return graph.rebuild_constant(weight, weight.array().reshape(weight.type.with_shape(shape).static_shape()))
+    return graph.add(Reshape(shape), weight, name=f"{node.name}/weight", source=node.source)
 
 
 def _with_axis(shape: Shape, layout: Layout) -> Shape:

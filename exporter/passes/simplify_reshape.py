@@ -1,29 +1,64 @@
-"""Removes reshapes that do nothing, and makes one of two in a row.
+"""Removes reshapes that do nothing, makes one of two in a row, and lets them wait until after cellwise ops.
 
-before:  %1 = reshape(%x, [batch, 1, 8])    %2 = reshape(%1, [batch, 8])
-after:   %2 = reshape(%x, [batch, 8])
+before:  %1 = conv2d(%x, w)    %2 = reshape(%1, [batch, 8, 4])    %3 = relu(%2)    %4 = reshape(%3, [batch, 1, 8, 4])
+after:   %1 = conv2d(%x, w)    %3 = relu(%1)
+
+Behind a cellwise op a reshape meets the next one, and the op stands next to the layer that may take it in. An op on
+two tensors counts as cellwise when both are reshaped from the same shape, or one of them is a single number.
 """
 
 from __future__ import annotations
 
-from ..graph import Graph
-from ..ops import Reshape
+from ..graph import Graph, Node, Shape, Value
+from ..ops import BinaryOp, Cast, Reshape, UnaryOp
 from .dead_code import remove_dead_code
 
 
 def simplify_reshape(graph: Graph) -> bool:
-    """True when a reshape was removed."""
+    """True when a reshape was moved or removed."""
     changed = False
-    for node in graph.nodes:
-        if not isinstance(node.op, Reshape):
-            continue
-        first = node.inputs[0].producer
-        if first is not None and isinstance(first.op, Reshape):
-            graph.set_inputs(node, [first.inputs[0]])
-            changed = True
-        if node.inputs[0].type.shape == node.op.shape:
-            graph.replace(node.output, node.inputs[0])
-            changed = True
-    if changed:
+    while sum(_step(graph, node) for node in graph.nodes):
         remove_dead_code(graph)
+        changed = True
     return changed
+
+
+def _step(graph: Graph, node: Node) -> bool:
+    if not node.output.users and not graph.is_output(node.output):
+        return False  # dead already, left behind by an earlier step
+    if isinstance(node.op, Reshape):
+        return _merge(graph, node, node.op)
+    if isinstance(node.op, UnaryOp | BinaryOp | Cast):
+        return _wait(graph, node)
+    return False
+
+
+def _merge(graph: Graph, node: Node, op: Reshape) -> bool:
+    first = node.inputs[0].producer
+    merges = first is not None and isinstance(first.op, Reshape)
+    if first is not None and merges:
+        graph.set_inputs(node, [first.inputs[0]])
+    if node.inputs[0].type.shape == op.shape:
+        graph.replace(node.output, node.inputs[0])
+        return True
+    return merges
+
+
+def _wait(graph: Graph, node: Node) -> bool:
+    given: set[Shape] = set()
+    operands: list[Value] = []
+    for value in node.inputs:
+        before = value.producer
+        if before is not None and isinstance(before.op, Reshape) and value.type.shape == node.output.type.shape:
+            given.add(before.inputs[0].type.shape)
+            operands.append(before.inputs[0])
+        elif value.type.shape in ((), (1,)):
+            operands.append(value)
+        else:
+            return False
+    if len(given) != 1 or not all(len(shape) for shape in given):
+        return False
+    name, shape = node.name, node.output.type.shape
+    y = graph.rebuild(node, node.op, operands).output
+    graph.replace(node.output, graph.add(Reshape(shape), y, name=f"{name}/reshape", source=node.source))
+    return True
