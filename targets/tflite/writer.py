@@ -32,7 +32,9 @@ class Writer:
         self._tensor_of: dict[Value, int] = {}
         self._buffer_of: dict[tuple[int, int], list[int]] = {}
         self._constant_of: dict[tuple[int, tuple[int, ...], int], int] = {}
-        self._names: dict[str, int] = {}
+        self._names = {value.name for value in graph.inputs}
+        self._names.update(value.name for node in graph.nodes for value in node.outputs)
+        self._copies: dict[str, int] = {}
         self._renamed: set[int] = set()
         self.computed_dims: dict[str, int] = {}
         """Sizes computed at run time so far: text of the dim → int32 tensor [1] (see sizes.py)."""
@@ -62,12 +64,12 @@ class Writer:
             return False
         self._renamed.add(index)
         self._tensor_of[value] = index
-        self.model.tensors[index].name = self._fresh(value.name)
+        self.model.tensors[index].name = value.name
         return True
 
     def temporary(self, node: Node, role: str, type: TensorType) -> int:
         """A tensor inside a node that takes several operators."""
-        return self._add(f"{node.name}/{role}", type)
+        return self._add(self._fresh(f"{node.name}/{role}"), type)
 
     def constant(self, array: Array, name: str, *, value: Value | None = None) -> int:
         """A tensor that holds ``array``; int64 is stored as int32. Arrays with the same bytes share one buffer."""
@@ -146,15 +148,18 @@ class Writer:
         shape = type.evaluate(self._sizes)
         free = bool(type.free_names)
         signature = tuple(dim if isinstance(dim, int) else -1 for dim in type.shape) if free else None
-        tensor = Tensor(self._fresh(name), shape, signature, TENSOR_TYPES[device_dtype(type.dtype)])
+        tensor = Tensor(name, shape, signature, TENSOR_TYPES[device_dtype(type.dtype)])
         self.model.tensors.append(tensor)
         return len(self.model.tensors) - 1
 
-    def _fresh(self, name: str) -> str:
-        """Tensor names need not differ for the runtime; they do for whoever reads a profile or a first divergence."""
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if count == 0 else self._fresh(f"{name}_{count}")
+    def _fresh(self, wanted: str) -> str:
+        """A name no value of the graph has: a profile and a first divergence name tensors."""
+        name = wanted
+        while name in self._names:
+            self._copies[wanted] = self._copies.get(wanted, 0) + 1
+            name = f"{wanted}_{self._copies[wanted]}"
+        self._names.add(name)
+        return name
 
 
 def on_device(array: Array) -> Array:

@@ -68,7 +68,7 @@ class Bench:
     def run(self, graph: Graph, inputs: Mapping[str, Array], engine: str = "xnnpack") -> dict[str, Array]:
         return self.load(graph, engine).run(inputs)
 
-    def array(self, value: Value, batch: int, **sizes: int) -> Array:
+    def array(self, value: Value, batch: int, **sizes: int) -> Any:
         shape = value.type.evaluate({"batch": batch, **sizes})
         if value.type.dtype is DType.FLOAT32:
             return self.rng.normal(size=shape).astype(np.float32)
@@ -100,7 +100,7 @@ class Bench:
                     for name, want in zip(graph.outputs, expected, strict=True):
                         self._compare(got[name], np.asarray(want), f"{engine}, batch {batch}, {dict(free)}", tolerance)
 
-    def _compare(self, got: Array, want: Array, where: str, tolerance: float) -> None:
+    def _compare(self, got: Any, want: Any, where: str, tolerance: float) -> None:
         assert got.shape == want.shape, where
         if got.dtype != np.float32:
             assert np.array_equal(got, want), where

@@ -53,7 +53,7 @@ def of_torch(function: Any) -> Any:
     return lambda x: function(torch.from_numpy(x).double()).numpy()
 
 
-UNARY = {
+UNARY: dict[str, tuple[Any, Any]] = {
     "abs": (Abs(), np.abs),
     "clamp_relu6": (Clamp(0.0, 6.0), lambda x: np.clip(x, 0, 6)),
     "clamp_unit": (Clamp(-1.0, 1.0), lambda x: np.clip(x, -1, 1)),
@@ -85,7 +85,7 @@ def test_function_of_positive_numbers(bench: Any, sketch: Any, op: Any, formula:
     bench.agree(sketch.output(sketch.op(op, positive)), lambda x: formula(np.abs(x).astype(np.float64) + 0.1))
 
 
-BINARY = {
+BINARY: dict[str, tuple[Any, Any]] = {
     "add": (Add(), np.add),
     "sub": (Sub(), np.subtract),
     "mul": (Mul(), np.multiply),
@@ -156,7 +156,7 @@ def test_softmax_along_any_axis(bench: Any, sketch: Any, op: Any, formula: Any, 
     bench.agree(graph, of_torch(lambda t: formula(t, axis)), scale=5.0)
 
 
-REDUCTIONS = {
+REDUCTIONS: dict[str, tuple[Any, Any]] = {
     "mean": (ReduceMean, np.mean),
     "sum": (ReduceSum, np.sum),
     "max": (ReduceMax, np.max),

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from ai_edge_litert.interpreter import Interpreter
 
 from triport.exporter.errors import ModelError
-from triport.exporter.graph import Sym
+from triport.exporter.graph import DType, Sym
 from triport.exporter.ops import (
     REGISTRY,
     Activation,
@@ -28,6 +28,7 @@ from triport.exporter.ops import (
     Elu,
     Gelu,
     HardSigmoid,
+    Identity,
     LayerNorm,
     Layout,
     Linear,
@@ -45,6 +46,7 @@ from triport.exporter.ops import (
     Transpose,
 )
 from triport.exporter.passes.decompose import can_decompose
+from triport.exporter.reference import run_graph
 from triport.targets.prepare import prepare
 from triport.targets.tflite import TFLiteTarget, summarize
 from triport.targets.tflite.registry import EMITTERS
@@ -105,6 +107,13 @@ def test_no_transpose_is_left_in_a_convolutional_network(bench: Any, sketch: Any
     ]  # fmt: skip
 
 
+def test_a_channels_first_network_answers_as_its_reference(bench: Any, sketch: Any) -> None:
+    graph = channels_first_network(sketch)
+    bench.agree(
+        prepare(graph, bench.target), lambda image: run_graph(graph, {"image": image}, dtype=DType.FLOAT64)["scores"]
+    )
+
+
 def test_names_of_inputs_and_outputs_are_in_the_signature(bench: Any, sketch: Any) -> None:
     left, right = sketch.input(BATCH, 3, name="left"), sketch.input(BATCH, 3, name="right")
     sketch.output(sketch.op(Add(), left, right), "total")
@@ -112,6 +121,23 @@ def test_names_of_inputs_and_outputs_are_in_the_signature(bench: Any, sketch: An
     runner = Interpreter(str(bench.write(graph))).get_signature_runner("serving_default")
     got = runner(left=np.array([[1, -2, 3]], np.float32), right=np.array([[1, 1, 1]], np.float32))
     assert got["total"].tolist() == [[2, -1, 4]] and got["positive"].tolist() == [[1, 0, 3]]
+
+
+def test_tensors_have_the_names_of_the_values_whatever_the_writer_adds(bench: Any, sketch: Any) -> None:
+    x = sketch.input(BATCH, 8, 8, 2)
+    padded = MaxPool((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), LAST)
+    y = sketch.graph.add(padded, x, name="pool")
+    graph = sketch.output(sketch.op(Relu(), y), "pool/pad")
+    names = [detail["name"] for detail in bench.load(graph).interpreter.get_tensor_details()]
+    assert {"x", "pool:out", "pool/pad", "pool/pad_1"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_a_constant_may_be_an_output(bench: Any, sketch: Any) -> None:
+    sketch.output(sketch.op(Relu(), sketch.input(BATCH, 2)), "computed")
+    constant = sketch.constant(3)
+    graph = sketch.output(sketch.op(Identity(), constant), "stored")
+    bench.agree(graph, lambda x: (np.maximum(x, 0), constant.array()))
 
 
 def conv(dilation: int, groups: int) -> Conv:
