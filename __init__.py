@@ -21,14 +21,17 @@ _PUBLIC: dict[str, str] = {
     "Input": ".exporter.models:Input",
     "Layer": ".exporter.models:Layer",
     "Model": ".exporter.models:Model",
+    "Report": ".runtime_checks:Report",
     "Sequential": ".exporter.models:Sequential",
     "activations": ".exporter.models.activations",
     "callbacks": ".exporter.models.callbacks",
     "capture": ".exporter.capture:capture",
     "errors": ".exporter.errors",
-    "export": ".runtime_checks.export:export",
+    "export": ".runtime_checks:export",
     "initializers": ".exporter.models.initializers",
+    "inspect": ".runtime_checks:inspect",
     "layers": ".exporter.models.layers",
+    "load_model": ".exporter.models:load_model",
     "losses": ".exporter.models.losses",
     "metrics": ".exporter.models.metrics",
     "optimizers": ".exporter.models.optimizers",
@@ -36,6 +39,7 @@ _PUBLIC: dict[str, str] = {
     "schedules": ".exporter.models.schedules",
     "set_random_seed": ".exporter.models:set_random_seed",
     "set_seed": ".exporter.models:set_seed",
+    "verify": ".runtime_checks:verify",
 }
 
 __all__ = [  # a literal list, or type checkers take none of the names for public
@@ -43,6 +47,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "Input",
     "Layer",
     "Model",
+    "Report",
     "Sequential",
     "__version__",
     "activations",
@@ -51,7 +56,9 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "errors",
     "export",
     "initializers",
+    "inspect",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
@@ -59,6 +66,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "schedules",
     "set_random_seed",
     "set_seed",
+    "verify",
 ]
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test holds the two together
@@ -73,6 +81,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import callbacks as callbacks
     from .exporter.models import initializers as initializers
     from .exporter.models import layers as layers
+    from .exporter.models import load_model as load_model
     from .exporter.models import losses as losses
     from .exporter.models import metrics as metrics
     from .exporter.models import optimizers as optimizers
@@ -80,7 +89,10 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import schedules as schedules
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
-    from .runtime_checks.export import export as export
+    from .runtime_checks import Report as Report
+    from .runtime_checks import export as export
+    from .runtime_checks import inspect as inspect
+    from .runtime_checks import verify as verify
 
 
 def _load(name: str) -> object:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from shape.source import ROOMS, ROOT, packages_on_disk
 
-READ_BY_CODE = {".html", ".js", ".json", ".mjs", ".py", ".ts", ".wasm"}
+READ_BY_CODE = {".html", ".js", ".json", ".mjs", ".ts", ".wasm"}
 LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "node_modules")
 
 

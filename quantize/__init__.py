@@ -1,0 +1,1 @@
+"""Quantized graphs: nothing is quantized yet; every artefact is float32."""
