@@ -139,7 +139,7 @@ def test_many_scales_are_stored_as_a_tensor_of_the_narrowest_exact_dtype(tmp_pat
 def test_the_file_keeps_no_folder_of_the_machine_it_was_made_on(tmp_path: Path) -> None:
     graph = Graph()
     x = graph.add_input("x", TensorType(DType.FLOAT32, (1,)))
-    for location in ("/home/someone/secret/net.py:3", r"C:\Users\someone\net.py:4"):
+    for location in ("/srv/someone/secret/net.py:3", r"D:\someone\net.py:4"):
         x = graph.add(Relu(), x, source=Source("layer", location))
     graph.set_output("y", x)
     graph.save(tmp_path / "m.triport")
