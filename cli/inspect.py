@@ -32,7 +32,7 @@ def command(path: str, as_json: bool) -> None:
 def _show(summary: Summary) -> None:
     from ..runtime_checks.wording import bytes_text
 
-    weights = f"{summary.parameters:,} ({bytes_text(summary.weight_bytes)})"
+    count = f"{summary.parameters:,}, " if summary.parameters is not None else ""
     ops = ", ".join(f"{count} {op}" for op, count in summary.ops.items())
     needs = ", ".join(f"{what} {version}" for what, version in summary.needs.items())
     facts = {
@@ -40,7 +40,7 @@ def _show(summary: Summary) -> None:
         "model": " by ".join(filter(None, (summary.name, summary.producer))),
         "inputs": "\n".join(map(str, summary.inputs)),
         "outputs": "\n".join(map(str, summary.outputs)),
-        "parameters": weights,
+        "weights": f"{count}{bytes_text(summary.weight_bytes)}",
         "quantized": summary.quantization,
         "needs": needs,
         "ops": ops,

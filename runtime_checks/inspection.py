@@ -38,7 +38,8 @@ class Summary:
     """One file or folder.
 
     kind           "triport graph", "ONNX", "TFLite", "browser bundle" or "export folder"
-    parameters     numbers in its weights; int64 constants are shapes and indices and do not count
+    parameters     numbers in its weights; int64 constants are shapes and indices and do not count. None for a
+                   bundle, whose weights are packed with gaps
     weight_bytes   what they take
     ops            {op: how many}
     quantization   "none", or what is quantized
@@ -51,7 +52,7 @@ class Summary:
     name: str
     producer: str
     bytes: int
-    parameters: int
+    parameters: int | None
     weight_bytes: int
     inputs: list[TensorSummary]
     outputs: list[TensorSummary]
@@ -165,7 +166,7 @@ def _bundle(path: Path) -> Summary:
         name=name,
         producer="triport",
         bytes=sum(f.stat().st_size for f in path.rglob("*") if f.is_file()),
-        parameters=weight_bytes // 4,
+        parameters=None,
         weight_bytes=weight_bytes,
         inputs=inputs,
         outputs=outputs,
@@ -190,8 +191,8 @@ def _export_folder(path: Path) -> Summary:
         name=str(document["model"].get("name", "")),
         producer=f"triport {document.get('producer_version', '')}".strip(),
         bytes=sum(part.bytes for part in parts),
-        parameters=max((part.parameters for part in parts), default=0),
-        weight_bytes=max((part.weight_bytes for part in parts), default=0),
+        parameters=int(document["model"].get("parameters", 0)),
+        weight_bytes=int(document["model"].get("weight_bytes", 0)),
         inputs=tensors[0],
         outputs=tensors[1],
         ops={},
