@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from . import activations, callbacks, initializers, layers, losses, metrics, optimizers, regularizers, schedules
-from .functional import Input, Model
 from .layers.base import Layer
+from .model import Input, Model
 from .saving import load_model
 from .sequential import Sequential
 from .training import set_random_seed, set_seed

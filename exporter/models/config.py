@@ -16,7 +16,7 @@ from . import activations, initializers, losses, metrics, optimizers, regularize
 from .layers.base import Layer, own_arguments
 
 if TYPE_CHECKING:
-    from .functional import Model
+    from .model import Model
     from .steps import Setup
 
 MAX_DEPTH = 64
@@ -30,7 +30,7 @@ def model_to_config(model: Model) -> dict[str, Any]:
 
 def model_from_config(config: Mapping[str, Any]) -> Model:
     """A new, untrained model. Raises FormatError TP040 for a description that does not fit."""
-    from .functional import Model
+    from .model import Model
 
     model = from_data(dict(config))
     if not isinstance(model, Model):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -13,189 +12,8 @@ from ..errors import UsageError
 from .config import from_data, object_to_config
 from .data import InputSpec
 from .layers.base import Layer, checked_name
-from .structure import (
-    Node,
-    Shape,
-    SymbolicTensor,
-    dtype_name,
-    flatten,
-    flatten_shapes,
-    format_shape,
-    map_structure,
-    user_source,
-    with_batch,
-)
-from .summary import summarize
-from .training import Trainer
-
-if TYPE_CHECKING:
-    from ..graph import Graph
-
-
-class InputLayer(Layer):
-    """Where a value enters; ``Input`` makes it and returns its symbolic tensor."""
-
-    def __init__(self, shape: Any, dtype: str = "float32", name: str | None = None) -> None:
-        super().__init__(name=name)
-        if self.auto_named:
-            self.name = "input"
-        self.shape = with_batch(shape)[1:]
-        self.dtype = dtype_name(dtype)
-        self.node = Node(self, None)
-        self.node.outputs = SymbolicTensor((None, *self.shape), self.dtype, self.node)
-        self._nodes = [self.node]
-        self.built, self.built_shape = True, (None, *self.shape)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-def Input(
-    shape: Any = None,
-    batch_size: int | None = None,
-    dtype: Any = "float32",
-    name: str | None = None,
-    batch_shape: Any = None,
-) -> SymbolicTensor:
-    """A symbolic input [batch, *shape]; ``shape`` has no batch, free sizes are None. The batch is always free."""
-    if shape is None:
-        if batch_shape is None:
-            raise UsageError("TP010", "Input needs shape=, for example Input((28, 28, 1))", at=user_source())
-        shape = tuple(batch_shape)[1:]
-    made = InputLayer(shape, dtype_name(dtype), name).node.outputs
-    assert isinstance(made, SymbolicTensor)
-    return made
-
-
-def free_name(layer: Layer, taken: Mapping[str, Any] | set[str]) -> str:
-    """The name to register a layer under: its own, or for names nobody chose ``dense``, ``dense_1``, ...
-
-    Raises UsageError TP012 when a chosen name is taken.
-    """
-    if layer.name not in taken:
-        return layer.name
-    if not layer.auto_named:
-        raise UsageError(
-            "TP012",
-            f"two layers are called {layer.name!r}; names have to be unique in a model",
-            at=layer.where(),
-            help="rename one of them: name=...",
-        )
-    stem, _, number = layer.name.rpartition("_")
-    base = stem if stem and number.isdigit() else layer.name
-    count = 1
-    while f"{base}_{count}" in taken:
-        count += 1
-    return f"{base}_{count}"
-
-
-def free_attribute(model: Layer, name: str, layer: Layer) -> str:
-    """The name itself. Raises UsageError TP012 when a model has such an attribute: torch finds layers by attribute."""
-    if hasattr(type(model), name) or name in model.__dict__:
-        raise UsageError(
-            "TP012", f"a layer cannot be called {name!r}: models have something of that name already", at=layer.where()
-        )
-    return name
-
-
-def check_call(x: Any, spec: InputSpec) -> None:
-    """Refuses a tensor whose fixed sizes differ from the input's. Raises UsageError TP002."""
-    if not isinstance(x, Tensor):
-        raise UsageError(
-            "TP003", f"input {spec.name!r} has to be a torch tensor; received {type(x).__name__}", at=spec.at
-        )
-    sizes = x.shape
-    wrong = len(sizes) != len(spec.shape)
-    if not wrong:
-        for axis, wanted in enumerate(spec.shape):
-            if wanted is not None and sizes[axis] != wanted:
-                wrong = True
-    if wrong:
-        raise UsageError(
-            "TP002", f"input {spec.name!r} expects shape {format_shape(spec.shape)}, received {list(sizes)}", at=spec.at
-        )
-
-
-class Model(Trainer):
-    """A trainable graph of layers: ``Model(inputs, outputs)``, each one symbolic tensor, a list, or a dict of them.
-
-    A subclass may instead create layers in its ``__init__`` and compute in ``call`` (or ``forward``).
-    """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Model:
-        if cls is Model and (args or "inputs" in kwargs):
-            return super().__new__(Functional)
-        return super().__new__(cls)
-
-    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None) -> None:
-        super().__init__(name=name)
-        self._symbolic: tuple[list[SymbolicTensor], Any] | None = None
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, in order."""
-        return self.sublayers()
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer with this name or at this position. Raises UsageError TP012."""
-        layers = self.layers
-        if index is not None:
-            if not -len(layers) <= index < len(layers):
-                self._refuse(f"has {len(layers)} layers; there is none at {index}", code="TP012")
-            return layers[index]
-        found = self._modules.get(name or "") or next((layer for layer in layers if layer.name == name), None)
-        if not isinstance(found, Layer):
-            self._refuse(
-                f"has no layer {name!r}", code="TP012", help=f"it has: {', '.join(layer.name for layer in layers)}"
-            )
-        return found
-
-    def summary(self, print_fn: Any = None, line_length: int | None = None) -> None:
-        """Prints a table: each layer, its output's shape, its parameters."""
-        summarize(self, print_fn, line_length)
-
-    def to_graph(self) -> Graph:
-        """The model captured as a portable graph. Raises UsageError TP013 and ModelError; see ``saving.graph_of``."""
-        from .saving import graph_of
-
-        return graph_of(self)
-
-    def save(self, path: str | Path, include_optimizer: bool = False) -> None:
-        """Writes one ``.triport`` file: the captured graph, the weights, and what ``load_model`` needs to train on."""
-        from .saving import save_model
-
-        save_model(self, path, include_optimizer)
-
-    # -- the model as a symbolic graph ----------------------------------------------------------------------------
-
-    def _replay(self) -> tuple[list[SymbolicTensor], Any]:
-        raise UsageError("TP013", f"{type(self).__name__} {self.name!r} is not a graph of layers", at=self.where())
-
-    def _symbols(self) -> tuple[list[SymbolicTensor], Any]:
-        if self._symbolic is None:
-            self._symbolic = self._replay()
-        return self._symbolic
-
-    def symbolic(self, name: str) -> Any:
-        """``input``, ``output``, or the lists ``inputs``, ``outputs``: the model's symbolic tensors."""
-        inputs, outputs = self._symbols()
-        if name == "input":
-            return inputs[0] if len(inputs) == 1 else inputs
-        return {"inputs": inputs, "output": outputs, "outputs": flatten(outputs)}[name]
-
-    @property
-    def forward_takes_list(self) -> bool:
-        """Whether several inputs go into ``forward`` as one list (what capture asks)."""
-        return len(self.input_specs) > 1
-
-    @property
-    def input_shape(self) -> Any:
-        """The input's shape, or a list of them; the batch is None."""
-        shapes = [spec.shape for spec in self.input_specs]
-        return shapes[0] if len(shapes) == 1 else shapes
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_symbolic": None}
+from .model import InputLayer, Model, check_call, free_attribute, free_name
+from .structure import Node, Shape, SymbolicTensor, flatten, flatten_shapes, format_shape, map_structure
 
 
 @dataclass(frozen=True)
@@ -459,4 +277,4 @@ def _last_uses(steps: list[Step], outputs: Any) -> list[tuple[int, ...]]:
     return result[::-1]
 
 
-__all__ = ["Functional", "Input", "InputLayer", "Model"]
+__all__ = ["Functional"]

@@ -22,7 +22,7 @@ from .data import InputSpec
 
 if TYPE_CHECKING:
     from ..graph import Graph
-    from .functional import Model
+    from .model import Model
 
 FREE_SIZE = 32
 """The size that a free dimension has in an example made up for capture."""
@@ -50,7 +50,7 @@ def graph_of(model: Model) -> Graph:
 
 
 def free_dims(spec: InputSpec) -> dict[int, str]:
-    """{axis: name} of an input's free dimensions: batch, height and width, steps, else the input's name and the axis."""
+    """{axis: name} of an input's free dimensions: batch, height, width, steps, else the input's name and axis."""
     known = {4: {1: "height", 2: "width"}, 3: {1: "steps"}}.get(len(spec.shape), {})
     free = [axis for axis, size in enumerate(spec.shape) if size is None]
     return {axis: "batch" if axis == 0 else known.get(axis, f"{spec.name}_{axis}") for axis in free}

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .config import from_data, object_to_config
 from .data import InputSpec, as_tensor
-from .functional import InputLayer, Model, check_call, free_attribute, free_name
 from .layers.base import Layer
 from .layers.wrapped import TorchModule
+from .model import InputLayer, Model, check_call, free_attribute, free_name
 from .structure import Shape, SymbolicTensor, format_shape
 
 

@@ -158,6 +158,11 @@ class Meter:
                 logs[f"{task.name}_{metric.name}" if self.named_losses else metric.name] = metric.result()
         return logs
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was added."""
+        return not self._samples and not self._counts
+
     def loss_so_far(self) -> float:
         """The mean loss alone, for callbacks that look at every step."""
         self.flush()
@@ -232,6 +237,8 @@ def train_epoch(
                 break
         if limit is not None and step + 1 >= limit:
             break
+    if meter.empty:
+        raise _no_batches()
     return meter.logs()
 
 
@@ -257,9 +264,20 @@ def evaluate_epoch(
                     advance(inputs[0].shape[0], meter.logs)
                 if limit is not None and step + 1 >= limit:
                     break
+            if meter.empty:
+                raise _no_batches()
             return meter.logs()
     finally:
         model.train(was_training)
+
+
+def _no_batches() -> UsageError:
+    return UsageError(
+        "TP017",
+        "the data has no more batches",
+        at=user_source(),
+        help="a generator is read once: give steps_per_epoch=, or pass a Dataset, a DataLoader or arrays",
+    )
 
 
 __all__ = ["Meter", "Setup", "Task", "compute_losses", "evaluate_epoch", "per_output", "train_epoch", "train_step"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .structure import flatten_shapes
 
 if TYPE_CHECKING:
-    from .functional import Model
+    from .model import Model
 
 
 def summarize(model: Model, print_fn: Callable[[str], object] | None = None, line_length: int | None = None) -> None:
