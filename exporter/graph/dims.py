@@ -7,6 +7,7 @@ print the same, so shapes can be compared, hashed and written to a file as short
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -206,6 +207,7 @@ def exact_quotient(numerator: Dim, denominator: Dim) -> Dim | None:
     return _simplest(quotient)
 
 
+@functools.lru_cache(4096)
 def parse_dim(text: str) -> Dim:
     """The dimension a text such as ``batch*49 + 1`` denotes; FormatError when it is not one."""
     parser = _Parser(text)
