@@ -30,7 +30,7 @@ def device_array(array: Array, name: str) -> Array:
         limits = np.iinfo(np.int32)
         if array.min() < limits.min or array.max() > limits.max:
             raise ModelError(
-                "TP102",
+                "TP105",
                 f'constant "{name}" holds integers beyond 32 bits',
                 because="the browser computes integers in int32",
                 help="keep them below 2**31 in the model, or export to onnx alone: --to onnx",

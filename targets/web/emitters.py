@@ -29,7 +29,7 @@ def dtype_refusal(node: Node) -> Refusal | None:
             return Refusal(
                 f"{value.type.dtype.value} values do not exist in the browser's kernels",
                 "convert the model with model.float() before capturing it",
-                "TP102",
+                "TP105",
             )
     return None
 
@@ -40,7 +40,7 @@ def floats_only(node: Node) -> Refusal | None:
     if dtype is DType.FLOAT32:
         return None
     return Refusal(
-        f"the kernel computes in float32, not {dtype.value}", "cast the operand to float32 in the model", "TP102"
+        f"the kernel computes in float32, not {dtype.value}", "cast the operand to float32 in the model", "TP105"
     )
 
 
@@ -51,4 +51,5 @@ def constant_weights(node: Node) -> Refusal | None:
     return floats_only(node) or Refusal(
         "its weights are computed while the model runs, and the browser's kernel wants them packed beforehand",
         "make the weight a parameter of the model, or export to another port with --to",
+        "TP102",
     )

@@ -59,7 +59,7 @@ def make_plan(graph: Graph) -> Plan:
     for value in graph.inputs:
         if value.type.dtype not in DEVICE_DTYPES:
             raise ModelError(
-                "TP102",
+                "TP105",
                 f'input "{value.name}" is {value.type}, which the browser port does not have',
                 help="convert the model with model.float() before capturing it",
             )

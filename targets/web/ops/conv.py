@@ -32,6 +32,7 @@ def two_dimensional(node: Node) -> Refusal | None:
         return Refusal(
             f"the browser's kernels work over two spatial axes, not {len(op.stride)}",
             "use a 2-D layer, or export to onnx: --to onnx",
+            "TP102",
         )
     return constant_weights(node)
 

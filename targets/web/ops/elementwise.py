@@ -116,7 +116,7 @@ def _castable(node: Node) -> Refusal | None:
     if device_dtype(source) is device_dtype(target) or (device_dtype(source), device_dtype(target)) in _CASTS:
         return None
     return Refusal(
-        f"there is no cast from {source.value} to {target.value}", "cast by way of int32 in the model", "TP102"
+        f"there is no cast from {source.value} to {target.value}", "cast by way of int32 in the model", "TP105"
     )
 
 

@@ -15,6 +15,7 @@ def _two_dimensional(node: Node) -> Refusal | None:
         return Refusal(
             f"the browser's kernels work over two spatial axes, not {len(node.op.size)}",
             "use a 2-D layer, or export to onnx: --to onnx",
+            "TP102",
         )
     return floats_only(node)
 

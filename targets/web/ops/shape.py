@@ -106,7 +106,11 @@ def _only_grows(node: Node) -> Refusal | None:
     assert isinstance(node.op, Pad)
     if min((*node.op.before, *node.op.after), default=0) >= 0:
         return None
-    return Refusal("negative padding takes cells away", "slice the tensor instead of padding it by a negative amount")
+    return Refusal(
+        "negative padding takes cells away",
+        "slice the tensor instead of padding it by a negative amount",
+        "TP102",
+    )
 
 
 _FILLS = {DType.FLOAT32: "fill_f32", DType.INT32: "fill_i32"}
@@ -132,7 +136,7 @@ def _thirty_two_bit_indices(node: Node) -> Refusal | None:
     dtype = node.inputs[1].type.dtype
     if device_dtype(dtype) is DType.INT32:
         return None
-    return Refusal(f"indices are read as int32, not {dtype.value}", "cast the indices to int32 or int64", "TP102")
+    return Refusal(f"indices are read as int32, not {dtype.value}", "cast the indices to int32 or int64", "TP105")
 
 
 @emits(Gather, accepts=_thirty_two_bit_indices)

@@ -60,9 +60,14 @@ def assert_close(graph: Graph, inputs: Mapping[str, Array], got: Mapping[str, Ar
             np.testing.assert_array_equal(got[name], expected)
             continue
         assert got[name].dtype == np.float32
-        np.testing.assert_array_equal(np.isfinite(got[name]), np.isfinite(expected))
-        finite = expected[np.isfinite(expected)]
-        if finite.size:
-            torch_error = np.abs(single[name][np.isfinite(expected)] - finite).max()
-            bound = CLOSE.bound(float(np.ptp(finite)), float(torch_error), float(np.abs(finite).max()))
-            assert np.abs(got[name][np.isfinite(expected)] - finite).max() <= bound
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(np.isfinite(got[name]), finite)
+        if finite.any():
+            assert_within_bound(got[name][finite], single[name][finite], expected[finite])
+
+
+def assert_within_bound(got: Array, single: Array, exact: Array) -> None:
+    truth = np.asarray(exact, np.float64)
+    torch_error = np.abs(np.asarray(single, np.float64) - truth).max()
+    bound = CLOSE.bound(float(np.ptp(truth)), float(torch_error), float(np.abs(truth).max()))
+    assert np.abs(np.asarray(got, np.float64) - truth).max() <= bound
