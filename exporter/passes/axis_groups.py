@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..graph import Dim, Shape
+from ..graph.dims import exact_quotient
 from ..ops.base import Perm, inverse_perm
 
 
@@ -43,7 +44,10 @@ def axis_groups(before: Shape, after: Shape) -> list[Group] | None:
 
 
 def _less(a: Dim, b: Dim) -> bool:
-    return isinstance(a, int) and isinstance(b, int) and a < b
+    """Whether ``a`` is a part of ``b``: smaller, or a divisor where one of them is free."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a < b
+    return a != b and exact_quotient(b, a) is not None
 
 
 def reshape_before(perm: Perm, seen: Shape, after: Shape) -> tuple[Shape, Perm] | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..graph import Graph, Node, Value
 from ..ops import Linear, Reshape, Transpose, UnaryOp
+from .dead_code import remove_dead_code
 
 
 def fold_transpose_into_linear(graph: Graph) -> bool:
@@ -26,6 +27,8 @@ def fold_transpose_into_linear(graph: Graph) -> bool:
             if flatten and layers:
                 _fold(graph, node, node.op, flatten, layers)
                 changed = True
+    if changed:
+        remove_dead_code(graph)
     return changed
 
 

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from passes.build import Builder, assert_same_numbers, fires, labels, leaves_alone
+
+from triport.exporter.graph import Graph
+from triport.exporter.graph.verify import verify
+from triport.exporter.ops import (
+    REGISTRY,
+    Add,
+    BatchNorm,
+    Clamp,
+    Elu,
+    Exp,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    LogSoftmax,
+    Mish,
+    Mul,
+    OpAttrs,
+    Relu,
+    Rsqrt,
+    Selu,
+    Silu,
+    Softplus,
+    Softsign,
+)
+from triport.exporter.passes.decompose import can_decompose, decompose
+from triport.exporter.reference import run_graph
+
+PLAIN: list[OpAttrs] = [
+    Mish(),
+    Softplus(),
+    Softsign(),
+    Silu(),
+    HardSigmoid(),
+    HardSwish(),
+    Elu(0.7),
+    Selu(),
+    Clamp(-0.5, 1.0),
+    Clamp(minimum=-0.5),
+    Clamp(maximum=0.5),
+    LogSoftmax(1),
+]
+
+
+def _graph(op: OpAttrs) -> Graph:
+    b = Builder()
+    if isinstance(op, BatchNorm):
+        return b.done(b.batch_norm(b.input(5, 4), op.axis, name="layer"))
+    if isinstance(op, Rsqrt):
+        return b.done(b.add(op, b.add(Exp(), b.input(5, 4)), name="layer"))
+    return b.done(b.add(op, b.input(5, 4), name="layer"))
+
+
+CASES = [*PLAIN, Rsqrt(), LayerNorm(2, 1e-3), BatchNorm(1e-3, 1), BatchNorm(1e-3, 2)]
+
+
+@pytest.mark.parametrize("op", CASES, ids=repr)
+def test_what_stands_for_an_op_computes_the_same_under_its_name(op: OpAttrs) -> None:
+    after = fires(decompose(lambda node: False), _graph(op))
+    assert not {type(node.op) for node in after.nodes} & {t for t in REGISTRY.values() if can_decompose(t)}
+    assert after.nodes[-1].name == "layer"
+    assert all(node.name.startswith("layer/") for node in after.nodes[:-1] if node.source.layer == "layer")
+    assert "~" not in str(after)
+
+
+@pytest.mark.parametrize("op", CASES, ids=repr)
+def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
+    before = _graph(op)
+    after = before.copy()
+    decompose(lambda node: False)(after)
+    x = {"x": np.linspace(-9, 9, 60, dtype=np.float32).reshape(3, 5, 4)}
+    exact, got = run_graph(before, x)["y"], run_graph(after, x)["y"]
+    span = float(np.ptp(exact))
+    np.testing.assert_allclose(got, exact, rtol=2e-6, atol=1e-6 * span)
+
+
+def test_every_decomposition_has_a_case() -> None:
+    assert {t for t in REGISTRY.values() if can_decompose(t)} == {type(op) for op in CASES}
+
+
+def test_layer_norm_with_parameters() -> None:
+    b = Builder()
+    y = b.add(LayerNorm(1, 1e-5), b.input(6), b.constant(6), b.constant(6))
+    fires(decompose(lambda node: False), b.done(y))
+
+
+def test_softplus_does_not_overflow() -> None:
+    graph = _graph(Softplus())
+    decompose(lambda node: False)(graph)
+    x = np.full((1, 5, 4), 200, np.float32)
+    np.testing.assert_array_equal(run_graph(graph, {"x": x})["y"], x)
+
+
+def test_a_clamp_without_bounds_is_nothing() -> None:
+    b = Builder()
+    graph = b.done(b.add(Relu(), b.add(Clamp(-math.inf, math.inf), b.input(4))))
+    after = graph.copy()
+    assert decompose(lambda node: False)(after)
+    verify(after)
+    assert_same_numbers(graph, after)
+    assert labels(after) == ["relu"]
+
+
+def test_ops_that_the_target_spells_stay() -> None:
+    b = Builder()
+    leaves_alone(decompose(lambda node: True), b.done(b.add(Mish(), b.input(4))))
+
+
+def test_a_decomposition_stops_at_what_the_target_spells() -> None:
+    b = Builder()
+    graph = b.done(b.add(Mish(), b.input(4), name="act"))
+    after = fires(decompose(lambda node: isinstance(node.op, Softplus)), graph)
+    assert [(node.name, node.op.name) for node in after.nodes] == [
+        ("act/softplus", "softplus"),
+        ("act/tanh", "tanh"),
+        ("act", "mul"),
+    ]
+
+
+def test_ops_without_a_decomposition_stay() -> None:
+    b = Builder()
+    leaves_alone(decompose(lambda node: False), b.done(b.add(Mul(), b.add(Add(), b.input(4), 1.0), 2.0)))

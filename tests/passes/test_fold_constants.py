@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from passes.build import BATCH, Builder, fires, labels, leaves_alone
+
+from triport.exporter.graph import Array, DType, Graph
+from triport.exporter.ops import (
+    Abs,
+    Activation,
+    Add,
+    Cast,
+    Concat,
+    Div,
+    Exp,
+    Gather,
+    Identity,
+    Maximum,
+    Minimum,
+    Mul,
+    Neg,
+    OpAttrs,
+    Pad,
+    Reshape,
+    Slice,
+    Sqrt,
+    Sub,
+    Transpose,
+)
+from triport.exporter.passes.fold_constants import fold_constants
+
+TABLE = np.linspace(-2, 3, 24, dtype=np.float32).reshape(2, 3, 4)
+OTHER = np.array([[0.5], [-1.5], [2.0]], np.float32)
+INDICES = np.array([[2, 0], [1, 1]], np.int64)
+
+FOLDED: list[tuple[OpAttrs, tuple[Array, ...]]] = [
+    *((op, (TABLE, OTHER)) for op in (Add(), Sub(), Mul(), Div(), Maximum(), Minimum())),
+    (Add(Activation.RELU), (TABLE, OTHER)),
+    (Mul(Activation.RELU6), (TABLE, OTHER)),
+    *((op, (TABLE,)) for op in (Neg(), Abs(), Sqrt(), Identity())),
+    (Cast(DType.INT32), (TABLE,)),
+    (Transpose((2, 0, 1)), (TABLE,)),
+    (Reshape((4, 6)), (TABLE,)),
+    (Slice((2, 1), (1, 0), (4, 3), (2, 1)), (TABLE,)),
+    (Concat(1), (TABLE, TABLE[:, :1])),
+    (Pad((0, 1, 0), (2, 0, 0), -math.inf), (TABLE,)),
+    (Gather(1), (TABLE, INDICES)),
+]
+
+
+def _graph(op: OpAttrs, arrays: tuple[Array, ...]) -> Graph:
+    b = Builder()
+    b.input(4)
+    return b.done(b.add(op, *(b.graph.add_constant(array) for array in arrays), name="folded"))
+
+
+@pytest.mark.parametrize(("op", "arrays"), FOLDED, ids=lambda case: case.name if isinstance(case, OpAttrs) else "")
+def test_constant_is_what_the_reference_computes(op: OpAttrs, arrays: tuple[Array, ...]) -> None:
+    after = fires(fold_constants, _graph(op, arrays))
+    assert after.nodes == ()
+    assert after.outputs["y"].name == "folded"
+    assert after.outputs["y"].type == _graph(op, arrays).outputs["y"].type
+
+
+def test_a_whole_chain_is_folded() -> None:
+    b = Builder()
+    weight = b.add(Mul(), b.add(Transpose((1, 0)), b.constant(4, 3)), 2.0)
+    assert labels(fires(fold_constants, b.done(b.add(Add(), b.input(3, 4), weight)))) == ["add"]
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays"),
+    [
+        (Div(), (np.float32([1, -1, 0]), np.float32([0, 0, 0]))),
+        (Mul(), (np.float32([3e38]), np.float32([10]))),
+        (Sqrt(), (np.float32([-1]),)),
+    ],
+    ids=["division_by_zero", "overflow", "root_of_a_negative_number"],
+)
+def test_infinities_and_nan_are_folded_without_a_warning(op: OpAttrs, arrays: tuple[Array, ...]) -> None:
+    assert fold_constants(_graph(op, arrays))
+
+
+def test_ops_that_numpy_may_round_otherwise_and_those_on_inputs_stay() -> None:
+    b = Builder()
+    leaves_alone(fold_constants, b.done(b.add(Add(), b.add(Exp(), b.constant(4)), b.input(4))))
+
+
+def test_a_constant_that_takes_on_a_free_dim_stays() -> None:
+    b = Builder()
+    empty = b.add(Reshape((BATCH, 0)), b.graph.add_constant(np.zeros((0, 4), np.float32)))
+    leaves_alone(fold_constants, b.done(b.add(Concat(1), b.input(4), empty)))
