@@ -2,10 +2,10 @@
 
     python benchmarks/bench_fit.py [--rounds 15] [--epochs 4] [--threads 1]
 
-Both sides train the same small CNN on 8x8 images in batches of 32, in turns, so that a slower minute of the machine hits
-both. The hand-written loop is plain NCHW torch: nn.Conv2d, F.cross_entropy, tensors indexed in batches, accuracy counted
-on the device; once with torch's default Adam and once with its fused kernel, which `fit` takes by itself. Printed: CPU time
-of an epoch (best and median of all rounds) and the ratios.
+Both sides train the same small CNN on 8x8 images in batches of 32, in turns, so that a slower minute of the machine
+hits both. The hand-written loop is plain NCHW torch: nn.Conv2d, F.cross_entropy, tensors indexed in batches, accuracy
+counted on the device; once with torch's default Adam and once with its fused kernel, which `fit` takes by itself.
+Printed: CPU time of an epoch (best and median of all rounds) and the ratios.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def hand_written(x: np.ndarray, y: np.ndarray, fused: bool | None) -> Callable[[
                 optimizer.zero_grad()
                 output: Tensor = net(batch)
                 loss = F.cross_entropy(output, target)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 loss_sum += loss.detach() * len(index)
                 correct += (output.detach().argmax(dim=1) == target).sum()

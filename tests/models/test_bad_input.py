@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -120,7 +122,7 @@ def test_training_needs_compile_a_loss_and_weights() -> None:
     "build",
     [
         lambda: L.Dense(0),
-        lambda: L.Dense(3, kernel_constraint="x"),
+        lambda: L.Dense(3, kernel_constraint="x"),  # type: ignore[call-arg]
         lambda: L.Dense(3, dtype="float16"),
         lambda: L.Conv2D(3, (3, 3, 3)),
         lambda: L.Conv2D(3, 3, padding="full"),
@@ -137,9 +139,9 @@ def test_training_needs_compile_a_loss_and_weights() -> None:
         lambda: tp.Sequential([3]),
     ],
 )
-def test_arguments_without_meaning_are_refused_with_the_users_line(build: object) -> None:
+def test_arguments_without_meaning_are_refused_with_the_users_line(build: Callable[[], object]) -> None:
     with pytest.raises(UsageError, match=r"test_bad_input\.py:\d+"):
-        build()  # type: ignore[operator]
+        build()
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,11 @@ def test_arguments_without_meaning_are_refused_with_the_users_line(build: object
         ((None, 3), lambda: L.PReLU()),
     ],
 )
-def test_layers_that_do_not_fit_their_input_say_so_when_built(shape: tuple, layer: object) -> None:
+def test_layers_that_do_not_fit_their_input_say_so_when_built(
+    shape: tuple[int | None, ...], layer: Callable[[], tp.Layer]
+) -> None:
     with pytest.raises(UsageError, match=r"TP011[\s\S]*test_bad_input\.py:\d+"):
-        layer()(tp.Input(shape))  # type: ignore[operator]
+        layer()(tp.Input(shape))
 
 
 def test_merging_layers_name_both_shapes() -> None:

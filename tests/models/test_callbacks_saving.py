@@ -121,7 +121,7 @@ def test_without_the_optimizer_a_loaded_model_starts_its_state_anew(tmp_path: Pa
     made.save(path)
     loaded = tp.load_model(path)
     assert loaded.optimizer.bound is None and loaded.optimizer.learning_rate == 0.1
-    assert loaded.example_inputs is not None
+    assert loaded.example_inputs is not None and made.example_inputs is not None
     np.testing.assert_array_equal(loaded.example_inputs["input"], made.example_inputs["input"])
 
 

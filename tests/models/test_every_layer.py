@@ -102,7 +102,8 @@ def test_capture_keeps_the_batch_free_and_the_values(case: Case) -> None:
     with torch.no_grad():
         expected = model(inputs).numpy()
     outputs = run_graph(graph, {f"x{i}": value.numpy() for i, value in enumerate(inputs)})
-    np.testing.assert_allclose(outputs[model.output_names[0]], expected, rtol=1e-5, atol=1e-5)
+    answer: np.ndarray = outputs[model.output_names[0]]
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
 
 
 @BY_NAME

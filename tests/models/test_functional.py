@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def test_plain_torch_works_on_a_model() -> None:
     for _ in range(20):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x), y)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
@@ -200,7 +201,7 @@ def test_descriptions_that_do_not_fit_are_refused() -> None:
     deep: object = 1
     for _ in range(100):
         deep = [deep]
-    bad = [
+    bad: list[dict[str, Any]] = [
         changed(**{"class": "Lambda", "config": {"function": "x"}}),
         changed(**{"class": "os.system", "config": {}}),
         changed(**{"class": "Dense", "config": {**dense, "units": -1}}),
@@ -238,7 +239,8 @@ def test_a_subclassed_model_trains() -> None:
             self.out = L.Dense(1)
 
         def call(self, x: torch.Tensor) -> torch.Tensor:
-            return self.out(self.hidden(x))
+            y: torch.Tensor = self.out(self.hidden(x))
+            return y
 
     model = Two()
     model.compile("sgd", "mse")

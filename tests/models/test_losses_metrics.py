@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def value(loss: object, y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndar
 
 
 def logits(p: np.ndarray) -> np.ndarray:
-    return np.log(p) + 3
+    shifted: np.ndarray = np.log(p) + 3
+    return shifted
 
 
 def test_losses_follow_their_formulas() -> None:
@@ -120,7 +122,9 @@ def test_metrics_agree_with_scikit_learn() -> None:
         ("binary_crossentropy", (8, 3), (8, 3), "BinaryAccuracy"),
     ],
 )
-def test_accuracy_by_name_takes_the_form_that_fits(loss: str, target: tuple, output: tuple, kind: str) -> None:
+def test_accuracy_by_name_takes_the_form_that_fits(
+    loss: str, target: tuple[int, ...], output: tuple[int, ...], kind: str
+) -> None:
     metric = tp.metrics.get("accuracy", tp.losses.get(loss), torch.Size(target), torch.Size(output))
     assert type(metric).__name__ == kind and metric.name == "accuracy"
 
@@ -207,7 +211,9 @@ def test_unknown_names_list_the_known_ones(what: str) -> None:
     model = tp.Sequential([L.Dense(1, input_shape=(3,))])
     with pytest.raises(UsageError, match=r"TP016.*'nothing'[\s\S]*help:"):
         if what in ("optimizer", "loss", "metrics"):
-            model.compile(**{"loss": "mse", what: ["nothing"] if what == "metrics" else "nothing"})
+            arguments: dict[str, Any] = {"loss": "mse", what: ["nothing"] if what == "metrics" else "nothing"}
+            model.compile(**arguments)
             model.fit(np.zeros((4, 3)), np.zeros(4), verbose=0)
         else:
-            L.Dense(1, **{what: "nothing"})
+            make: Any = L.Dense
+            make(1, **{what: "nothing"})

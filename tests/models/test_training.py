@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -93,7 +95,7 @@ def test_fit_does_what_a_plain_torch_loop_does() -> None:
         for start in range(0, 64, 16):
             optimizer.zero_grad()
             loss = torch.nn.functional.nll_loss(twin(x[start : start + 16]).log(), y[start : start + 16])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(weight, twin.state_dict()[name], rtol=1e-4, atol=1e-6)
@@ -104,6 +106,8 @@ def test_every_form_of_data_trains(form: str) -> None:
     model = classifier()
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
     steps = None
+    data: Any
+    target: Any
     if form == "dataset":
         data, target = TensorDataset(x, y), None
     elif form == "loader":
