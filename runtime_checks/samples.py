@@ -91,8 +91,8 @@ def batch_name(types: Mapping[str, TensorType]) -> str | None:
 def read_npz(path: Path) -> dict[str, Array]:
     """The arrays of an .npz file; nothing in it is executed. FormatError TP422 when it is not one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise UsageError(
             "TP001", f"{path} does not exist", help="pass an .npz file with one array for each input"

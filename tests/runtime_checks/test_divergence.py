@@ -1,0 +1,107 @@
+"""The first node that differs is named, on every port."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from small_graphs import convnet
+
+from triport.exporter.graph import Graph
+from triport.exporter.ops import Conv, MaxPool
+from triport.runtime_checks.divergence import Divergence, first_divergence
+from triport.runtime_checks.runners import get_runner
+from triport.runtime_checks.samples import generated_cases
+from triport.targets.prepare import prepare
+from triport.targets.registry import get_target
+from triport.targets.target import Target
+
+PORTS = {"onnx": "onnxruntime", "tflite": "litert", "web": "node"}
+
+
+class Corrupting:
+    """A target that writes another graph than it was given."""
+
+    def __init__(self, target: Target, corrupt: str) -> None:
+        self.name, self.artefact, self.capabilities = target.name, target.artefact, target.capabilities
+        self.target, self.corrupt = target, corrupt
+
+    def refusal(self, node: Any) -> Any:
+        return self.target.refusal(node)
+
+    def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
+        other = graph.copy()
+        for node in other.nodes:
+            if self.corrupt == "weight" and node.name.startswith("head"):
+                weight = node.inputs[1].array().copy()
+                weight[3, 7] += 0.5
+                other.set_inputs(node, [node.inputs[0], other.add_constant(weight, "bad"), *node.inputs[2:]])
+            if self.corrupt == "attribute" and isinstance(node.op, MaxPool):
+                shifted = dataclasses.replace(node.op, padding=((1, 0), (0, 0)), kernel=(3, 2))
+                other.set_op(node, shifted)
+        self.target.write(other, path, manifest)
+
+
+def search(port: str, corrupt: str, folder: Path, graph: Graph | None = None) -> Divergence | None:
+    graph = graph or convnet()
+    target: Target = Corrupting(get_target(port), corrupt)
+    prepared = prepare(graph, target)
+    target.write(prepared, folder / target.artefact, {})
+    case = generated_cases(graph)[1]
+    return first_divergence(prepared, target, get_runner(PORTS[port]), folder / target.artefact, case.inputs, case.label)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_a_sound_artefact_has_no_divergence(port: str, tmp_path: Path) -> None:
+    assert search(port, "", tmp_path) is None
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_a_wrong_weight_names_its_layer(port: str, tmp_path: Path) -> None:
+    found = search(port, "weight", tmp_path)
+    assert found is not None
+    assert (found.layer, found.at, found.case) == ("head", "model.py:45", "batch 2")
+    assert found.max_abs > found.bound
+    assert 'linear "head" (model.py:45, layer "head") differs first: differs by' in str(found)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_a_wrong_attribute_names_its_layer(port: str, tmp_path: Path) -> None:
+    found = search(port, "attribute", tmp_path)
+    assert found is not None
+    assert found.layer == "pool"
+
+
+def test_a_weight_changed_in_the_onnx_file_is_found_in_the_file(tmp_path: Path) -> None:
+    graph, target = convnet(), get_target("onnx")
+    prepared = prepare(graph, target)
+    path = tmp_path / target.artefact
+    target.write(prepared, path, {})
+    model = onnx.load(str(path))
+    kernel = next(tensor for tensor in model.graph.initializer if tensor.name == "stem.weight")
+    kernel.raw_data = np.frombuffer(kernel.raw_data, np.float32)[::-1].tobytes()
+    onnx.save(model, str(path))
+    found = first_divergence(prepared, target, get_runner("onnxruntime"), path, generated_cases(graph)[0].inputs)
+    assert found is not None
+    assert found.layer == "stem"
+    assert found.seen == "the file, inner values added as outputs"
+
+
+def test_a_weight_changed_in_the_tflite_file_is_found_in_the_file(tmp_path: Path) -> None:
+    graph, target = convnet(), get_target("tflite")
+    prepared = prepare(graph, target)
+    path = tmp_path / target.artefact
+    target.write(prepared, path, {})
+    stored = next(node for node in prepared.nodes if isinstance(node.op, Conv)).inputs[1].array()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(stored.tobytes(), stored[::-1].tobytes()))
+    assert path.read_bytes() != data
+    found = first_divergence(prepared, target, get_runner("litert"), path, generated_cases(graph)[0].inputs)
+    assert found is not None
+    assert found.layer in ("stem", "relu")
+    assert found.seen == "the file, in LiteRT's plain kernels"
