@@ -39,8 +39,8 @@ def assign_layout(layout: Layout) -> Pass:
 def _move(graph: Graph, node: Node, layout: Layout, moved_weights: dict[tuple[Value, Perm], Value]) -> None:
     rank = node.inputs[0].type.rank
     perm = to_channels_last(rank) if layout is Layout.CHANNELS_LAST else to_channels_first(rank)
-    name = f"{node.name}/transpose"
-    x = graph.add(Transpose(perm), node.inputs[0], name=name, source=node.source)
+    name = node.name
+    x = graph.add(Transpose(perm), node.inputs[0], name=f"{name}/transpose", source=node.source)
     operands = [x, *node.inputs[1:]]
     assert isinstance(node.op, SPATIAL)
     if isinstance(node.op, Conv | ConvTranspose):
@@ -49,7 +49,7 @@ def _move(graph: Graph, node: Node, layout: Layout, moved_weights: dict[tuple[Va
             moved_weights[weight, weight_axes] = _moved_weight(graph, node, weight, weight_axes)
         operands[1] = moved_weights[weight, weight_axes]
     moved = graph.rebuild(node, replace(node.op, layout=layout), operands)
-    back = graph.add(Transpose(inverse_perm(perm)), moved.output, name=name, source=node.source)
+    back = graph.add(Transpose(inverse_perm(perm)), moved.output, name=f"{name}/transpose_back", source=node.source)
     graph.replace(node.output, back)
     graph.remove(node)
 
