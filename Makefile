@@ -55,9 +55,10 @@ browser: ## find Chrome, Chromium or Edge; install Debian's chromium where that 
 	    echo "no browser: install chromium (apt-get install chromium), Google Chrome or Edge, or set CHROME=/path/to/it" >&2; exit 1; \
 	fi
 
+# The network is tiny: a second thread brings nothing, and on a busy machine waiting for it costs minutes.
 demo: venv ## train on scanned digits, export to three ports, compare them all
 	@$(MAKE) --no-print-directory browser || echo "going on without a browser: the table will say 'not verified'" >&2
-	@.venv/bin/python examples/digits_demo.py
+	@OMP_NUM_THREADS=1 .venv/bin/python examples/digits_demo.py
 
 test: venv browser lint ## lint, types, and the tests on every runtime
 	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile -q $(PYTEST_ARGS)

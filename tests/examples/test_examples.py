@@ -24,7 +24,7 @@ def test_mobilenet_v2_has_the_parameters_and_layers_of_kerass() -> None:
 def test_the_demo_reads_97_percent_and_every_port_agrees(tmp_path: Path) -> None:
     """The README's first command, with every runtime there; without a browser it would say so and still end well."""
     out = tmp_path / "digits"
-    environment = {**os.environ, "NO_COLOR": "1"}
+    environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     result = subprocess.run(
         [sys.executable, ROOT / "examples" / "digits_demo.py", "--out", out],
         env=environment,
