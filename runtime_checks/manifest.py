@@ -17,7 +17,7 @@ from ..exporter.errors import FormatError
 from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
 from ..exporter.graph.codec import graph_to_document
 from ..exporter.graph.container import TensorTable, write_container
-from ..exporter.ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize
+from ..exporter.ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize, Transpose
 from ..exporter.version import VERSION
 from .inspection import parameter_count
 
@@ -149,15 +149,20 @@ def layout_of(graph: Graph, value: Value) -> str | None:
     if letters is None:
         return None
     seen = {value}
-    readers = list(value.users)
-    while readers:
-        node = readers.pop(0)
-        if isinstance(node.op, _SPATIAL):
-            return f"NC{letters}" if node.op.layout is Layout.CHANNELS_FIRST else f"N{letters}C"
-        for output in node.outputs:
-            if output.type.shape == value.type.shape and output not in seen:
-                seen.add(output)
-                readers += output.users
+    waiting = [(value, tuple(range(value.type.rank)))]  # a value, and the axis of ours that each of its axes is
+    while waiting:
+        read, axes = waiting.pop(0)
+        for node in read.users:
+            if isinstance(node.op, _SPATIAL):
+                first = node.op.layout is Layout.CHANNELS_FIRST
+                order = f"NC{letters}" if first else f"N{letters}C"
+                return "".join(letter for _, letter in sorted(zip(axes, order, strict=True)))
+            turned = tuple(axes[axis] for axis in node.op.perm) if isinstance(node.op, Transpose) else axes
+            for output in node.outputs:
+                same = isinstance(node.op, Transpose) or output.type.shape == read.type.shape
+                if same and output not in seen:
+                    seen.add(output)
+                    waiting.append((output, turned))
     return None
 
 

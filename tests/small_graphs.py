@@ -37,7 +37,7 @@ def convnet(seed: int = 0, *, samples: int = 2) -> Graph:
 
 
 def perceptron(*, broken: float | None = None) -> Graph:
-    """x [batch, 4] → linear "first", sigmoid, linear "second" → y [batch, 3]; ``broken`` replaces a weight of "second"."""
+    """x [batch, 4] → linear "first", sigmoid, linear "second" → y [batch, 3]; ``broken`` replaces one weight."""
     graph = Graph("perceptron")
     random = np.random.default_rng(1)
     x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4)))
@@ -45,7 +45,9 @@ def perceptron(*, broken: float | None = None) -> Graph:
     second = random.normal(0, 1, (3, 5)).astype(np.float32)
     if broken is not None:
         second[1, 2] = broken
-    y = graph.add(Sigmoid(), dense(graph, x, first, "first", "net.py:7"), name="sigmoid", source=Source("act", "net.py:8"))
+    y = graph.add(
+        Sigmoid(), dense(graph, x, first, "first", "net.py:7"), name="sigmoid", source=Source("act", "net.py:8")
+    )
     graph.set_output("y", dense(graph, y, second, "second", "net.py:9"))
     return graph
 

@@ -53,7 +53,9 @@ def search(port: str, corrupt: str, folder: Path, graph: Graph | None = None) ->
     prepared = prepare(graph, target)
     target.write(prepared, folder / target.artefact, {})
     case = generated_cases(graph)[1]
-    return first_divergence(prepared, target, get_runner(PORTS[port]), folder / target.artefact, case.inputs, case.label)
+    return first_divergence(
+        prepared, target, get_runner(PORTS[port]), folder / target.artefact, case.inputs, case.label
+    )
 
 
 @pytest.mark.parametrize("port", PORTS)

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,12 @@ from triport.runtime_checks.samples import Case
 from triport.runtime_checks.tolerance import CLOSE, EXACT, HALF, STEPS, Tolerance, tolerance_for
 from triport.runtime_checks.truth import Limit, Truth
 
+Floats = npt.NDArray[np.float64]
 
-def judged(got: Array | None, want: Array, dtype: DType = DType.FLOAT32, bound: float = 0.1, golden: float = 0.0) -> Check:
+
+def judged(
+    got: Array | None, want: Array, dtype: DType = DType.FLOAT32, bound: float = 0.1, golden: float = 0.0
+) -> Check:
     case = Case("case", {}, {"y": want}, golden=bool(golden))
     return judge(case, "y", got, Limit(dtype, tolerance_for(dtype), 1.0, 0.0, bound, golden))
 
@@ -111,7 +116,7 @@ def test_same_top1_is_counted_by_row() -> None:
     arrays(np.float64, (5, 4), elements=st.floats(-1, 1)),
     arrays(np.float64, (5, 4), elements=st.floats(-0.125, 0.125)),
 )
-def test_a_row_whose_best_stands_clear_cannot_lose_its_top1_within_the_bound(want: Array, noise: Array) -> None:
+def test_a_row_whose_best_stands_clear_cannot_lose_its_top1_within_the_bound(want: Floats, noise: Floats) -> None:
     two_best = np.sort(want, -1)[:, -2:]
     clear = two_best[:, 1] - two_best[:, 0] > 0.25 + 1e-6
     check = judged((want + noise)[clear].astype(np.float32), want[clear], bound=0.125 + 1e-7)
