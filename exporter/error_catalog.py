@@ -20,39 +20,54 @@ class Entry:
 CATALOG: dict[str, Entry] = {
     "TP001": Entry(
         "wrong argument",
-        "An argument has a value that is not accepted. The message names the argument, what is accepted and what was given.",
+        "An argument has a value that is not accepted. The message names the argument, what is accepted and what "
+        "was given.",
     ),
     "TP002": Entry(
         "wrong shape",
-        "An array or a layer input has a shape that does not fit. Shapes are compared before anything runs, and nothing is "
-        "broadcast silently: a loss between [batch, 1] and [batch] would otherwise compute a [batch, batch] table and train on it.",
+        "An array or a layer input has a shape that does not fit. Shapes are compared before anything runs, and "
+        "nothing is broadcast silently: a loss between [batch, 1] and [batch] would otherwise compute a [batch, "
+        "batch] table and train on it.",
     ),
     "TP003": Entry(
         "wrong dtype",
-        "An array has a dtype that does not fit the input it was passed to. Convert it explicitly, for example x.astype('float32').",
+        "An array has a dtype that does not fit the input it was passed to. Convert it explicitly, for example "
+        "x.astype('float32').",
     ),
     "TP004": Entry(
-        "wrong input name", "A named input is missing or unknown. `triport inspect FILE` lists the names that exist."
+        "wrong input name",
+        "A named input is missing or unknown. `triport inspect FILE` lists the names that exist.",
+    ),
+    "TP005": Entry(
+        "an option that would be ignored",
+        "Two options contradict each other, or one means nothing for the ports that are asked for. Nothing is "
+        "ignored silently: leave it out.",
+    ),
+    "TP006": Entry(
+        "another model",
+        "An export folder is verified against the model it was exported from: triport.json holds the SHA-256 of "
+        "that graph, and the one given has another. Any change of a weight, a name or a sample makes another model.",
     ),
     "TP010": Entry(
         "an argument of a layer, a model or of training",
-        "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what is accepted and "
-        "what was given; the line is where the layer was made or the call was written.",
+        "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what"
+        " is accepted and what was given; the line is where the layer was made or the call was written.",
     ),
     "TP011": Entry(
         "a layer does not fit its input",
-        "The input has another rank, another number of channels or another size than this layer accepts or was built for. Shapes are "
-        "[batch, height, width, channels] for images and [batch, steps, channels] for sequences, as in Keras.",
+        "The input has another rank, another number of channels or another size than this layer accepts or was "
+        "built for. Shapes are [batch, height, width, channels] for images and [batch, steps, channels] for "
+        "sequences, as in Keras.",
     ),
     "TP012": Entry(
         "a name",
-        "Names of layers have to be unique in a model and must not contain '.' or '/', because weights are stored as <layer>.<weight>. "
-        "model.summary() lists the names there are.",
+        "Names of layers have to be unique in a model and must not contain '.' or '/', because weights are stored "
+        "as <layer>.<weight>. model.summary() lists the names there are.",
     ),
     "TP013": Entry(
         "the model is not built",
-        "Weights are made when the input's shape is known. Put tp.Input(shape) first, give the first layer input_shape=, or call fit "
-        "or the model on data once.",
+        "Weights are made when the input's shape is known. Put tp.Input(shape) first, give the first layer "
+        "input_shape=, or call fit or the model on data once.",
     ),
     "TP014": Entry(
         "the model is not compiled",
@@ -60,65 +75,112 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP015": Entry(
         "this cannot be written into a file",
-        "Files hold data and never code, so functions of your own, Lambda layers and torch modules inside a model cannot be described in "
-        "one. The model can be trained, captured and exported; only load_model for further training needs the description.",
+        "Files hold data and never code, so functions of your own, Lambda layers and torch modules inside a model "
+        "cannot be described in one. The model can be trained, captured and exported; only load_model for further "
+        "training needs the description.",
     ),
     "TP016": Entry(
         "unknown name",
-        "No activation, loss, metric, optimizer, initializer or regularizer has this name. The help line lists those there are.",
+        "No activation, loss, metric, optimizer, initializer or regularizer has this name. The help line lists "
+        "those there are.",
     ),
     "TP017": Entry(
         "the data does not fit the training",
-        "Arrays of different lengths, no samples at all, class numbers that the output has no place for, or a figure that was asked for "
-        "and is not computed. The message says which.",
+        "Arrays of different lengths, no samples at all, class numbers that the output has no place for, or a "
+        "figure that was asked for and is not computed. The message says which.",
     ),
     "TP040": Entry(
         "a model description cannot be read",
-        "The description of the model in a file names a layer that does not exist here, or arguments it does not take. The file is damaged, "
-        "or was written by a newer version.",
+        "The description of the model in a file names a layer that does not exist here, or arguments it does not "
+        "take. The file is damaged, or was written by a newer version.",
+    ),
+    "TP101": Entry(
+        "no spelling on this port",
+        "The file format of a port has no operator for this layer, and it cannot be put together from those it has."
+        " Replace the layer, or export to the ports that have it with --to. Nothing was written.",
+    ),
+    "TP102": Entry(
+        "a form the port does not have",
+        "The port has the operator, but not in this form: a rank, a dilation, a weight that is computed while the "
+        "model runs. The message says which form it takes. Change the layer, or export to the other ports with "
+        "--to. Nothing was written.",
+    ),
+    "TP103": Entry(
+        "a window the port does not slide",
+        "The kernels of the port slide windows over two axes (one axis is written as two), and pool without "
+        "dilation. A window over three axes, or a dilated pooling window, has no kernel there. Change the layer, or"
+        " export to the ports that have it, for example triport export model.triport --to onnx. Nothing was "
+        "written.",
+    ),
+    "TP104": Entry(
+        "a free size where the port needs a number",
+        "Sizes named in dynamic= stay open in the written file, as far as its operators allow. Here a port needs to"
+        " know the number, or how it follows from the sizes of the inputs. Leave that size out of dynamic=, or "
+        "slice and resize by whole numbers.",
+    ),
+    "TP105": Entry(
+        "dtype not on the device",
+        "The kernels of the port do not compute in this dtype. TFLite takes float32, int8, uint8, int16, int32 and "
+        "bool; int64 becomes int32 there, so its numbers must fit. Cast in the model, for example x.float() or "
+        "x.int().",
+    ),
+    "TP106": Entry(
+        "too large for the file format",
+        "A .tflite file is addressed with 31 bits and holds at most 2.1 GB. Quantize the model to int8 or float16, "
+        "or export it to ONNX, which keeps large weights beside the file. The size is checked before anything is "
+        "written.",
+    ),
+    "TP130": Entry(
+        "NaN or infinity in the weights",
+        "A weight is not a number any more, usually because training diverged. Every answer of the model would be "
+        "NaN on every port, so nothing is written. Train again with a smaller learning rate or clipped gradients.",
     ),
     "TP201": Entry(
         "operands do not fit an op",
-        "The shapes or dtypes of an op's operands contradict its definition. In a captured model this points at a defect; in a "
-        "graph built by hand the message says which operand is wrong.",
+        "The shapes or dtypes of an op's operands contradict its definition. In a captured model this points at a "
+        "defect; in a graph built by hand the message says which operand is wrong.",
     ),
     "TP202": Entry(
         "torch op without a meaning here",
-        "The model calls a torch op, or a form of one, that the portable graph cannot express. The message lists each such op "
-        "with the layer and line that calls it; docs/op-matrix.md lists what can be expressed.",
+        "The model calls a torch op, or a form of one, that the portable graph cannot express. The message lists "
+        "each such op with the layer and line that calls it; docs/op-matrix.md lists what can be expressed.",
     ),
     "TP203": Entry(
         "a number depends on a free dimension",
-        "A window, a start or an amount of padding must be known when the model is captured, but the model computes it from a "
-        "dimension that was left free. Fix that dimension (leave it out of dynamic=), or make the number a constant.",
+        "A window, a start or an amount of padding must be known when the model is captured, but the model computes"
+        " it from a dimension that was left free. Fix that dimension (leave it out of dynamic=), or make the number"
+        " a constant.",
     ),
     "TP204": Entry(
         "statistics of the batch",
-        "A normalisation layer computes its mean and variance from the batch it is given, so the answer for one sample would "
-        "depend on the others. Build it with running statistics and capture in eval mode.",
+        "A normalisation layer computes its mean and variance from the batch it is given, so the answer for one "
+        "sample would depend on the others. Build it with running statistics and capture in eval mode.",
     ),
     "TP205": Entry(
         "a free dimension is fixed by the model",
-        "A dimension that was to stay free has one size only in this model: it is compared with a constant, reshaped into one, or "
-        "added to a tensor of fixed size. Leave it out of dynamic=, or change the line the message names.",
+        "A dimension that was to stay free has one size only in this model: it is compared with a constant, "
+        "reshaped into one, or added to a tensor of fixed size. Leave it out of dynamic=, or change the line the "
+        "message names.",
     ),
     "TP206": Entry(
         "shapes or branches depend on the data",
-        "What the model computes depends on the values of its input, not only on their shapes. A graph has no such branches: use "
-        "torch.where, masks that multiply, or fixed sizes.",
+        "What the model computes depends on the values of its input, not only on their shapes. A graph has no such "
+        "branches: use torch.where, masks that multiply, or fixed sizes.",
     ),
     "TP207": Entry(
         "torch.export cannot trace the model",
-        "torch.export stopped with the error given. Run the module once in eager mode with the same example inputs: if that fails "
-        "too, the inputs do not fit; if it works, the model uses Python that cannot be traced.",
+        "torch.export stopped with the error given. Run the module once in eager mode with the same example inputs:"
+        " if that fails too, the inputs do not fit; if it works, the model uses Python that cannot be traced.",
     ),
     "TP208": Entry(
         "the model returns something that is not a tensor",
-        "A graph returns tensors. Tuples, lists and dicts of tensors are flattened; numbers, strings and None are refused.",
+        "A graph returns tensors. Tuples, lists and dicts of tensors are flattened; numbers, strings and None are "
+        "refused.",
     ),
     "TP209": Entry(
         "dtype that no port has",
-        "Ports compute in float32, float16, integers and booleans. Convert bfloat16, complex or quantized weights first.",
+        "Ports compute in float32, float16, integers and booleans. Convert bfloat16, complex or quantized weights "
+        "first.",
     ),
     "TP210": Entry(
         "shape rule disagrees with torch",
@@ -126,45 +188,123 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP211": Entry(
         "the captured graph answers differently",
-        "After capturing, the graph is run by its reference on the example inputs and compared with the module itself in eager "
-        "mode. They must agree within float32's own error; here they did not, so nothing is returned.",
+        "After capturing, the graph is run by its reference on the example inputs and compared with the module "
+        "itself in eager mode. They must agree within float32's own error; here they did not, so nothing is "
+        "returned.",
     ),
     "TP310": Entry(
         "a runtime is not installed",
-        "The runtime that would run an artefact here is missing. The help line installs it; `triport doctor` lists all of them. "
-        "Converting needs none: `triport export --no-verify` writes the files without running them.",
+        "The runtime that would run an artefact here is missing. The help line installs it; `triport doctor` lists "
+        "all of them. Converting needs none: `triport export --no-verify` writes the files without running them.",
     ),
     "TP311": Entry(
         "the output folder cannot be written",
-        "Files are written into a hidden folder inside the output folder and renamed into place at the end. The system refused one of "
-        "these steps; whatever was in the folder before is as it was.",
+        "Files are written into a hidden folder inside the output folder and renamed into place at the end. The "
+        "system refused one of these steps; whatever was in the folder before is as it was.",
     ),
     "TP312": Entry(
         "the disk is full",
-        "There was no room for the artefacts. Nothing that was there before has been touched, and the part already written is removed.",
+        "There was no room for the artefacts. Nothing that was there before has been touched, and the part already "
+        "written is removed.",
     ),
     "TP313": Entry(
         "a port was not verified",
-        "With --strict-verify every port must have run in its runtime here. Install the runtime that the message names, or leave the flag out.",
+        "With --strict-verify every port must have run in its runtime here. Install the runtime that the message "
+        "names, or leave the flag out.",
     ),
     "TP314": Entry(
         "the browser does not start",
-        "A browser was found and opened no page. Try it by hand with --headless; set CHROME=/path/to/another one, or check in Node instead.",
+        "A browser was found and opened no page. Try it by hand with --headless; set CHROME=/path/to/another one, "
+        "or check in Node instead.",
+    ),
+    "TP340": Entry(
+        "a file cannot be read",
+        "The file exists, but the system refuses to read it: missing permission, a folder in its place, or a "
+        "failing disk. The message carries the system's own words.",
+    ),
+    "TP341": Entry(
+        "a file cannot be written",
+        "The folder is missing or write-protected, or the disk is full. Files are written beside their target and "
+        "renamed when they are complete, so whatever stood there before is unchanged. Free space or choose another "
+        "folder.",
+    ),
+    "TP400": Entry(
+        "not a .triport file, or cut short",
+        "The file is no safetensors file, carries no triport graph, or ends before its header says it does. Compare"
+        " its size with the original's: a download or copy that was interrupted is the usual cause. docs/format.md "
+        "specifies the format.",
+    ),
+    "TP401": Entry(
+        "another version of the format",
+        "The file was written for another version of the format than this triport reads. The message names both, "
+        "and the program that wrote the file; install that version of triport or a newer one.",
+    ),
+    "TP402": Entry(
+        "malformed dimension",
+        "A symbolic size in a file must be an expression of names and whole numbers such as batch*49+1, in the one "
+        "spelling that triport writes. Any other text means that the file was damaged or written by something else.",
+    ),
+    "TP403": Entry(
+        "malformed document",
+        "The JSON in the file's header is not what docs/format.md specifies: no JSON, a key that is missing, "
+        "unknown or given twice, or a value of the wrong type. The message says where.",
+    ),
+    "TP404": Entry(
+        "unknown op or attributes",
+        "The file uses an op that this triport does not have, or gives an op values that it rejects. Newer versions"
+        " add ops: upgrade triport, or write the file again.",
+    ),
+    "TP405": Entry(
+        "inconsistent graph",
+        "The parts of the graph in the file contradict each other: a name that is used twice, a value that nothing "
+        "computes, a shape that does not follow from the op. triport writes no such files; this one was damaged or "
+        "edited.",
+    ),
+    "TP406": Entry(
+        "tensors do not fit the file",
+        "The table of tensors does not match the data: a size that shape and dtype do not give, an overlap, a hole,"
+        " bytes beyond the end, or a tensor that is missing. Sizes are compared with the file's length before any "
+        "memory is taken.",
+    ),
+    "TP407": Entry(
+        "damaged bytes",
+        "A CRC-32 stored in the file does not match the bytes that were read, so at least one bit has changed since"
+        " it was written. Copy or download the file again, or restore it from a backup.",
     ),
     "TP410": Entry(
         "not a .tflite file",
-        "The file does not begin like a TensorFlow Lite model: bytes 4 to 7 must read TFL3. It is another kind of file, or the download "
-        "was cut short.",
+        "The file does not begin like a TensorFlow Lite model: bytes 4 to 7 must read TFL3. It is another kind of "
+        "file, or the download was cut short.",
     ),
     "TP411": Entry(
         "damaged .tflite file",
-        "An offset, a length or an index inside the file leads out of it, or the tables contradict each other. Every offset is checked "
-        "before it is followed. Copy or export the file again.",
+        "An offset, a length or an index inside the file leads out of it, or the tables contradict each other. "
+        "Every offset is checked before it is followed. Copy or export the file again.",
+    ),
+    "TP420": Entry(
+        "damaged export folder",
+        "triport.json is missing from an export folder, or is not what docs/export-folder.md says. Export the model"
+        " again, or name the folder that `triport export -o` was given.",
+    ),
+    "TP421": Entry(
+        "an artefact was changed",
+        "triport.json holds the SHA-256 of every file of an export. One is missing or is another file now: a copy "
+        "that broke off, or an edit.",
+    ),
+    "TP422": Entry(
+        "not an .npz file of plain arrays",
+        "Samples are read from .npz files as numpy.savez writes them: one array for each input, under the input's "
+        "name. Arrays of Python objects are refused, because reading them runs code.",
+    ),
+    "TP423": Entry(
+        "unknown or damaged file",
+        "The file is of no kind that triport reads, or is damaged where the message says.",
     ),
     "TP500": Entry(
         "a port answers differently",
-        "The artefact was loaded in its real runtime and its values differ from the reference by more than the bound: for float32 the "
-        "larger of 1e-5 of the output's range and four times torch's own float32 error. The report names the first node that differs.",
+        "The artefact was loaded in its real runtime and its values differ from the reference by more than the "
+        "bound: for float32 the larger of 1e-5 of the output's range and four times torch's own float32 error. The "
+        "report names the first node that differs.",
     ),
     "TP501": Entry(
         "a port gives another shape",
@@ -172,129 +312,31 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP502": Entry(
         "a port gives another dtype",
-        "An output has a dtype other than the graph says. Only int64 → int32 is allowed, on ports that have no 64-bit integers at their border.",
+        "An output has a dtype other than the graph says. Only int64 → int32 is allowed, on ports that have no "
+        "64-bit integers at their border.",
     ),
     "TP503": Entry(
         "NaN or infinity",
-        "An output is not finite where the reference is, or the other way round. Where the reference itself is not finite, the message "
-        "names the first layer that makes it so: look at its weights, or at the input's range.",
+        "An output is not finite where the reference is, or the other way round. Where the reference itself is not "
+        "finite, the message names the first layer that makes it so: look at its weights, or at the input's range.",
     ),
     "TP504": Entry(
         "a runtime refuses an artefact",
-        "The file does not load in the runtime named. Either it is damaged, or it needs a newer runtime: `triport inspect FILE` says which.",
+        "The file does not load in the runtime named. Either it is damaged, or it needs a newer runtime: `triport "
+        "inspect FILE` says which.",
     ),
-    "TP505": Entry("a runtime failed while running", "The artefact loaded and then stopped with the error given."),
+    "TP505": Entry(
+        "a runtime failed while running",
+        "The artefact loaded and then stopped with the error given.",
+    ),
     "TP506": Entry(
         "a second run answers differently",
         "The same inputs gave other outputs the second time: state leaks from one run into the next.",
     ),
-    "TP340": Entry(
-        "a file cannot be read",
-        "The file exists, but the system refuses to read it: missing permission, a folder in its place, or a failing disk. "
-        "The message carries the system's own words.",
-    ),
-    "TP341": Entry(
-        "a file cannot be written",
-        "The folder is missing or write-protected, or the disk is full. Files are written beside their target and renamed when "
-        "they are complete, so whatever stood there before is unchanged. Free space or choose another folder.",
-    ),
-    "TP101": Entry(
-        "no spelling on this port",
-        "The file format of a port has no operator for this layer, and it cannot be put together from those it has. Replace the layer, "
-        "or export to the ports that have it with --to. Nothing was written.",
-    ),
-    "TP102": Entry(
-        "a form the port does not have",
-        "The port has the operator, but not in this form: a rank, a dilation, a weight that is computed while the model runs. The "
-        "message says which form it takes. Change the layer, or export to the other ports with --to. Nothing was written.",
-    ),
-    "TP104": Entry(
-        "a free size where the port needs a number",
-        "Sizes named in dynamic= stay open in the written file, as far as its operators allow. Here a port needs to know the number, or "
-        "how it follows from the sizes of the inputs. Leave that size out of dynamic=, or slice and resize by whole numbers.",
-    ),
-    "TP105": Entry(
-        "dtype not on the device",
-        "The kernels of the port do not compute in this dtype. TFLite takes float32, int8, uint8, int16, int32 and bool; int64 becomes "
-        "int32 there, so its numbers must fit. Cast in the model, for example x.float() or x.int().",
-    ),
-    "TP106": Entry(
-        "too large for the file format",
-        "A .tflite file is addressed with 31 bits and holds at most 2.1 GB. Quantize the model to int8 or float16, or export it to ONNX, "
-        "which keeps large weights beside the file. The size is checked before anything is written.",
-    ),
-    "TP400": Entry(
-        "not a .triport file, or cut short",
-        "The file is no safetensors file, carries no triport graph, or ends before its header says it does. Compare its size with "
-        "the original's: a download or copy that was interrupted is the usual cause. docs/format.md specifies the format.",
-    ),
-    "TP401": Entry(
-        "another version of the format",
-        "The file was written for another version of the format than this triport reads. The message names both, and the program "
-        "that wrote the file; install that version of triport or a newer one.",
-    ),
-    "TP402": Entry(
-        "malformed dimension",
-        "A symbolic size in a file must be an expression of names and whole numbers such as batch*49+1, in the one spelling that "
-        "triport writes. Any other text means that the file was damaged or written by something else.",
-    ),
-    "TP403": Entry(
-        "malformed document",
-        "The JSON in the file's header is not what docs/format.md specifies: no JSON, a key that is missing, unknown or given "
-        "twice, or a value of the wrong type. The message says where.",
-    ),
-    "TP404": Entry(
-        "unknown op or attributes",
-        "The file uses an op that this triport does not have, or gives an op values that it rejects. Newer versions add ops: "
-        "upgrade triport, or write the file again.",
-    ),
-    "TP405": Entry(
-        "inconsistent graph",
-        "The parts of the graph in the file contradict each other: a name that is used twice, a value that nothing computes, a "
-        "shape that does not follow from the op. triport writes no such files; this one was damaged or edited.",
-    ),
-    "TP406": Entry(
-        "tensors do not fit the file",
-        "The table of tensors does not match the data: a size that shape and dtype do not give, an overlap, a hole, bytes beyond "
-        "the end, or a tensor that is missing. Sizes are compared with the file's length before any memory is taken.",
-    ),
-    "TP407": Entry(
-        "damaged bytes",
-        "A CRC-32 stored in the file does not match the bytes that were read, so at least one bit has changed since it was written. "
-        "Copy or download the file again, or restore it from a backup.",
-    ),
-    "TP005": Entry(
-        "an option that would be ignored",
-        "Two options contradict each other, or one means nothing for the ports that are asked for. Nothing is ignored silently: leave it out.",
-    ),
-    "TP130": Entry(
-        "NaN or infinity in the weights",
-        "A weight is not a number any more, usually because training diverged. Every answer of the model would be NaN on every port, so "
-        "nothing is written. Train again with a smaller learning rate or clipped gradients.",
-    ),
-    "TP420": Entry(
-        "damaged export folder",
-        "triport.json is missing from an export folder, or is not what docs/export-folder.md says. Export the model again, or name the folder "
-        "that `triport export -o` was given.",
-    ),
-    "TP421": Entry(
-        "an artefact was changed",
-        "triport.json holds the SHA-256 of every file of an export. One is missing or is another file now: a copy that broke off, or an edit.",
-    ),
-    "TP422": Entry(
-        "not an .npz file of plain arrays",
-        "Samples are read from .npz files as numpy.savez writes them: one array for each input, under the input's name. Arrays of Python objects are "
-        "refused, because reading them runs code.",
-    ),
-    "TP423": Entry("unknown or damaged file", "The file is of no kind that triport reads, or is damaged where the message says."),
     "TP507": Entry(
         "an export failed its verification",
-        "At least one port answers differently from the model, so none was put into place: what the folder held before is as it was. The artefacts and "
-        "the report, which names the port, the output and the first node that differs, lie in the sub-folder failed/.",
-    ),
-    "TP006": Entry(
-        "another model",
-        "An export folder is verified against the model it was exported from: triport.json holds the SHA-256 of that graph, and the one "
-        "given has another. Any change of a weight, a name or a sample makes another model.",
+        "At least one port answers differently from the model, so none was put into place: what the folder held "
+        "before is as it was. The artefacts and the report, which names the port, the output and the first node "
+        "that differs, lie in the sub-folder failed/.",
     ),
 }
