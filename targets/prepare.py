@@ -37,14 +37,20 @@ def refusals(prepared: Graph, target: Target) -> list[tuple[Node, Refusal]]:
 
 
 def refused_error(target: Target, refused: list[tuple[Node, Refusal]]) -> ModelError:
-    """One error that names them all."""
+    """One error that names them all: the first in its message, and with several a line for each."""
     node, first = refused[0]
     message = f"{node.describe()} cannot be written to {target.name}: {first.because}"
-    others = [f"{n.describe()} ({n.source}): {r.because}" for n, r in refused[1:]]
+    if len(refused) == 1:
+        return ModelError(first.code, message, at=str(node.source) or None, help=first.help)
+    details = []
+    for other, refusal in refused:
+        at = f" ({other.source})" if str(other.source) else ""
+        advice = f"; {refusal.help}" if refusal.help != first.help else ""
+        details.append(f"{other.describe()}{at}: {refusal.because}{advice}")
     return ModelError(
         first.code,
-        message,
+        f"{message} (and {len(refused) - 1} more)",
         at=str(node.source) or None,
-        because="; ".join(f"also {other}" for other in others) or None,
+        details=details,
         help=first.help,
     )
