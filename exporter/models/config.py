@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import FormatError, TriportError, UsageError
 from . import activations, initializers, losses, metrics, optimizers, regularizers, schedules
-from .layers.base import Layer, own_arguments
+from .layers.arguments import own_arguments
+from .layers.base import Layer
 
 if TYPE_CHECKING:
     from .model import Model

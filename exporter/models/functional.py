@@ -11,7 +11,8 @@ from torch import Tensor
 from ..errors import UsageError
 from .config import from_data, object_to_config
 from .data import InputSpec
-from .layers.base import Layer, checked_name
+from .layers.arguments import checked_name
+from .layers.base import Layer
 from .model import InputLayer, Model, check_call, free_attribute, free_name
 from .structure import Node, Shape, SymbolicTensor, flatten, flatten_shapes, format_shape, map_structure
 

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 class InputLayer(Layer):
     """Where a value enters; ``Input`` makes it and returns its symbolic tensor."""
 
-    def __init__(self, shape: Any, dtype: str = "float32", name: str | None = None) -> None:
+    def __init__(
+        self, shape: Any = None, dtype: str = "float32", name: str | None = None, input_shape: Any = None
+    ) -> None:
         super().__init__(name=name)
+        shape = input_shape if shape is None else shape
         if self.auto_named:
             self.name = "input"
         self.shape = with_batch(shape)[1:]

@@ -69,17 +69,14 @@ class Progress:
         self._bar.update(self._task, completed=self._done, figures=figures(logs()), speed=speed, refresh=True)
 
     def end(self, logs: dict[str, float]) -> None:
-        """The epoch is over: its line, with all figures, stays."""
+        """The epoch is over: the bar goes, a line with all figures stays."""
         seconds = time.perf_counter() - self._started
-        if self._bar is not None and self._task is not None:
-            speed = f"{self._done / max(seconds, 1e-9):,.0f} samples/s"
-            self._bar.update(
-                self._task, total=self._done, completed=self._done, figures=figures(logs), speed=speed, refresh=True
-            )
+        if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        elif self.verbose == 2:
-            sys.stderr.write(f"{self._title} - {seconds:.1f}s - {figures(logs)}\n")
+        if self.verbose:
+            speed = f" - {self._done / max(seconds, 1e-9):,.0f} samples/s" if self.verbose == 1 else ""
+            sys.stderr.write(f"{self._title} - {seconds:.1f}s{speed} - {figures(logs)}\n")
             sys.stderr.flush()
 
 
@@ -96,4 +93,5 @@ def _rich_bar() -> RichProgress:
         TextColumn("{task.fields[figures]}"),
         console=Console(stderr=True),
         auto_refresh=False,
+        transient=True,
     )

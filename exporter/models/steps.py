@@ -48,6 +48,7 @@ class Setup:
     metrics: Any
     loss_weights: Any
     tasks: list[Task] | None = None
+    output_sizes: dict[tuple[torch.Size, ...], list[torch.Size]] = field(default_factory=dict)
 
     def resolve(self, names: Sequence[str], outputs: Sequence[torch.Size], targets: Sequence[Any]) -> list[Task]:
         """The tasks, once the shapes of outputs [batch, ...] and targets are known. Raises UsageError TP014, TP016."""

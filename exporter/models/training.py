@@ -81,13 +81,17 @@ class Trainer(Layer):
         """Lets a model without a known input shape build itself from data."""
 
     def output_sizes(self, inputs: list[Tensor]) -> list[torch.Size]:
-        """The outputs' shapes [2, ...] for inputs like these, from a run of two samples in eval mode."""
+        """The outputs' shapes [2, ...] for inputs like these, from one run of two samples in eval mode."""
+        key = tuple(tensor.shape[1:] for tensor in inputs)
+        if key in self.compiled().output_sizes:
+            return self.compiled().output_sizes[key]
         was_training = self.training
         self.eval()
         with torch.no_grad():
             few = [tensor[:2].to(self.device) for tensor in inputs]
             sizes = [output.shape for output in self.flat_outputs(self(few[0] if len(few) == 1 else few))]
         self.train(was_training)
+        self.compiled().output_sizes[key] = sizes
         return sizes
 
     @property
@@ -128,7 +132,6 @@ class Trainer(Layer):
             "run_eagerly",
             "jit_compile",
             "steps_per_execution",
-            "weighted_metrics",
             "auto_scale_loss",
         }
         if unknown:
@@ -206,7 +209,6 @@ class Trainer(Layer):
         sample_weight: Any = None,
         steps: int | None = None,
         return_dict: bool = False,
-        callbacks: object = None,
     ) -> Any:
         """The loss and the metrics over x and y: a number, a list in the order of ``metrics_names``, or a dict."""
         shown = resolve(verbose)
@@ -227,7 +229,6 @@ class Trainer(Layer):
         batch_size: int | None = None,
         verbose: int | str = 0,
         steps: int | None = None,
-        callbacks: object = None,
     ) -> Any:
         """The outputs for x as numpy arrays: one, or a list or dict of them as the model gives them."""
         size = _positive(batch_size or 32, "batch_size")

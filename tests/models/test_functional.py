@@ -133,6 +133,11 @@ def test_sequential_builds_on_its_first_data_and_can_change() -> None:
     assert model(torch.zeros(2, 5, 5, 1)).shape == (2, 7) and model.output_shape == (None, 7)
 
 
+def test_input_layers_go_by_all_their_names() -> None:
+    for start in (L.Input((3,)), L.Input(shape=(3,)), L.InputLayer(input_shape=(3,)), tp.Input(batch_shape=(None, 3))):
+        assert tp.Sequential([start, L.Dense(2)]).input_specs[0].shape == (None, 3)
+
+
 def test_embedding_first_takes_integers() -> None:
     model = tp.Sequential([L.Embedding(20, 4), L.GlobalAveragePooling1D(), L.Dense(1, activation="sigmoid")])
     model.compile("adam", "binary_crossentropy")

@@ -182,6 +182,15 @@ def test_batch_normalization_uses_the_batch_in_training_and_keras_statistics_aft
     np.testing.assert_allclose(run(layer, x), expected, atol=1e-4)
 
 
+def test_batch_normalization_goes_on_with_a_last_batch_of_one_sample() -> None:
+    layer = L.BatchNormalization(momentum=0.75)
+    layer.ensure_built((None, 2))
+    y = layer.train()(torch.tensor([[4.0, 8.0]]))
+    assert not y.any()
+    np.testing.assert_allclose(layer.get_weights()[2], [1.0, 2.0])
+    np.testing.assert_allclose(layer.get_weights()[3], [0.75, 0.75])
+
+
 def test_frozen_batch_normalization_uses_its_running_statistics_even_in_training() -> None:
     layer = L.BatchNormalization()
     layer.ensure_built((None, 3))
@@ -264,6 +273,8 @@ def test_dropout_keeps_the_mean_in_training_and_vanishes_in_eval() -> None:
     assert y.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float(y.mean()) == pytest.approx(1, abs=0.02)
     assert layer.eval()(x) is x
+    first, second = (L.Dropout(0.5, seed=3).train()(x) for _ in range(2))
+    assert torch.equal(first, second) and not torch.equal(first, L.Dropout(0.5, seed=4).train()(x))
 
 
 def test_normalization_adapts_per_feature() -> None:

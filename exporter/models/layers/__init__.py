@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from .activation import ELU, Activation, Dropout, GaussianNoise, LeakyReLU, PReLU, ReLU, Softmax, SpatialDropout2D
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 from .conv import Conv1D, Conv2D
 from .dense import Dense
 from .depthwise import Conv2DTranspose, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
@@ -39,6 +40,15 @@ CLASSES: dict[str, type[Layer]] = {
     if isinstance(kind, type) and issubclass(kind, Layer) and kind is not Layer
 }
 """Every layer by its class name: what a config may name."""
+
+
+def __getattr__(name: str) -> Any:
+    """``layers.Input`` and ``layers.InputLayer``, which live beside the models."""
+    if name in ("Input", "InputLayer"):
+        from .. import model
+
+        return getattr(model, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def add(inputs: list[Any], **base: Unpack[BaseArguments]) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape
-from .base import BaseArguments, Layer, activation_of
+from .arguments import BaseArguments, activation_of
+from .base import Layer
 from .order import to_channels_first, to_channels_last
 
 
@@ -141,7 +143,22 @@ class Softmax(Layer):
         return F.softmax(x, dim=self.axis)
 
 
-class Dropout(Layer):
+class _Random(Layer):
+    """A layer that draws in training: from torch's global generator, or from one of its own when it has a seed."""
+
+    _generator: torch.Generator | None = None
+
+    def generator(self, seed: int | None) -> torch.Generator | None:
+        """The layer's own generator, started once; None is the global one."""
+        if seed is not None and self._generator is None:
+            self._generator = torch.Generator().manual_seed(seed)
+        return self._generator
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_generator": None}
+
+
+class Dropout(_Random):
     """In training sets a share ``rate`` of the values to 0 and scales the others by 1 / (1 - rate); else x itself.
 
     ``noise_shape`` (the batch first, None for free) shares the choice along its axes of size 1.
@@ -167,10 +184,12 @@ class Dropout(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        if self.noise_shape is None:
+        if self.noise_shape is None and self.seed is None:
             return F.dropout(x, self.rate, True)
-        sizes = [have if want is None else want for want, have in zip(self.noise_shape, x.shape, strict=True)]
-        return x * F.dropout(x.new_ones(sizes), self.rate, True)
+        wanted = self.noise_shape or [None] * x.ndim
+        sizes = [have if want is None else want for want, have in zip(wanted, x.shape, strict=True)]
+        kept = torch.rand(sizes, generator=self.generator(self.seed)) >= self.rate
+        return x * (kept.to(x.device, x.dtype) / (1 - self.rate))
 
 
 class SpatialDropout2D(Dropout):
@@ -182,7 +201,7 @@ class SpatialDropout2D(Dropout):
         super().__init__(rate, (None, 1, 1, None), seed, **base)
 
 
-class GaussianNoise(Layer):
+class GaussianNoise(_Random):
     """In training adds normal noise of standard deviation ``stddev``; else x itself."""
 
     def __init__(self, stddev: float, seed: int | None = None, **base: Unpack[BaseArguments]) -> None:
@@ -192,4 +211,5 @@ class GaussianNoise(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        return x + self.stddev * x.new_empty(x.shape).normal_()
+        noise = torch.randn(x.shape, generator=self.generator(self.seed))
+        return x + self.stddev * noise.to(x.device, x.dtype)

@@ -14,7 +14,8 @@ from torch import Tensor
 from .. import initializers, regularizers
 from ..activations import linear
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer, activation_of
+from .arguments import BaseArguments, activation_of
+from .base import Layer
 from .windows import channels_last, is_fixed, output_size, pad_list, padding_name, same_amounts, sizes
 
 TO_CHANNELS_FIRST = {1: (0, 2, 1), 2: (0, 3, 1, 2)}

@@ -10,7 +10,8 @@ from torch import Tensor
 from .. import initializers, regularizers
 from ..activations import linear
 from ..structure import Shape
-from .base import BaseArguments, Layer, activation_of
+from .arguments import BaseArguments, activation_of
+from .base import Layer
 
 
 class Dense(Layer):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape
-from .base import BaseArguments
+from .arguments import BaseArguments
 from .conv import TO_CHANNELS_FIRST, WindowedLayer
 from .windows import sizes
 

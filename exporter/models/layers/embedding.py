@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape
-from .base import CoreArguments, Layer
+from .arguments import CoreArguments
+from .base import Layer
 from .windows import sizes
 
 

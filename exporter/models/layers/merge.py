@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..structure import Shape, format_shape, is_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 
 
 class _Merge(Layer):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 from .order import to_channels_first, to_channels_last
 
 
@@ -92,8 +93,11 @@ class BatchNormalization(Layer):
                 x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.epsilon
             )
         count = x.numel() // x.shape[1]
-        if count == 1:
-            self._refuse("cannot normalise a batch of one value a channel: its variance is 0", code="TP017")
+        if count == 1:  # a last batch of one sample: torch refuses, Keras goes on with variance 0
+            with torch.no_grad():
+                self.running_mean.lerp_(x.detach().reshape(-1), 1 - self.momentum)
+                self.running_var.mul_(self.momentum)
+            return torch.batch_norm(x, self.weight, self.bias, None, None, True, 0.0, self.epsilon, False)
         # With momentum 1 torch leaves the batch's own mean and unbiased variance in these two.
         mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         y = F.batch_norm(x, mean, variance, self.weight, self.bias, True, 1.0, self.epsilon)

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 from .conv import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from .windows import channels_last, is_fixed, output_size, pad_list, padding_name, same_amounts, sizes
 

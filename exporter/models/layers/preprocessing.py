@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 
 
 class Rescaling(Layer):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 from .windows import channels_last, sizes
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..structure import Shape, format_shape
-from .base import BaseArguments, Layer
+from .arguments import BaseArguments
+from .base import Layer
 from .order import to_channels_first, to_channels_last
 from .windows import channels_last, sizes
 

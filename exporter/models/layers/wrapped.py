@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..structure import DTYPES, Shape, format_shape
-from .base import BaseArguments, Layer, snake_case
+from .arguments import BaseArguments, snake_case
+from .base import Layer
 
 
 def observed_shape(layer: Layer, function: Callable[[Tensor], Any], input_shape: Shape, dtype: str) -> Shape:
