@@ -30,7 +30,7 @@ def two_spatial_axes(node: Node) -> Refusal | None:
     rank = node.inputs[0].type.rank
     if rank == 4:
         return None
-    return Refusal(f"there are kernels for two spatial axes, not for {rank - 2}", OTHER_PORTS, "TP102")
+    return Refusal(f"there are kernels for two spatial axes, not for {rank - 2}", OTHER_PORTS, "TP103")
 
 
 @emits(Conv, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))

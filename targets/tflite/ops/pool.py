@@ -23,7 +23,7 @@ def _dense(node: Node) -> Refusal | None:
     op = cast(MaxPool, node.op)
     if all(step == 1 for step in op.dilation):
         return None
-    return Refusal(f"there is no kernel for pooling with dilation {op.dilation}", OTHER_PORTS, "TP102")
+    return Refusal(f"there is no kernel for pooling with dilation {op.dilation}", OTHER_PORTS, "TP103")
 
 
 def _along(node: Node) -> tuple[Window, ...]:

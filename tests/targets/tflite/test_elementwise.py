@@ -196,9 +196,12 @@ def test_an_input_may_be_an_output_under_another_name(bench: Any, sketch: Any) -
 
 def test_a_value_may_be_output_twice(bench: Any, sketch: Any) -> None:
     x = sketch.op(Relu(), sketch.input(BATCH, 4))
-    sketch.output(sketch.op(Identity(), x), "first")
-    graph = sketch.output(sketch.op(Identity(), x), "second")
-    bench.agree(graph, lambda x: (np.maximum(x, 0), np.maximum(x, 0)))
+    y = sketch.op(Neg(), x)
+    sketch.output(x, "first")
+    sketch.output(sketch.op(Identity(), x), "second")
+    sketch.output(sketch.op(Identity(), y), "third")
+    graph = sketch.output(sketch.op(Identity(), y), "fourth")
+    bench.agree(graph, lambda x: (np.maximum(x, 0), np.maximum(x, 0), np.minimum(-x, 0), np.minimum(-x, 0)))
 
 
 def test_infinite_and_not_a_number_pass_through(bench: Any, sketch: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from triport.exporter.graph import Sym
-from triport.exporter.ops import AveragePool, Layout, MaxPool, Relu
+from triport.exporter.ops import AveragePool, Layout, MaxPool, Relu, Sub
 
 BATCH = Sym.named("batch")
 LAST = Layout.CHANNELS_LAST
@@ -24,6 +24,7 @@ WINDOWS = {
     "asymmetric": ((6, 5), (3, 2), (1, 2), ((2, 0), (0, 1))),
     "whole_image": ((5, 4), (5, 4), (5, 4), ((0, 0), (0, 0))),
     "lifted_1d": ((1, 13), (1, 3), (1, 2), ((0, 0), (1, 1))),
+    "keeps_the_count": ((6, 6), (3, 3), (3, 3), ((1, 0), (2, 0))),
     "unreached": ((6, 6), (3, 3), (3, 3), ((0, 2), (0, 1))),
 }
 
@@ -84,7 +85,16 @@ def test_max_pool_behind_a_relu_is_padded_with_zeros(bench: Any, sketch: Any) ->
     bench.agree(graph, lambda x: naive("max", (3, 3), (2, 2), ((1, 1), (1, 1)))(np.maximum(x, 0)))
 
 
+def test_max_pool_of_a_max_pool_keeps_negative_cells(bench: Any, sketch: Any) -> None:
+    window = ((3, 3), (2, 2), ((1, 1), (1, 1)))
+    inner = sketch.op(op_of("max", *window), sketch.input(BATCH, 8, 8, 2))
+    below_zero = sketch.op(Sub(), inner, sketch.of(np.float32(5.0)))
+    graph = sketch.output(sketch.op(op_of("max", *window), sketch.op(op_of("max", *window), below_zero)))
+    formula = naive("max", *window)
+    bench.agree(graph, lambda x: formula(formula(formula(x) - 5)))
+
+
 def test_dilated_pooling_is_refused(bench: Any, sketch: Any) -> None:
     y = sketch.op(MaxPool((2, 2), (1, 1), ((0, 0), (0, 0)), (2, 2), LAST), sketch.input(BATCH, 8, 8, 2))
     refusal = bench.target.refusal(y.producer)
-    assert refusal is not None and refusal.code == "TP102" and "dilation (2, 2)" in refusal.because
+    assert refusal is not None and refusal.code == "TP103" and "dilation (2, 2)" in refusal.because
