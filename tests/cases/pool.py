@@ -18,7 +18,7 @@ CASES = [
         "max_pool/asymmetric_padding", MaxPool((3, 3), (2, 2), ((0, 1), (0, 1)), ONE), (Data((3, 8, 8), high=-1.0),)
     ),
     OpCase("max_pool/odd_padding", MaxPool((3, 2), (1, 1), ((2, 0), (1, 0)), ONE), (Data((2, 6, 6), high=-1.0),)),
-    OpCase("max_pool/dilation", MaxPool((2, 2), (1, 1), NONE, (2, 2)), (Data((2, 7, 7)),), {"tflite": "TP102"}),
+    OpCase("max_pool/dilation", MaxPool((2, 2), (1, 1), NONE, (2, 2)), (Data((2, 7, 7)),), {"tflite": "TP103"}),
     OpCase("max_pool/1d", MaxPool((3,), (2,), ((1, 1),), (1,)), (Data((4, 11)),)),
     OpCase(
         "max_pool/infinities",
