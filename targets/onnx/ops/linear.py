@@ -17,7 +17,10 @@ def linear(node: Node, writer: OnnxWriter) -> None:
     if x.type.rank == 2:
         writer.node("Gemm", node, transB=1)
         return
-    turned = writer.constant(node, "weight", np.ascontiguousarray(weight.array().T))
+    if weight.is_constant:
+        turned = writer.constant(node, "weight", np.ascontiguousarray(weight.array().T))
+    else:
+        turned = writer.node("Transpose", node, [weight], output=f"{node.name}/weight", perm=(1, 0))
     if not bias:
         writer.node("MatMul", node, [x, turned])
         return

@@ -22,7 +22,9 @@ def reduce(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, ReduceOp)
     name = _ONNX_NAMES[type(op)]
-    if isinstance(op, ReduceSum) or writer.opset >= AXES_ARE_AN_INPUT:
+    if not op.axes:  # ONNX takes "no axes" for "all axes"
+        writer.node("Identity", node)
+    elif isinstance(op, ReduceSum) or writer.opset >= AXES_ARE_AN_INPUT:
         writer.node(name, node, [node.inputs[0], writer.ints(node, "axes", op.axes)], keepdims=int(op.keepdims))
     else:
         writer.node(name, node, axes=op.axes, keepdims=int(op.keepdims))
