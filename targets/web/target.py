@@ -43,9 +43,9 @@ class WebTarget:
 
     def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
         """Writes the folder ``path``; ModelError when an input or constant does not fit the browser's dtypes."""
-        path.mkdir(parents=True, exist_ok=True)
         plan = make_plan(graph)
         loaded = loaded_files(graph, plan)
+        path.mkdir(parents=True, exist_ok=True)
         for name, data in (loaded | page_files(graph, plan)).items():
             (path / name).write_bytes(data)
         with (path / "bundle.iife.js").open("wb") as file:

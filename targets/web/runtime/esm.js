@@ -1,5 +1,5 @@
 // The entry of the ES module: reads the bundle's files beside index.js, in a page, a worker or Node.
-import { Model } from "./model.js";
+import { fromBase64, Model } from "./model.js";
 
 const FILES = {
   "plan.json": new URL("./plan.json", import.meta.url),
@@ -16,6 +16,7 @@ async function readFile(name, baseUrl) {
     const bytes = await (await import(/* @vite-ignore */ node)).readFile(url);
     return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   }
+  if (url.protocol === "data:") return fromBase64(url.pathname.split(";base64,")[1]); // bundlers inline small files
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText} at ${url}`);
   return response.arrayBuffer();

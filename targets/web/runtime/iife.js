@@ -1,8 +1,8 @@
 // The entry of the classic script: the files stand in EMBEDDED as base64, so nothing is fetched.
-import { Model } from "./model.js";
+import { fromBase64, Model } from "./model.js";
 
 async function readEmbedded(name) {
-  return Uint8Array.from(atob(EMBEDDED[name]), (character) => character.charCodeAt(0)).buffer;
+  return fromBase64(EMBEDDED[name]);
 }
 
 export function load(options = {}) {

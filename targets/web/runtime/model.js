@@ -13,6 +13,8 @@ const HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
 const SIMD = [...HEADER, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 const RELAXED = [...HEADER, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
 
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer;
+
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
   if (typeof WebAssembly === "undefined") throw new Error("this engine has no WebAssembly");

@@ -1,0 +1,160 @@
+"""The bundle as files: the same bytes each time, typed declarations, an npm package, and what is refused beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triport.exporter import ops
+from triport.exporter.errors import ModelError
+from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType
+from triport.exporter.graph.file import save_graph
+from triport.exporter.ops import Layout
+from triport.targets.prepare import prepare
+from triport.targets.web import WebTarget
+
+BATCH = Sym.named("batch")
+Write = Callable[[Graph], Path]
+
+FILES = {
+    "bundle.iife.js",
+    "demo.css",
+    "demo.js",
+    "golden.bin",
+    "icon.svg",
+    "index.d.ts",
+    "index.html",
+    "index.js",
+    "kernels.relaxed.wasm",
+    "kernels.wasm",
+    "package.json",
+    "plan.json",
+    "weights.bin",
+}
+
+EXPORT = """
+import sys
+from pathlib import Path
+from triport.exporter.graph import Graph
+from triport.targets.prepare import prepare
+from triport.targets.web import WebTarget
+target = WebTarget()
+target.write(prepare(Graph.load(sys.argv[1]), target), Path(sys.argv[2]), {"b": 1, "a": [2]})
+"""
+
+
+def network() -> Graph:
+    graph = Graph("Ünusual <name> 1")
+    rng = np.random.default_rng(1)
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 6)))
+    index = graph.add_input("word index", TensorType(DType.INT64, (BATCH,)))
+    weight = graph.add_constant(rng.standard_normal((4, 6)).astype(np.float32))
+    table = graph.add_constant(rng.standard_normal((9, 4)).astype(np.float32))
+    y = graph.add(ops.Add(), graph.add(ops.Linear(), x, weight), graph.add(ops.Gather(0), table, index))
+    graph.set_output("y", y)
+    recipes = {"x": Recipe(DType.FLOAT32, (2, 6), 5, 0.0, 1.0), "word index": Recipe(DType.INT64, (2,), 6, 0, 8)}
+    graph.samples = [Sample({}, {"y": np.zeros((2, 4), np.float32)}, recipes)]
+    return graph
+
+
+def sums(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    save_graph(network(), tmp_path / "m.triport")
+    written = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        command = [sys.executable, "-c", EXPORT, str(tmp_path / "m.triport"), str(folder)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        written.append(sums(folder))
+    assert written[0] == written[1]
+    assert written[0].keys() == FILES | {"triport.json"}
+
+
+def test_declarations_name_every_input_with_its_array_and_shape(bundle: Write) -> None:
+    text = (bundle(network()) / "index.d.ts").read_text()
+    assert '"x": Feed<Float32Array, readonly [number, 6]>;' in text
+    assert '"word index": Feed<Int32Array, readonly [number]>;' in text
+    assert '"y": Tensor<Float32Array, readonly [number, 4]>;' in text
+
+
+def test_folder_is_an_npm_package(bundle: Write) -> None:
+    folder = bundle(network())
+    assert {path.name for path in folder.iterdir()} == FILES
+    package = json.loads((folder / "package.json").read_text())
+    assert package["name"] == "nusual-name-1"
+    assert package["exports"]["."] == {"types": "./index.d.ts", "default": "./index.js"}
+
+
+def test_names_are_escaped_in_the_page(bundle: Write) -> None:
+    page = (bundle(network()) / "index.html").read_text("utf-8")
+    assert "<title>Ünusual &lt;name> 1</title>" in page
+
+
+def test_scripts_hold_no_import_and_no_second_file(bundle: Write) -> None:
+    folder = bundle(network())
+    script = (folder / "index.js").read_text("utf-8")
+    assert not any(line.startswith("import ") for line in script.splitlines())
+    assert len(script) < 16_000
+
+
+def test_only_the_kernels_that_the_plan_calls_ship(bundle: Write) -> None:
+    folder = bundle(network())
+    kernels = {op[0] for op in json.loads((folder / "plan.json").read_text())["ops"]}
+    assert kernels == {"add", "gather", "gemm"}
+    wasm = (folder / "kernels.wasm").read_bytes()
+    assert b"gather" in wasm and b"conv2d" not in wasm
+
+
+def test_an_elementwise_chain_runs_in_one_buffer(bundle: Write) -> None:
+    graph = Graph("chain")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 6)))
+    graph.set_output("y", graph.add(ops.Tanh(), graph.add(ops.Exp(), graph.add(ops.Neg(), x))))
+    plan = json.loads((bundle(graph) / "plan.json").read_text())
+    assert [op[1:3] for op in plan["ops"]] == [["@0", "@0"]] * 3
+
+
+def test_an_operand_that_is_read_again_is_not_written_over(bundle: Write) -> None:
+    graph = Graph("residual")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 6)))
+    squashed = graph.add(ops.Tanh(), graph.add(ops.Reshape((BATCH, 2, 3)), x))
+    graph.set_output("y", graph.add(ops.Mul(), graph.add(ops.Reshape((BATCH, 6)), squashed), x))
+    plan = json.loads((bundle(graph) / "plan.json").read_text())
+    assert plan["ops"][0][1:3] == ["@1", "@0"]
+
+
+def test_convolution_over_three_axes_is_refused() -> None:
+    graph = Graph("volume")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4, 4, 4, 1)))
+    op = ops.Conv((1, 1, 1), ((0, 0),) * 3, (1, 1, 1), layout=Layout.CHANNELS_LAST)
+    graph.set_output("y", graph.add(op, x, graph.add_constant(np.ones((2, 3, 3, 3, 1), np.float32))))
+    with pytest.raises(ModelError, match="two spatial axes, not 3") as refused:
+        prepare(graph, WebTarget())
+    assert refused.value.code == "TP102"
+
+
+def test_float64_is_refused() -> None:
+    graph = Graph("wide")
+    graph.set_output("y", graph.add(ops.Exp(), graph.add_input("x", TensorType(DType.FLOAT64, (BATCH, 4)))))
+    with pytest.raises(ModelError, match="float64 values do not exist") as refused:
+        prepare(graph, WebTarget())
+    assert refused.value.code == "TP105"
+
+
+def test_integers_beyond_32_bits_are_refused(bundle: Write) -> None:
+    graph = Graph("large")
+    x = graph.add_input("x", TensorType(DType.INT64, (BATCH,)))
+    graph.set_output("y", graph.add(ops.Add(), x, graph.add_constant(np.array(2**40), "offset")))
+    with pytest.raises(ModelError, match='constant "offset" holds integers beyond 32 bits') as refused:
+        bundle(graph)
+    assert refused.value.code == "TP105"
