@@ -1,4 +1,4 @@
-"""What exporting costs and what it writes: CPU seconds, peak memory, bytes, transposes; and what `import triport` takes.
+"""What exporting costs and what it writes: CPU seconds, peak memory, bytes, transposes; and what importing takes.
 
     python benchmarks/bench_export.py [--rounds 5]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-
 import onnx
 from onnx import TensorProto, helper
 
