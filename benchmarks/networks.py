@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "bench"
@@ -14,13 +18,13 @@ FOLDER = ROOT / "build" / "bench"
 sys.path.insert(0, str(ROOT / "examples"))
 
 
-def _digits_cnn() -> tuple[object, tuple[int, ...]]:
+def _digits_cnn() -> tuple[Module, tuple[int, ...]]:
     from digits_demo import digits_cnn
 
     return digits_cnn(), (1, 8, 8, 1)
 
 
-def _lenet() -> tuple[object, tuple[int, ...]]:
+def _lenet() -> tuple[Module, tuple[int, ...]]:
     import triport as tp
 
     layers = tp.layers
@@ -40,13 +44,13 @@ def _lenet() -> tuple[object, tuple[int, ...]]:
     return model, (1, 28, 28, 1)
 
 
-def _mobilenet_v2() -> tuple[object, tuple[int, ...]]:
+def _mobilenet_v2() -> tuple[Module, tuple[int, ...]]:
     from mobilenet_v2 import mobilenet_v2
 
     return mobilenet_v2(), (1, 224, 224, 3)
 
 
-NETWORKS: dict[str, Callable[[], tuple[object, tuple[int, ...]]]] = {
+NETWORKS: dict[str, Callable[[], tuple[Module, tuple[int, ...]]]] = {
     "digits CNN": _digits_cnn,
     "LeNet": _lenet,
     "MobileNetV2 1.0 224": _mobilenet_v2,

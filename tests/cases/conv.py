@@ -4,6 +4,8 @@ from triport.exporter.ops import Conv, ConvTranspose
 
 from .case import Const, Data, OpCase
 
+Operands = tuple[Data | Const, ...]
+
 
 def _conv(
     name: str,
@@ -17,7 +19,7 @@ def _conv(
     bias: bool = True,
     refused: dict[str, str] | None = None,
 ) -> OpCase:
-    operands = (Data(x), Const(weight), *([Const((weight[0],))] if bias else []))
+    operands: Operands = (Data(x), Const(weight), *([Const((weight[0],))] if bias else []))
     return OpCase(f"conv/{name}", Conv(stride, padding, dilation, groups), operands, refused or {})
 
 
@@ -33,7 +35,7 @@ def _transposed(
     bias: bool = True,
     refused: dict[str, str] | None = None,
 ) -> OpCase:
-    operands = (Data(x), Const(weight), *([Const((weight[1] * groups,))] if bias else []))
+    operands: Operands = (Data(x), Const(weight), *([Const((weight[1] * groups,))] if bias else []))
     op = ConvTranspose(stride, padding, dilation, groups)
     return OpCase(f"conv_transpose/{name}", op, operands, refused or {})
 

@@ -70,12 +70,16 @@ def test_a_whole_chain_is_folded() -> None:
     assert labels(fires(fold_constants, b.done(b.add(Add(), b.input(3, 4), weight)))) == ["add"]
 
 
+def _floats(*values: float) -> Array:
+    return np.array(values, np.float32)
+
+
 @pytest.mark.parametrize(
     ("op", "arrays"),
     [
-        (Div(), (np.float32([1, -1, 0]), np.float32([0, 0, 0]))),
-        (Mul(), (np.float32([3e38]), np.float32([10]))),
-        (Sqrt(), (np.float32([-1]),)),
+        (Div(), (_floats(1, -1, 0), _floats(0, 0, 0))),
+        (Mul(), (_floats(3e38), _floats(10))),
+        (Sqrt(), (_floats(-1),)),
     ],
     ids=["division_by_zero", "overflow", "root_of_a_negative_number"],
 )

@@ -119,6 +119,7 @@ def _captured(which: str) -> Graph:
     module = NETWORKS[which][0]()
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
             nn.init.uniform_(norm.running_mean, -1, 1)
             nn.init.uniform_(norm.running_var, 0.5, 2)
     return capture(module, torch.randn(1, 3, 8, 8))

@@ -55,7 +55,7 @@ def test_large_constants_that_differ_late_stay_apart() -> None:
 
 def test_zero_and_minus_zero_stay_apart_and_nan_equals_itself() -> None:
     b = Builder()
-    values = [b.graph.add_constant(np.float32([x])) for x in (0.0, -0.0, np.nan, np.nan)]
+    values = [b.graph.add_constant(np.array([x], np.float32)) for x in (0.0, -0.0, np.nan, np.nan)]
     x = b.input(4)
     for value in values:
         x = b.add(Add(), x, value)
