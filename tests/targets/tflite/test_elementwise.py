@@ -45,6 +45,7 @@ from triport.exporter.ops import (
     Sub,
     Tanh,
 )
+from triport.targets.tflite import summarize
 
 BATCH = Sym.named("batch")
 
@@ -147,6 +148,11 @@ def test_prelu(bench: Any, sketch: Any, shape: tuple[int, ...]) -> None:
     slope = sketch.constant(*shape)
     graph = sketch.output(sketch.op(PRelu(), sketch.input(BATCH, 4, 5, 3), slope))
     bench.agree(graph, lambda x: np.where(x > 0, x, x * slope.array()))
+
+
+def test_one_slope_is_stored_for_every_channel(bench: Any, sketch: Any) -> None:
+    graph = sketch.output(sketch.op(PRelu(), sketch.input(BATCH, 4, 3), sketch.constant(1)))
+    assert summarize(bench.write(graph)).parameters == 3
 
 
 @pytest.mark.parametrize("axis", [-1, 2, 1])

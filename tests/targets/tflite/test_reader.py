@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,17 @@ def _written(bench: Any, request: Any) -> bytes:
 
 
 def test_a_small_file_cannot_keep_the_reader_busy() -> None:
-    """A hundred thousand tensors that are all the same one, with a shape of a hundred thousand sizes: 800 kB."""
+    """A hundred thousand tensors that are all the same one, with a name of a hundred thousand letters: 500 kB."""
     count = 100_000
     builder = Builder(count * 10)
-    shape = builder.CreateNumpyVector(np.ones(count, "<i4"))
+    name = builder.CreateString("n" * count)
+    schema.BufferStart(builder)
+    buffer = schema.BufferEnd(builder)
+    builder.StartVector(4, 1, 4)
+    builder.PrependUOffsetTRelative(buffer)
+    buffers = builder.EndVector()
     schema.TensorStart(builder)
-    schema.TensorAddShape(builder, shape)
+    schema.TensorAddName(builder, name)
     tensor = schema.TensorEnd(builder)
     builder.StartVector(4, count, 4)
     for _ in range(count):
@@ -133,9 +139,44 @@ def test_a_small_file_cannot_keep_the_reader_busy() -> None:
     subgraphs = builder.EndVector()
     schema.ModelStart(builder)
     schema.ModelAddSubgraphs(builder, subgraphs)
+    schema.ModelAddBuffers(builder, buffers)
     builder.Finish(schema.ModelEnd(builder), b"TFL3")
-    with pytest.raises(FormatError, match="TP411"):
+    with pytest.raises(FormatError, match=r"TP411.*over and over"):
         summarize_bytes(bytes(builder.Output()))
+
+
+@pytest.mark.parametrize(
+    ("table", "slot", "problem"),
+    [
+        ("operator", 0, "code 77 of 5"),
+        ("operator", 1, r"\(FULLY_CONNECTED\) refers to tensor 77"),
+        ("tensor", 2, "refers to buffer 77"),
+        ("subgraph", 2, "no tensor of it"),
+    ],
+)
+def test_an_index_beyond_its_list_is_named(bench: Any, sketch: Any, table: str, slot: int, problem: str) -> None:
+    data = bytearray(bench.write(small_cnn(sketch)).read_bytes())
+    model = schema.Model.GetRootAs(data, 0)
+    subgraph = model.Subgraphs(0)
+    convolution = next(
+        operator
+        for operator in map(subgraph.Operators, range(subgraph.OperatorsLength()))
+        if (operator.InputsLength() == 3 and operator.OpcodeIndex() > 0) or table != "operator"
+    )
+    weight = subgraph.Tensors(convolution.Inputs(1))
+    fields = {"operator": convolution, "tensor": weight, "subgraph": subgraph}[table]._tab
+    place = fields.Pos + fields.Offset(4 + 2 * slot)
+    if slot and table != "tensor":  # a list of indices: change its first
+        place += struct.unpack_from("<I", data, place)[0] + 4
+    struct.pack_into("<I", data, place, 77)
+    with pytest.raises(FormatError, match=f"TP411.*{problem}"):
+        summarize_bytes(data)
+
+
+def test_weights_that_share_their_bytes_count_once(bench: Any, sketch: Any) -> None:
+    x = sketch.op(Linear(), sketch.input(BATCH, 4), sketch.of(np.arange(8, dtype=np.float32).reshape(2, 4)))
+    x = sketch.op(Linear(), x, sketch.of(np.arange(8, dtype=np.float32).reshape(4, 2)))
+    assert summarize(bench.write(sketch.output(x))).parameters == 8
 
 
 def test_relu_alone_is_a_whole_model(bench: Any, sketch: Any) -> None:
