@@ -57,8 +57,8 @@ def print_report(report: Report) -> None:
     """The table of an export or a verification, and on stderr what its reader should know."""
     from ..runtime_checks.wording import bytes_text
 
-    head = ["port", "file", "size", "runtime", "status", "difference", "allowed", "same top-1", "ms"]
-    rows = [_row(port, runner, bytes_text(port.bytes)) for port, runner in report.rows()]
+    head = ["port", "file", "download", "runtime", "status", "difference", "allowed", "same top-1", "ms"]
+    rows = [_row(port, runner, bytes_text(port.download_bytes)) for port, runner in report.rows()]
     print_table(head, rows, numbers=frozenset({2, 5, 6, 7, 8}), coloured=4)
     for port, runner in report.rows():
         if runner and runner.status.value == "not verified":

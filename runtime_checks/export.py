@@ -11,7 +11,17 @@ from ..exporter.graph import Graph
 from ..targets.registry import TARGET_NAMES, get_target
 from ..targets.target import Target
 from .inspection import needs_of, parameter_count
-from .manifest import FILE, check_files, describe, file_sums, fingerprint, manifest, read_manifest, to_bytes
+from .manifest import (
+    FILE,
+    check_files,
+    describe,
+    download_bytes,
+    file_sums,
+    fingerprint,
+    manifest,
+    read_manifest,
+    to_bytes,
+)
 from .preflight import check_weights, prepare_all
 from .report import PortReport, Report, Status, host_facts
 from .runners import Runner
@@ -162,10 +172,12 @@ def _targets(to: Sequence[str]) -> list[Target]:
 
 def _port(target: Target, folder: Path, runners: Sequence[Runner], truth: Truth | None, prepared: Graph) -> PortReport:
     artefact = folder / target.artefact
+    files = file_sums(folder, target.artefact)
     return PortReport(
         target.name,
         target.artefact,
-        sum(facts["bytes"] for facts in file_sums(folder, target.artefact).values()),
+        sum(facts["bytes"] for facts in files.values()),
+        download_bytes(files),
         needs_of(artefact),
         verify_port(artefact, runners, truth, target, prepared) if runners else [],
         reason="" if runners else "verification was left out",

@@ -28,6 +28,7 @@ MAX_BYTES = 64 * 2**20
 """A triport.json larger than this is not read: golden samples take kilobytes."""
 
 _SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, Resize)
+_FETCHED = ("index.js", "plan.json", "weights.bin")  # and one of the .wasm files
 _LETTERS = {3: "L", 4: "HW", 5: "DHW"}
 
 
@@ -84,6 +85,15 @@ def file_sums(folder: Path, artefact: str) -> dict[str, dict[str, Any]]:
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in files
     }
+
+
+def download_bytes(files: Mapping[str, Mapping[str, Any]]) -> int:
+    """What a device loads of an artefact: everything, or of a bundle what a page fetches before its first inference."""
+    sizes = {name: int(facts["bytes"]) for name, facts in files.items()}
+    if not any(name.endswith("/plan.json") for name in sizes):
+        return sum(sizes.values())
+    kernels = max(size for name, size in sizes.items() if name.endswith(".wasm"))
+    return kernels + sum(size for name, size in sizes.items() if name.rsplit("/", 1)[-1] in _FETCHED)
 
 
 def fingerprint(graph: Graph) -> str:

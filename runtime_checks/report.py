@@ -73,13 +73,15 @@ class RunnerReport:
 class PortReport:
     """One artefact.
 
-    bytes   of the file, or of all files of the folder
-    needs   what it takes to run it: {"opset": "13", …}
+    bytes            of the file, or of all files of the folder
+    download_bytes   what a device loads of it: the file, or what a page fetches to run the bundle
+    needs            what it takes to run it: {"opset": "13", …}
     """
 
     target: str
     artefact: str
     bytes: int
+    download_bytes: int
     needs: dict[str, str]
     runners: list[RunnerReport]
     reason: str = ""

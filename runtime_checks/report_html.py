@@ -67,7 +67,7 @@ _Cell = tuple[str, bool]
 _PORT_HEAD = [
     ("Port", False),
     ("File", False),
-    ("Size", True),
+    ("Download", True),
     ("Runtime", False),
     ("Status", False),
     ("Largest difference", True),
@@ -93,7 +93,7 @@ def _port_row(port: PortReport, runner: RunnerReport | None) -> list[_Cell]:
     return [
         (port.target, False),
         (f"<code>{escape(port.artefact)}</code>", False),
-        (bytes_text(port.bytes), True),
+        (bytes_text(port.download_bytes), True),
         (f"{runner.runner} {runner.version}" if runner else "–", False),
         (_status(state), False),
         (difference_text(worst.max_abs) if worst else "–", True),

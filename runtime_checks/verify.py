@@ -11,7 +11,7 @@ from ..exporter.graph import DType, Graph
 from ..exporter.graph.file import load_graph
 from ..targets.prepare import legalised
 from ..targets.registry import get_target
-from .manifest import check_files, fingerprint, golden_samples, read_manifest
+from .manifest import check_files, download_bytes, fingerprint, golden_samples, read_manifest
 from .report import PortReport, Report, host_facts
 from .samples import Given, given_cases, golden_cases
 from .truth import Truth, has_reference, make_truth, truth_by_golden
@@ -52,7 +52,8 @@ def verify(
         prepared = legalised(graph, target) if graph is not None else None
         results = verify_port(folder / port["artefact"], chosen[name], truth, target, prepared)
         size = sum(facts["bytes"] for facts in port["files"].values())
-        reports.append(PortReport(name, port["artefact"], size, dict(port.get("needs", {})), results))
+        fetched = download_bytes(port["files"])
+        reports.append(PortReport(name, port["artefact"], size, fetched, dict(port.get("needs", {})), results))
     return Report(
         model=str(document["model"].get("name", "")),
         folder=str(folder),

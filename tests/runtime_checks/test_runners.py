@@ -62,7 +62,7 @@ def test_a_misfit_reads_the_same_in_every_runtime(name: str, exported: Path, mod
         with pytest.raises(UsageError, match=r"missing: image; unknown: picture") as names:
             session.run({"picture": image})
         with pytest.raises(UsageError, match=r"expected float32\[\w+, 1, 8, 8\], got float32\[\]"):
-            session.run({"image": np.float32(1)})
+            session.run({"image": np.array(1, np.float32)})
         assert session.run({"image": image})["scores"].shape == (2, 10)
     assert (shape.value.code, dtype.value.code, names.value.code) == ("TP002", "TP003", "TP004")
 
