@@ -50,6 +50,10 @@ _PLAIN = {
 @emits(Add, Sub, Mul, accepts=all_of(of_dtype(*NUMBERS), at_most_rank(5)))
 @emits(Div, accepts=all_of(FLOAT, at_most_rank(5)))
 def fusing(node: Node, writer: Writer) -> None:
+    """Arithmetic with an activation.
+
+    MUL that broadcasts over five axes needs XNNPACK in runtimes of 2023 and before: their plain kernel takes four.
+    """
     op = cast(Add, node.op)
     code, options = _FUSING[type(op)]
     fused = options(fusedActivationFunction=FUSED_ACTIVATIONS[op.activation])
