@@ -21,8 +21,10 @@ FIND_CHROME = for c in "$${CHROME:-}" $(CHROME_NAMES); do p=$$(command -v "$$c" 
 
 PIP_INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 MYPY := .venv/bin/mypy
+# torch's own modules answer Any when they are called.
+TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test lint format compat bench kernels clean
+.PHONY: help venv browser demo test sweep lint format compat bench kernels clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 16
@@ -63,13 +65,16 @@ demo: venv ## train on scanned digits, export to three ports, compare them all
 test: venv browser lint ## lint, types, and the tests on every runtime
 	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile -q $(PYTEST_ARGS)
 
+sweep: venv ## every sample of torch's own on every port; brings docs/torch-coverage.md up to date (half an hour)
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests .venv/bin/python -m sweep.run $(SWEEP_ARGS)
+
 # mypy takes its own folder for a place to import from, and in the root that would make a second, flat `targets`.
 lint: venv ## ruff and mypy --strict
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@MYPYPATH=.typecheck $(MYPY) -p triport
 	@cd tests && MYPYPATH=../.typecheck:.:../examples:../benchmarks ../$(MYPY) --config-file ../pyproject.toml \
-	    --cache-dir ../.mypy_cache --explicit-package-bases . ../examples ../benchmarks
+	    --cache-dir ../.mypy_cache --explicit-package-bases $(TORCH_TYPES) . ../examples ../benchmarks
 
 format: venv ## rewrite the sources as ruff likes them
 	@.venv/bin/ruff check --fix .
