@@ -30,7 +30,7 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 tbody tr:nth-child(even) { background: var(--band); }
 .verified { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 600; }
 .not-verified { color: var(--open); font-weight: 600; }
-code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; }
+code { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } td code { white-space: nowrap; }
 details { margin: .5rem 0; } summary { cursor: pointer; }
 li { margin: .2rem 0; max-width: 46rem; }
 """
@@ -41,7 +41,7 @@ def render(report: Report) -> str:
     parts = [
         f"<h1>{escape(report.model)}: {_status(report.status.value)}</h1>",
         f'<p class="soft">{report.parameters:,} parameters, {bytes_text(report.weight_bytes)} of weights. '
-        f"Every port was loaded in its real runtime and compared with the {escape(report.truth)}.</p>",
+        f"{escape(_what_was_done(report))}</p>",
         "<h2>Ports</h2>",
         _table(_PORT_HEAD, [_port_row(port, runner) for port, runner in report.rows()]),
         _problems(report),
@@ -59,6 +59,13 @@ def render(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n" + "\n".join(filter(None, parts)) + "\n</html>\n"
     )
+
+
+def _what_was_done(report: Report) -> str:
+    if report.truth == "nothing":
+        return "Nothing was run."
+    which = "Every port" if report.status.value != "not verified" else "Each port that is marked verified"
+    return f"{which} was loaded in its real runtime and compared with the {report.truth}."
 
 
 _Cell = tuple[str, bool]
