@@ -19,6 +19,12 @@ CASES = [
     ),
     OpCase("max_pool/odd_padding", MaxPool((3, 2), (1, 1), ((2, 0), (1, 0)), ONE), (Data((2, 6, 6), high=-1.0),)),
     OpCase("max_pool/dilation", MaxPool((2, 2), (1, 1), NONE, (2, 2)), (Data((2, 7, 7)),), {"tflite": "TP103"}),
+    OpCase(
+        "max_pool/dilation_hangs_over",
+        MaxPool((3, 2), (2, 2), ((1, 3), (2, 1)), (2, 3)),
+        (Data((2, 6, 6), high=-1.0),),
+        {"tflite": "TP103"},
+    ),
     OpCase("max_pool/1d", MaxPool((3,), (2,), ((1, 1),), (1,)), (Data((4, 11)),)),
     OpCase(
         "max_pool/infinities",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ....exporter.graph import Node
 from ....exporter.ops import AveragePool, Layout, MaxPool
 from ..emitters import emits
@@ -13,9 +15,15 @@ from .conv import onnx_pads
 def max_pool(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, MaxPool) and op.layout is Layout.CHANNELS_FIRST
-    writer.node(
-        "MaxPool", node, kernel_shape=op.kernel, strides=op.stride, pads=onnx_pads(op.padding), dilations=op.dilation
-    )
+    x, pads = writer.name(node.inputs[0]), onnx_pads(op.padding)
+    if any(pad >= size for pad, size in zip(pads, op.kernel * 2, strict=True)):
+        # ONNX Runtime wants padding smaller than the window without its gaps; a dilated window may hang over further.
+        outside = writer.constant(node, "outside", np.asarray(-np.inf, node.output.type.dtype.numpy))
+        spatial = len(op.kernel)
+        around = writer.ints(node, "pads", (0, 0, *pads[:spatial], 0, 0, *pads[spatial:]))
+        x = writer.node("Pad", node, [x, around, outside], output=f"{node.name}/padded")
+        pads = [0] * len(pads)
+    writer.node("MaxPool", node, [x], kernel_shape=op.kernel, strides=op.stride, pads=pads, dilations=op.dilation)
 
 
 @emits(AveragePool)
