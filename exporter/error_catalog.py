@@ -192,6 +192,17 @@ CATALOG: dict[str, Entry] = {
         "itself in eager mode. They must agree within float32's own error; here they did not, so nothing is "
         "returned.",
     ),
+    "TP212": Entry(
+        "the answer depends on earlier calls",
+        "The model writes into a buffer or a parameter of its own and reads it again, so the same inputs give other"
+        " outputs the next time. Make that state an input and an output of the model, or leave it alone in eval "
+        "mode.",
+    ),
+    "TP213": Entry(
+        "the model fails on the example inputs",
+        "Before anything is captured the module is called on the examples in eval mode, and it raised the error "
+        "given. Shapes, dtypes or the order of the inputs do not fit; the message says what it was called with.",
+    ),
     "TP310": Entry(
         "a runtime is not installed",
         "The runtime that would run an artefact here is missing. The help line installs it; `triport doctor` lists "

@@ -13,6 +13,7 @@ Every error carries a code (``TP103``) that ``triport explain TP103`` spells out
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from .error_catalog import CATALOG
 
@@ -55,6 +56,12 @@ class TriportError(Exception):
         lines += [f"  - {detail}" for detail in self.details]
         lines += [f"  help: {self.help}"] if self.help else []
         return "\n".join(lines)
+
+    def placed(self, at: str) -> Self:
+        """The same error with the place where the user wrote it, unless it names one already."""
+        if self.at or not at:
+            return self
+        return type(self)(self.code, self.message, at=at, because=self.because, details=self.details, help=self.help)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.code, self.message, self.at, self.because, self.details, self.help))

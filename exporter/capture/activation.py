@@ -25,7 +25,6 @@ from ..ops import (
     Silu,
     Softmax,
     Softplus,
-    Softsign,
     Tanh,
 )
 from .context import Context
@@ -40,7 +39,6 @@ _PLAIN: dict[str, OpAttrs] = {
     "hardswish": HardSwish(),
     "silu": Silu(),
     "tanh": Tanh(),
-    "softsign": Softsign(),
     "mish": Mish(),
 }
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 
-from ..errors import ModelError
+from ..errors import ModelError, TriportError, UsageError
 from ..graph import Array, DType, Graph, Sample
 from ..graph.golden import plan_golden, within_budget
+from ..passes.dead_code import remove_dead_code
 from ..reference import run_graph
-from .convert import convert_program
-from .program import Dynamic, Examples, export_program, normalize_inputs
+from .convert import PORTABLE, convert_program, dtype_name
+from .mutation import without_writes
+from .program import Dynamic, Examples, Inputs, call, device_of, export_program, normalize_inputs, user_line
 
 
 def capture(
@@ -33,31 +35,80 @@ def capture(
     Raises ModelError when the module cannot be captured or the graph disagrees with it, UsageError when the examples
     do not fit.
     """
-    was_training = module.training
-    module.eval()
-    try:
+    with _in_eval_mode(module):
         inputs = normalize_inputs(module, example_inputs, dynamic)
-        program = export_program(module, inputs)
+        _check_dtypes(module, inputs)
         example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
-        graph = convert_program(program, module, inputs, list(_eager(module, example)))
+        output_names = list(_answer(module, example))
+        program = without_writes(export_program(module, inputs))
+        graph = convert_program(program, module, inputs, output_names)
         graph.name = name
+        remove_dead_code(graph)
         samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
         for sample in samples:
             arrays = sample.inputs  # made and stored ones come in another order than forward takes them
-            sample.outputs = _eager(module, {name: arrays[name] for name in example})
+            sample.outputs = _answer(module, {name: arrays[name] for name in example})
             _check_against(graph, sample)
         graph.samples = within_budget(samples, graph.parameter_bytes())
         return graph
+
+
+@contextlib.contextmanager
+def _in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode for a while; afterwards modes and buffers are what they were."""
+    modes = {part: part.training for part in module.modules()}
+    buffers = {buffer: buffer.detach().clone() for buffer in module.buffers()}
+    module.eval()
+    try:
+        yield
     finally:
-        module.train(was_training)
+        for part, training in modes.items():
+            part.training = training
+        with torch.no_grad():
+            for buffer, before in buffers.items():
+                buffer.copy_(before)
 
 
-def _eager(module: torch.nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def _check_dtypes(module: torch.nn.Module, inputs: Inputs) -> None:
+    """ModelError for weights in a dtype that no port has, UsageError for examples of another float than the weights."""
+    weights = dict(module.named_parameters()) | dict(module.named_buffers())
+    for name, tensor in weights.items():
+        dtype = dtype_name(tensor)
+        if dtype not in PORTABLE:
+            raise ModelError(
+                "TP209", f'the weight "{name}" has dtype {dtype}, which no port has', help="use module.float() first"
+            )
+    floats = {tensor.dtype for tensor in module.parameters() if tensor.dtype.is_floating_point}
+    for name, tensor in inputs.tensors.items():
+        wanted = str(next(iter(floats), torch.float32)).removeprefix("torch.")
+        if dtype_name(tensor) not in PORTABLE or (
+            len(floats) == 1 and tensor.is_floating_point() and tensor.dtype not in floats
+        ):
+            raise UsageError(
+                "TP003",
+                f"example input {name!r} is {dtype_name(tensor)}, the model computes in {wanted}",
+                help=f'pass {name}.astype("{wanted}"), or {name}.to(torch.{wanted}) for a tensor',
+            )
+
+
+def _answer(module: torch.nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The module's outputs by name: its own ``output_names``, dict keys, or ``output``, ``output_1`` …"""
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    arguments: list[Any] = [torch.from_numpy(np.array(array)).to(device) for array in inputs.values()]
-    with torch.no_grad():
-        returned = module(arguments) if getattr(module, "forward_takes_list", False) else module(*arguments)
+    device = device_of(module)
+    arguments, keywords = call(module, {n: torch.from_numpy(np.array(x)).to(device) for n, x in inputs.items()})
+    try:
+        with torch.no_grad():
+            returned = module(*arguments, **keywords)
+    except TriportError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in inputs.items())
+        raise ModelError(
+            "TP213",
+            f"the model itself fails on the example inputs: {type(error).__name__}: {error}",
+            at=user_line(error) or None,
+            because=f"it was called with {shapes}",
+            help="call the model on these examples before capturing it",
+        ) from error
     flat: list[tuple[str, object]] = []
     _flatten("", returned, flat)
     declared = list(getattr(module, "output_names", None) or ())
@@ -70,9 +121,17 @@ def _eager(module: torch.nn.Module, inputs: Mapping[str, Array]) -> dict[str, Ar
                 help="return tensors, or tuples, lists and dicts of tensors",
             )
         name = declared[position] if len(declared) == len(flat) else path or "output"
+        if dtype_name(value) not in PORTABLE:
+            raise ModelError(
+                "TP209",
+                f'output "{name}" has dtype {dtype_name(value)}, which no port has',
+                help="return it in another dtype, such as output.float()",
+            )
         if name in inputs:  # a file names its inputs and outputs in one list
             name = f"{name}_out"
         outputs[name] = value.detach().cpu().numpy()
+    if not flat:
+        raise ModelError("TP208", "the model returns nothing", help="return a tensor")
     return outputs
 
 
@@ -82,8 +141,9 @@ def _flatten(path: str, value: object, found: list[tuple[str, object]]) -> None:
         for key, item in value.items():
             _flatten(f"{path}_{key}" if path else str(key), item, found)
     elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            _flatten(f"{path}_{index}" if path else f"output_{index}", item, found)
+        names = getattr(value, "_fields", None) or [f"output_{i}" if not path else str(i) for i in range(len(value))]
+        for name, item in zip(names, value, strict=True):
+            _flatten(f"{path}_{name}" if path else name, item, found)
     else:
         found.append((path, value))
 

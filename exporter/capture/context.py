@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from ..errors import ModelError
 from ..graph import Array, Dim, DType, Graph, Source, Sym, TensorType, Value
@@ -43,8 +44,14 @@ class Context:
     def constant(self, array: Array, name: str = "constant") -> Value:
         return self.graph.add_constant(array, name)
 
-    def scalar(self, number: float | int | bool, dtype: DType) -> Value:
-        """A constant of shape []."""
+    def scalar(self, number: object, dtype: DType) -> Value:
+        """A constant of shape []; ModelError when the number is computed from a free dimension."""
+        if isinstance(number, Sym | torch.SymInt | torch.SymFloat):
+            raise self.error(
+                "TP203",
+                f"a number that tensors are computed with depends on a free dimension ({number})",
+                "fix that dimension (leave it out of dynamic=), or use mean, which divides by the size itself",
+            )
         return self.constant(np.asarray(number, dtype=dtype.numpy))
 
     def cast(self, value: Value, dtype: DType) -> Value:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,12 +11,17 @@ import torch.fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from ..errors import ModelError
+from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
 from .context import Context
-from .program import Inputs
+from .mutation import owner, user_outputs, written_argument
+from .program import Inputs, innermost
 from .registry import Converter, converter_for
+from .scatter import SCATTERS, Filled
 from .sympy_dims import DimNames
+
+PORTABLE = frozenset(dtype.value for dtype in DType) - {DType.FLOAT64.value}
+"""dtypes of torch that a graph of a model may hold."""
 
 _SKIPPED = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "sym_constrain_range_for_size")
 
@@ -38,6 +42,7 @@ class _Conversion:
         self.context = Context(self.graph)
         self.dims = DimNames()
         self.results: dict[torch.fx.Node, Any] = {}
+        self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
         self.tied: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Array] = {}
 
     def run(self, output_names: Sequence[str]) -> Graph:
@@ -46,8 +51,7 @@ class _Conversion:
         for node in self.program.graph.nodes:
             if node.op == "call_function":
                 self._call(node)
-        (output,) = (node for node in self.program.graph.nodes if node.op == "output")
-        returned = [self.results[n] if isinstance(n, torch.fx.Node) else n for n in output.args[0]]
+        returned = [self._resolve(value) for value in user_outputs(self.program)]
         if len(output_names) != len(returned) or not all(isinstance(value, Value) for value in returned):
             raise ModelError(
                 "TP208",
@@ -90,30 +94,31 @@ class _Conversion:
         return self.graph.add_constant(self.tied[key], target)
 
     def _type(self, tensor: torch.Tensor, what: str) -> TensorType:
-        name = str(tensor.dtype).removeprefix("torch.")
-        try:
-            dtype = DType(name)
-        except ValueError:
+        name = dtype_name(tensor)
+        if name not in PORTABLE:
             raise ModelError(
                 "TP209",
                 f'"{what}" has dtype {name}, which no port has',
+                at=str(self.context.source) or None,
                 help="convert the module first: module.float()",
-            ) from None
-        return TensorType(dtype, tuple(self.dims.dim(size) for size in tensor.shape))
+            )
+        return TensorType(DType(name), tuple(self.dims.dim(size) for size in tensor.shape))
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def _refuse_unknown(self) -> None:
-        unknown: dict[str, Source] = {}
+        unknown: dict[tuple[str, Source], None] = {}
         for node in self.program.graph.nodes:
             if node.op == "call_function" and not _is_plumbing(node) and _converter(node) is None:
-                unknown.setdefault(str(node.target), self._source(node))
+                unknown[str(node.target), self._source(node)] = None
         if unknown:
-            listed = "; ".join(f"{name} ({source})" if str(source) else name for name, source in unknown.items())
+            (first, source), *others = unknown
+            listed = [f"{name} ({where})" if str(where) else name for name, where in unknown]
             raise ModelError(
                 "TP202",
-                f"{len(unknown)} torch op{'s' * (len(unknown) > 1)} without a meaning here: {listed}",
-                at=str(next(iter(unknown.values()))) or None,
+                f"the torch op {first} has no meaning here{f' (and {len(others)} more)' if others else ''}",
+                at=str(source) or None,
+                details=listed if others else (),
                 help="write the model with ops that have one; docs/op-matrix.md lists them",
             )
 
@@ -129,7 +134,7 @@ class _Conversion:
         value = node.meta.get("val")
         expected = self._type(value, node.name) if isinstance(value, torch.Tensor) else None
         self.context.at(source, source.layer or node.name, expected)
-        result = converter(self.context, *self._arguments(node, node.target))
+        result = self._converted(converter, node, node.target)
         if isinstance(result, Value) and expected is not None and result.type != expected:
             raise ModelError(
                 "TP210",
@@ -138,8 +143,29 @@ class _Conversion:
                 help="this is a defect of triport: please report it with the line above",
             )
         self.results[node] = result
-        if node.target._schema.name.endswith("_") and isinstance(node.args[0], torch.fx.Node):
-            self.results[node.args[0]] = result
+        if written_argument(node) is not None:
+            # Every name of the memory that was written over means the result from here on.
+            names = self.in_place.setdefault(owner(node), [owner(node)])
+            names.append(node)
+            self.results.update(dict.fromkeys(names, result))
+
+    def _converted(self, converter: Converter, node: torch.fx.Node, target: torch._ops.OpOverload) -> object:
+        """What a converter makes of a call; whatever it cannot make sense of is an error at the user's line."""
+        arguments = self._arguments(node, target)
+        if converter not in SCATTERS and any(isinstance(argument, Filled) for argument in arguments):
+            raise self.context.error(
+                "TP203",
+                "a tensor whose size is free is filled with a number and then used as a whole",
+                "multiply or add a number instead, or fix the size of that dimension",
+            )
+        try:
+            return converter(self.context, *arguments)
+        except TriportError as error:
+            raise error.placed(str(self.context.source)) from None
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self.context.error(
+                "TP202", f"{target} is called in a way that has no meaning here: {error}", "write it in another way"
+            ) from error
 
     def _python_call(self, node: torch.fx.Node) -> Any:
         """getitem on several results, and arithmetic on sizes."""
@@ -147,6 +173,8 @@ class _Conversion:
         value = node.meta.get("val")
         if isinstance(value, torch.SymInt | int) and not isinstance(value, bool):
             return self.dims.dim(value)
+        if isinstance(value, torch.SymBool | torch.SymFloat | bool | float):
+            return value  # conditions that torch has settled, and numbers that `Context.scalar` refuses
         assert callable(node.target)
         return node.target(*arguments)
 
@@ -183,17 +211,14 @@ class _Conversion:
             declared = getattr(self.module.get_submodule(layer), "source", "") if layer else ""
         except AttributeError:
             declared = ""
-        return Source(layer, str(declared) if declared else _user_line(node.meta.get("stack_trace") or ""))
+        trace = node.meta.get("stack_trace") or ""
+        frames = ((file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', trace))
+        return Source(layer, str(declared) if declared else innermost(frames))
 
 
-def _user_line(trace: str) -> str:
-    """``model.py:41``: the innermost frame of a stack trace that is neither torch's nor this package's."""
-    own = str(Path(__file__).resolve().parents[2])
-    for file, line in reversed(re.findall(r'File "([^"]+)", line (\d+)', trace)):
-        inside = file.startswith((own + "/exporter/", "torch/")) or "/site-packages/" in file
-        if not inside:
-            return f"{Path(file).name}:{line}"
-    return ""
+def dtype_name(tensor: torch.Tensor) -> str:
+    """``bfloat16``"""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _is_skipped(node: torch.fx.Node) -> bool:
@@ -201,11 +226,13 @@ def _is_skipped(node: torch.fx.Node) -> bool:
 
 
 def _is_plumbing(node: torch.fx.Node) -> bool:
-    return _is_skipped(node) or not isinstance(node.target, torch._ops.OpOverload)
+    """Assertions, getitem and arithmetic on sizes; not torch.cond and its like, which hold programs of their own."""
+    return _is_skipped(node) or not isinstance(node.target, torch._ops.OperatorBase)
 
 
 def _converter(node: torch.fx.Node) -> Converter | None:
     target = node.target
-    assert isinstance(target, torch._ops.OpOverload)
+    if not isinstance(target, torch._ops.OpOverload):
+        return None
     namespace, _, name = target._schema.name.partition("::")
     return converter_for(name, target._overloadname) if namespace == "aten" else None

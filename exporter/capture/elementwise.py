@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..graph import DType, Value
 from ..ops import (
     Abs,
@@ -125,12 +123,18 @@ def to_dtype(context: Context, x: Value, *_: object) -> Value:
     return context.cast(x, context.result_dtype())
 
 
-@captures("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "dropout", "feature_dropout", "alpha_dropout")
+@captures("clone", "contiguous", "detach", "alias", "lift_fresh_copy", "lift_fresh")
 def same(context: Context, x: Value, *rest: object) -> Value:
-    """Dropout in eval mode, copies and memory formats change no value."""
+    """Copies and memory formats change no value."""
     return x
 
 
-@captures("scalar_tensor")
-def scalar_tensor(context: Context, number: Number, *_: object) -> Value:
-    return context.constant(np.asarray(number, context.result_dtype().numpy))
+@captures("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+def dropout(context: Context, x: Value, rate: float, training: bool) -> Value:
+    if training and rate > 0:
+        raise context.error(
+            "TP202",
+            "dropout is active in eval mode, so every call answers otherwise",
+            "pass training=self.training to F.dropout, or use nn.Dropout",
+        )
+    return x

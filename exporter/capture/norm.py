@@ -52,3 +52,18 @@ def layer_norm(
         weight = context.constant(np.ones(bias.type.static_shape(), x.type.dtype.numpy))
     operands = [value for value in (x, weight, bias) if value is not None]
     return context.add(LayerNorm(len(normalized_shape), eps), *operands)
+
+
+@captures("_native_batch_norm_legit_no_training")
+def batch_norm_of_statistics(
+    context: Context,
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    running_mean: Value,
+    running_var: Value,
+    momentum: float,
+    eps: float,
+) -> tuple[Value, None, None]:
+    """What torch makes of `batch_norm` in programs without in-place writes."""
+    return batch_norm(context, x, weight, bias, running_mean, running_var, False, momentum, eps, False), None, None

@@ -28,10 +28,14 @@ def transpose(context: Context, x: Value, first: int, second: int) -> Value:
     return context.add(Transpose(tuple(perm)), x)
 
 
-@captures("t", "numpy_T", "mT")
+@captures("t", "numpy_T")
+def reversed_axes(context: Context, x: Value) -> Value:
+    return context.add(Transpose(tuple(reversed(range(x.type.rank)))), x)
+
+
+@captures("mT")
 def matrix_transpose(context: Context, x: Value) -> Value:
-    perm = tuple(reversed(range(x.type.rank)))
-    return context.add(Transpose(perm), x)
+    return transpose(context, x, -2, -1)
 
 
 @captures("slice.Tensor")
@@ -45,7 +49,8 @@ def slice_(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim |
     if isinstance(last, int) and last < 0:
         last = size + last
     if isinstance(size, int) and isinstance(last, int):
-        last = min(last, size)
+        first = min(first, size)
+        last = min(max(last, first), size)
     every = context.static(step, "the step of a slice")
     if first == 0 and last == size and every == 1:
         return x
@@ -65,6 +70,40 @@ def select(context: Context, x: Value, axis: int, index: Dim) -> Value:
         at = context.static(x.type.shape[axis] + at, "the index of a selection")
     one = context.add(Slice((axis,), (at,), (at + 1,), (1,)), x)
     return context.add(Reshape(context.result_shape()), one)
+
+
+@captures("chunk")
+def chunk(context: Context, x: Value, count: int, axis: int) -> list[Value]:
+    size = context.static(x.type.shape[axis], "the size of an axis cut into parts")
+    return _parts(context, x, -(-size // count), axis)
+
+
+@captures("split.Tensor")
+def split(context: Context, x: Value, size: Dim, axis: int) -> list[Value]:
+    return _parts(context, x, context.static(size, "the size of a part"), axis)
+
+
+@captures("split_with_sizes", "split.sizes")
+def split_with_sizes(context: Context, x: Value, sizes: Sequence[Dim], axis: int) -> list[Value]:
+    parts, start = [], 0
+    for size in sizes:
+        stop = start + context.static(size, "the size of a part")
+        parts.append(slice_(context, x, axis, start, stop))
+        start = stop
+    return parts
+
+
+def _parts(context: Context, x: Value, size: int, axis: int) -> list[Value]:
+    """Parts of ``size`` cells along an axis; the last one is what is left."""
+    total = context.static(x.type.shape[axis], "the size of an axis cut into parts")
+    return [slice_(context, x, axis, start, start + size) for start in range(0, total, size)]
+
+
+@captures("unbind.int")
+def unbind(context: Context, x: Value, axis: int) -> list[Value]:
+    axis %= x.type.rank
+    kept = (*x.type.shape[:axis], *x.type.shape[axis + 1 :])
+    return [context.add(Reshape(kept), part) for part in _parts(context, x, 1, axis)]
 
 
 @captures("cat", "concat", "concatenate")

@@ -1,0 +1,117 @@
+"""In-place writes: which of them are plain computation, and a program without the others.
+
+y = conv(x); y.relu_()                  nobody else looks at y's memory: relu, and y means its result from here on
+y = conv(x); y[:, 0] = 0; use(y)        written through a view: torch rewrites the program without writes
+self.count += 1; return x * self.count  the answer depends on what was called before: refused
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+import torch.fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+
+from ..errors import ModelError
+
+_NO_WRITES = ("aten::detach_", "aten::requires_grad_")
+_KEEPS = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::feature_alpha_dropout")
+"""Ops that return their input itself in eval mode, which their schemas do not say."""
+
+
+def written_argument(node: torch.fx.Node) -> torch.fx.Node | None:
+    """The tensor that a call writes into; None for ordinary calls."""
+    if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.name in _NO_WRITES:
+        return None
+    for position, argument in enumerate(node.target._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            given = node.args[position] if position < len(node.args) else node.kwargs.get(argument.name)
+            return given if isinstance(given, torch.fx.Node) else None
+    return None
+
+
+def owner(node: torch.fx.Node) -> torch.fx.Node:
+    """The call whose result a chain of in-place calls writes over; ordinary calls own their result themselves."""
+    while (written := written_argument(node)) is not None:
+        node = written
+    return node
+
+
+def without_writes(program: ExportedProgram) -> ExportedProgram:
+    """The program with no write that something else could see.
+
+    Raises ModelError when an output depends on memory that the model itself changes from call to call.
+    """
+    if not _has_seen_writes(program):
+        return program
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own classes
+        plain: ExportedProgram = program.run_decompositions({})
+    _refuse_state(plain)
+    return plain
+
+
+def user_outputs(program: ExportedProgram) -> list[object]:
+    """What the model returns, without the memory it changed."""
+    (output,) = (node for node in program.graph.nodes if node.op == "output")
+    specs = program.graph_signature.output_specs
+    return [value for value, spec in zip(output.args[0], specs, strict=True) if spec.kind is OutputKind.USER_OUTPUT]
+
+
+def _has_seen_writes(program: ExportedProgram) -> bool:
+    """Whether a call writes into memory that is read under another name afterwards, or is not the model's own."""
+    order = {node: position for position, node in enumerate(program.graph.nodes)}
+    sharing: dict[int | None, list[torch.fx.Node]] = {}
+    for node in order:
+        sharing.setdefault(_memory(node), []).append(node)
+    for write in order:
+        written = written_argument(write)
+        if written is None:
+            continue
+        for other in sharing[_memory(written)]:
+            if other.op == "placeholder":
+                return True
+            under_another_name = owner(other) is not owner(written) and order[other] < order[write]
+            if under_another_name and any(order[user] > order[write] for user in other.users):
+                return True
+    return False
+
+
+def _memory(node: torch.fx.Node) -> int | None:
+    """An identity of the memory a node's result lies in."""
+    if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.name in _KEEPS and not node.args[2]:
+        (kept,) = (argument for argument in node.args[:1] if isinstance(argument, torch.fx.Node))
+        return _memory(kept)
+    value = node.meta.get("val")
+    return int(value.untyped_storage()._cdata) if isinstance(value, torch.Tensor) else None
+
+
+def _refuse_state(program: ExportedProgram) -> None:
+    """ModelError when an output depends on a buffer or parameter that the model writes."""
+    signature = program.graph_signature
+    kinds = (OutputKind.BUFFER_MUTATION, OutputKind.PARAMETER_MUTATION)
+    changed = {spec.target for spec in signature.output_specs if spec.kind in kinds}
+    if not changed:
+        return
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    state = {
+        node: spec.target
+        for node, spec in zip(placeholders, signature.input_specs, strict=True)
+        if spec.target in changed and spec.kind is not InputKind.USER_INPUT
+    }
+    stack = [value for value in user_outputs(program) if isinstance(value, torch.fx.Node)]
+    seen: set[torch.fx.Node] = set()
+    while stack:
+        node = stack.pop()
+        if node in state:
+            raise ModelError(
+                "TP212",
+                f'the answer depends on "{state[node]}", which the model changes whenever it is called',
+                because="a graph computes the same from the same inputs; it remembers nothing between two calls",
+                help="make the state an input and an output of the model, or leave it alone in eval mode",
+            )
+        if node not in seen:
+            seen.add(node)
+            stack.extend(node.all_input_nodes)
