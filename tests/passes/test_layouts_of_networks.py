@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first, self.norm, self.second = _conv(4, 4), nn.BatchNorm2d(4), _conv(4, 4)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return F.relu(x + self.second(F.relu(self.norm(self.first(x)))))
 
 
@@ -38,7 +39,7 @@ class UNet(nn.Module):
         self.down, self.bottom, self.up = _conv(3, 6), _conv(6, 8), nn.ConvTranspose2d(8, 6, 2, 2)
         self.out = _conv(15, 2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         wide = F.relu(self.down(x))
         deep = F.relu(self.bottom(F.max_pool2d(wide, 2)))
         return self.out(torch.cat([wide, self.up(deep), x], 1))
@@ -51,7 +52,7 @@ class SqueezeExcite(nn.Module):
         self.squeeze = nn.Linear(8, 2) if dense else _conv(8, 2, 1)
         self.excite = nn.Linear(2, 8) if dense else _conv(2, 8, 1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         x = self.stem(x)
         if self.dense:
             scale = torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3))))))[:, :, None, None]
@@ -67,7 +68,7 @@ class PatchSequence(nn.Module):
         super().__init__()
         self.patches, self.norm, self.head = nn.Conv2d(3, 8, 2, 2), nn.LayerNorm(8), nn.Linear(8, 5)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return self.head(self.norm(self.patches(x).flatten(2).transpose(1, 2)))
 
 
@@ -76,7 +77,7 @@ class PadAndResize(nn.Module):
         super().__init__()
         self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         x = self.first(F.pad(x, (1, 2, 1, 0)))
         return self.second(F.pad(F.interpolate(x, scale_factor=2), (1, 1, 1, 1), value=1.0))
 
@@ -110,7 +111,7 @@ class _Skip(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return torch.cat([x, self.inner(x) + x], 1)
 
 
@@ -119,6 +120,7 @@ def _captured(which: str) -> Graph:
     module = NETWORKS[which][0]()
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
             assert norm.running_mean is not None and norm.running_var is not None
             nn.init.uniform_(norm.running_mean, -1, 1)
             nn.init.uniform_(norm.running_var, 0.5, 2)
