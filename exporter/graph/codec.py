@@ -48,7 +48,7 @@ def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
     values = [*graph.inputs, *graph.constants(), *(v for node in graph.nodes for v in node.outputs)]
     quantized = {v.name: _quantization_to_json(v, v.quantization, tensors) for v in values if v.quantization}
     samples = [_sample_to_json(i, sample, tensors) for i, sample in enumerate(graph.samples)]
-    extra: dict[str, Json] = {name: tensors.add(f"extra/{name}", a) for name, a in graph.extra_tensors.items()}
+    extra: dict[str, Json] = {name: tensors.add(f"extra/{name}", a) for name, a in sorted(graph.extra_tensors.items())}
     document |= {"quantization": quantized} if quantized else {}
     document |= {"samples": samples} if samples else {}
     document |= {"extra": extra} if extra else {}
@@ -263,13 +263,13 @@ def _quantization_problem(value: Value, q: Quantization) -> str:
 
 
 def _sample_to_json(index: int, sample: Sample, tensors: TensorTable) -> Json:
-    inputs: dict[str, Json] = {
-        name: tensors.add(f"golden/{index}/inputs/{name}", array) for name, array in sample.stored_inputs.items()
-    }
+    def stored(kind: str, arrays: Mapping[str, Array]) -> dict[str, Json]:
+        # Sorted, because equal arrays share the tensor of the first.
+        return {name: tensors.add(f"golden/{index}/{kind}/{name}", arrays[name]) for name in sorted(arrays)}
+
+    inputs = stored("inputs", sample.stored_inputs)
     inputs |= {name: _recipe_to_json(recipe) for name, recipe in sample.recipes.items()}
-    outputs: dict[str, Json] = {
-        name: tensors.add(f"golden/{index}/outputs/{name}", array) for name, array in sample.outputs.items()
-    }
+    outputs = stored("outputs", sample.outputs)
     return {"inputs": inputs, "outputs": outputs}
 
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from triport.exporter.errors import EnvironmentError_, UsageError
-from triport.exporter.graph import DType, Graph, Quantization, Source, TensorType
+from triport.exporter.graph import DType, Graph, Quantization, Sample, Source, TensorType
 from triport.exporter.graph.container import TensorTable, same_bytes
 from triport.exporter.graph.file import load_graph, read_header, save_graph
 from triport.exporter.ops import Add, Conv, Relu
@@ -56,6 +56,18 @@ def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         subprocess.run([sys.executable, "-c", script, tmp_path / seed], env=environment, check=True)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_the_order_of_a_dict_leaves_no_trace(tmp_path: Path) -> None:
+    # Equal arrays share a tensor, and its name must not be that of whichever came first.
+    arrays = {name: np.full(3, 7.0, np.float32) for name in ("long name", "b", "a")}
+    for name, order in (("1", sorted(arrays)), ("2", sorted(arrays, reverse=True))):
+        graph = small_graph()
+        graph.metadata = {key: key for key in order}
+        graph.extra_tensors = {key: arrays[key] for key in order}
+        graph.samples = [Sample({key: arrays[key] + 1 for key in order}, {key: arrays[key] + 2 for key in order})]
+        graph.save(tmp_path / name)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
