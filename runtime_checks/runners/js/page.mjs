@@ -4,7 +4,8 @@ import { createHost } from "./host.mjs";
 import { encode } from "./frames.mjs";
 
 const post = (answer) => fetch("done", { method: "POST", body: answer });
-const report = (text) => post(encode({ ok: false, error: text }));
+// A report that cannot be delivered ends here: as a rejection it would be reported in its turn, without end.
+const report = (text) => post(encode({ ok: false, error: text })).catch(() => {});
 
 addEventListener("error", (event) => report(event.message));
 addEventListener("unhandledrejection", (event) => report(String(event.reason)));
