@@ -64,24 +64,24 @@ EXPRESSIONS = st.recursive(
         st.builds(_combined, st.sampled_from(["+", "-", "*"]), inner, inner),
         st.builds(_combined, st.sampled_from(["//", "%"]), inner, DIVISORS),
     ),
-    max_leaves=8,
+    max_leaves=6,
 )
 SIZES = st.fixed_dictionaries({name: st.integers(1, 40) for name in NAMES})
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(expression=EXPRESSIONS, sizes=SIZES)
 def test_a_dim_evaluates_to_what_python_computes(expression: Expression, sizes: dict[str, int]) -> None:
     assert evaluate_dim(expression.dim, sizes) == expression.value(sizes)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(expression=EXPRESSIONS)
 def test_the_text_of_a_dim_is_read_back_as_the_same_dim(expression: Expression) -> None:
     assert parse_dim(str(expression.dim)) == expression.dim
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(expression=EXPRESSIONS, inserted=EXPRESSIONS, sizes=SIZES)
 def test_substituting_and_then_evaluating_is_evaluating_with_the_substitutes(
     expression: Expression, inserted: Expression, sizes: dict[str, int]
@@ -96,7 +96,7 @@ def test_substituting_and_then_evaluating_is_evaluating_with_the_substitutes(
     assert evaluate_dim(substituted, sizes) == expression.value({**sizes, "h": size})
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(left=EXPRESSIONS, right=EXPRESSIONS, sizes=SIZES)
 def test_an_exact_quotient_divides_for_every_size(left: Expression, right: Expression, sizes: dict[str, int]) -> None:
     quotient = exact_quotient(left.dim, right.dim)
@@ -104,7 +104,7 @@ def test_an_exact_quotient_divides_for_every_size(left: Expression, right: Expre
         assert evaluate_dim(quotient, sizes) * right.value(sizes) == left.value(sizes)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(a=EXPRESSIONS, b=EXPRESSIONS)
 def test_sums_and_products_do_not_depend_on_the_order(a: Expression, b: Expression) -> None:
     assert a.dim + b.dim == b.dim + a.dim
