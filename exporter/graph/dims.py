@@ -73,7 +73,7 @@ class Sym:
                 if isinstance(atom, str):
                     found.add(atom)
                 else:
-                    found.update(dim_names(_parsed(atom.numerator)), dim_names(_parsed(atom.denominator)))
+                    found.update(dim_names(parse_dim(atom.numerator)), dim_names(parse_dim(atom.denominator)))
         return frozenset(found)
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
@@ -95,8 +95,8 @@ class Sym:
                 if isinstance(atom, str):
                     product = product * dims.get(atom, Sym.named(atom))
                 else:
-                    top = substitute_dim(_parsed(atom.numerator), dims)
-                    bottom = substitute_dim(_parsed(atom.denominator), dims)
+                    top = substitute_dim(parse_dim(atom.numerator), dims)
+                    bottom = substitute_dim(parse_dim(atom.denominator), dims)
                     product = product * (top // bottom if atom.operator == "//" else top % bottom)
             total = total + product
         return total
@@ -217,12 +217,6 @@ def parse_dim(text: str) -> Dim:
     return dim
 
 
-@functools.lru_cache(maxsize=4096)
-def _parsed(text: str) -> Dim:
-    """`parse_dim`, remembered: an atom's parts are looked at whenever its dimension is evaluated."""
-    return parse_dim(text)
-
-
 def _terms_of(dim: Dim) -> dict[_Monomial, int]:
     if isinstance(dim, Sym):
         return dim._terms
@@ -269,8 +263,8 @@ def _remainder(numerator: Dim, denominator: Dim) -> Dim:
 
 
 def _evaluate_quotient(atom: _Quotient, sizes: Mapping[str, int]) -> int:
-    top = evaluate_dim(_parsed(atom.numerator), sizes)
-    bottom = evaluate_dim(_parsed(atom.denominator), sizes)
+    top = evaluate_dim(parse_dim(atom.numerator), sizes)
+    bottom = evaluate_dim(parse_dim(atom.denominator), sizes)
     return top // bottom if atom.operator == "//" else top % bottom
 
 
