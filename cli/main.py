@@ -60,9 +60,13 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line; returns its exit code."""
     try:
-        code = triport.main(args=list(arguments), prog_name="triport", standalone_mode=False)
+        # Not click's own main: it would end a broken pipe with 1, which here means that a check failed.
+        with triport.make_context("triport", list(arguments)) as context:
+            code = triport.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as done:  # --help, --version
+        return done.exit_code
     except TriportError as error:
         _show(error, as_json="--json" in arguments)
         return error.exit_code

@@ -116,7 +116,7 @@ def truth_by_reference(graph: Graph, cases: Sequence[Case], tolerances: Mapping[
         exact, own = wide.run(case.inputs), narrow.run(case.inputs)
         for name, spread in spreads.items():
             spread.add(exact[name].astype(np.float64), own[name].astype(np.float64))
-        if not_finite is None and not all(_all_finite(array) for array in own.values()):
+        if not_finite is None and any(map(_not_finite, own.values())):
             not_finite = first_not_finite(graph, case)
         expected = {name: truth_value(exact[name], own[name]) for name in graph.outputs}
         judged.append(Case(case.label, case.inputs, {**expected, **case.outputs}, case.golden))
@@ -145,12 +145,16 @@ def make_truth(graph: Graph, extra: Sequence[Case]) -> Truth | None:
 
 
 def first_not_finite(graph: Graph, case: Case) -> NotFinite | None:
-    """The first node whose output holds NaN or infinity while its operands hold none."""
+    """The first node that makes NaN or infinity from finite operands.
+
+    Where there is none (a mask of -inf is a constant of many models), the first that makes NaN from operands without.
+    """
     values = ReferenceSession(graph).all_values(case.inputs)
-    for node in graph.nodes:
-        operands = [values[v.name] if v.name in values else v.array() for v in node.inputs]
-        if not all(_all_finite(values[v.name]) for v in node.outputs) and all(map(_all_finite, operands)):
-            return NotFinite(node.describe(), node.source, case.label)
+    for broken in (_not_finite, _has_nan):
+        for node in graph.nodes:
+            operands = [values[v.name] if v.name in values else v.array() for v in node.inputs]
+            if any(broken(values[v.name]) for v in node.outputs) and not any(map(broken, operands)):
+                return NotFinite(node.describe(), node.source, case.label)
     return None
 
 
@@ -171,5 +175,9 @@ def truth_value(exact: Array, own: Array) -> Array:
     return np.where(np.isfinite(own), exact, own.astype(np.float64))
 
 
-def _all_finite(array: Array) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _not_finite(array: Array) -> bool:
+    return array.dtype.kind == "f" and not np.isfinite(array).all()
+
+
+def _has_nan(array: Array) -> bool:
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())

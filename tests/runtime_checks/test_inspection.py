@@ -104,6 +104,15 @@ def test_a_damaged_plan_is_refused(plan: str, tmp_path: Path) -> None:
         inspect(tmp_path)
 
 
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_onnx_file_is_refused(kept: float, exported: Path, tmp_path: Path) -> None:
+    content = (exported / "model.onnx").read_bytes()
+    path = tmp_path / "short.onnx"
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(FormatError, match="is not an ONNX model"):
+        inspect(path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_damaged_onnx_file_is_read_or_refused(exported: Path, tmp_path: Path, data: st.DataObject) -> None:

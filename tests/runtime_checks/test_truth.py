@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_graphs import convnet, perceptron, root_of_a_product
+from small_graphs import BATCH, convnet, perceptron, root_of_a_product
 
-from triport.exporter.graph import DType
+from triport.exporter.graph import DType, Graph, TensorType
+from triport.exporter.ops import Add, Exp, Sub
 from triport.runtime_checks.samples import Case, generated_cases, golden_cases
-from triport.runtime_checks.truth import GOLDEN, REFERENCE, make_truth, truth_by_golden, truth_by_reference
+from triport.runtime_checks.truth import (
+    GOLDEN,
+    REFERENCE,
+    first_not_finite,
+    make_truth,
+    truth_by_golden,
+    truth_by_reference,
+)
 
 
 def test_generated_cases_are_judged_in_float64_and_golden_ones_by_what_was_recorded() -> None:
@@ -38,6 +46,27 @@ def test_not_a_number_is_traced_to_the_first_layer_that_makes_it() -> None:
     assert truth.not_finite is not None
     assert str(truth.not_finite).endswith('on bad: first in sqrt "root" (root.py:4, layer "root")')
     assert truth.limits["y"].span == pytest.approx(np.sqrt(8) - np.sqrt(2))
+
+
+def test_an_overflow_that_becomes_nan_further_on_is_named_where_it_began() -> None:
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 2)))
+    large = graph.add(Exp(), x, name="overflow")
+    graph.set_output("y", graph.add(Sub(), large, large, name="difference"))
+    found = first_not_finite(graph, Case("large", {"x": np.array([[1, 1000]], np.float32)}))
+    assert found is not None
+    assert found.node == 'exp "overflow"'
+
+
+def test_a_mask_of_infinities_is_not_taken_for_the_cause() -> None:
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 2)))
+    mask = graph.add_constant(np.full(2, -np.inf, np.float32), "mask")
+    masked = graph.add(Add(), x, mask, name="masked")
+    graph.set_output("y", graph.add(Sub(), masked, masked, name="difference"))
+    found = first_not_finite(graph, Case("any", {"x": np.zeros((1, 2), np.float32)}))
+    assert found is not None
+    assert found.node == 'sub "difference"'
 
 
 def test_finite_outputs_leave_no_note() -> None:
