@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from triport.exporter.errors import FormatError
+from triport.exporter.graph import Quantization
 from triport.exporter.graph.attributes import dim_from_json
 from triport.exporter.graph.file import load_graph, read_header
 from triport.exporter.graph.verify import verify
@@ -238,6 +239,29 @@ def test_a_forged_file_is_refused_with_what_is_wrong(path: Path, whole: bytes, f
     edit, code, words = FORGERIES[forgery]
     error = refusal(edited(whole, path, edit))
     assert (error.code, bool(re.search(words, error.message))) == (code, True), error.message
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("scale",), [0.0], "scales must be positive and finite"),
+        (("scale",), ["inf"], "scales must be positive and finite"),
+        (("scale",), [0.5, 0.5], "2 scales and 2 zero points for 1 slices"),
+        (("zero_point",), [0, 0], "expected a list of 1, got one of 2"),
+        (("axis",), 2, "has no axis 2"),
+        (("axis",), 0, "1 scales and 1 zero points for batch slices"),
+        (("axis",), -1, "-1 must not be negative"),
+        (("scale",), "gone", 'its tensor "gone" is missing'),
+    ],
+)
+def test_forged_quantization_is_refused_with_what_is_wrong(
+    path: Path, place: tuple[str, ...], value: object, words: str
+) -> None:
+    graph = small_graph()
+    graph.set_quantization(graph.inputs[0], Quantization((0.5,), (3,)))
+    graph.save(path)
+    edited(path.read_bytes(), path, put("quantization", "x", *place, value))
+    assert words in refusal(path).message
 
 
 def _raw(header: bytes, data: bytes = b"") -> bytes:
