@@ -61,6 +61,8 @@ def outcome_of(error: Exception) -> Outcome:
         verdict = Verdict(DEFECTS[error.code])
     elif error.code.startswith("TP5"):  # the runtime refused a file that was written
         verdict = Verdict.CRASHED
+    elif error.code == "TP202" and error.__cause__ is not None:  # a converter fell over, and capture gave it a code
+        verdict = Verdict.CRASHED
     else:
         verdict = Verdict.REFUSED
     because = f": {first_line(error.because)}" if error.because and verdict is Verdict.CRASHED else ""

@@ -58,6 +58,9 @@ def test_an_error_that_reports_a_defect_is_no_refusal() -> None:
     assert outcome_of(ModelError("TP201", "operands")).verdict is Verdict.CRASHED
     assert outcome_of(CheckError("TP504", "LiteRT refuses it")).verdict is Verdict.CRASHED
     assert outcome_of(KeyError("x")).verdict is Verdict.CRASHED
+    fell_over = ModelError("TP202", "aten.conv2d is called in a way that has no meaning here: list index out of range")
+    fell_over.__cause__ = IndexError("list index out of range")
+    assert outcome_of(fell_over).verdict is Verdict.CRASHED
 
 
 def _row(web: Outcome) -> dict[str, Outcome]:
