@@ -59,10 +59,8 @@ def outcome_of(error: Exception) -> Outcome:
         return Outcome(Verdict.CRASHED, f"{type(error).__name__}: {first_line(str(error))}")
     if error.code in DEFECTS:
         verdict = Verdict(DEFECTS[error.code])
-    elif error.code.startswith("TP5"):  # the runtime refused a file that was written
-        verdict = Verdict.CRASHED
-    elif error.code == "TP202" and error.__cause__ is not None:  # a converter fell over, and capture gave it a code
-        verdict = Verdict.CRASHED
+    elif error.code.startswith("TP5") or (error.code == "TP202" and error.__cause__ is not None):
+        verdict = Verdict.CRASHED  # the runtime refused a file that was written, or a converter fell over
     else:
         verdict = Verdict.REFUSED
     because = f": {first_line(error.because)}" if error.because and verdict is Verdict.CRASHED else ""
