@@ -43,12 +43,13 @@ from .elementwise import (
     Sub,
     UnaryOp,
 )
+from .index import Gather, Iota, Scatter, Size, TakeAlong
 from .linear import Linear, MatMul
 from .norm import BatchNorm, LayerNorm
 from .pool import AveragePool, MaxPool
 from .reduce import ReduceMax, ReduceMean, ReduceMin, ReduceOp, ReduceSum
 from .resize import Resize, ResizeMode
-from .shape import Concat, Gather, Pad, Reshape, Slice, Transpose
+from .shape import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 
 __all__ = [
     "REGISTRY",
@@ -58,6 +59,8 @@ __all__ = [
     "AveragePool",
     "BatchNorm",
     "BinaryOp",
+    "BorderMode",
+    "BorderPad",
     "Cast",
     "Clamp",
     "Concat",
@@ -67,11 +70,13 @@ __all__ = [
     "Elu",
     "Erf",
     "Exp",
+    "Expand",
     "Gather",
     "Gelu",
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "Iota",
     "LayerNorm",
     "Layout",
     "LeakyRelu",
@@ -98,16 +103,20 @@ __all__ = [
     "Reshape",
     "Resize",
     "ResizeMode",
+    "Reverse",
     "Rsqrt",
+    "Scatter",
     "Selu",
     "Sigmoid",
     "Silu",
+    "Size",
     "Slice",
     "Softmax",
     "Softplus",
     "Softsign",
     "Sqrt",
     "Sub",
+    "TakeAlong",
     "Tanh",
     "Transpose",
     "UnaryOp",

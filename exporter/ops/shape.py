@@ -1,12 +1,14 @@
-"""Moving cells about without computing: reshape, transpose, slice, concat, pad, gather."""
+"""Moving cells about without computing: reshape, expand, transpose, slice, reverse, concat, pad."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from ..graph.dims import Dim
 from ..graph.types import Shape, TensorType
 from .base import OpAttrs, Perm, normalize_axis
+from .broadcast import broadcast_shapes
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,22 @@ class Reshape(OpAttrs):
 
 
 @dataclass(frozen=True)
+class Expand(OpAttrs):
+    """x repeated along axes of size 1, and along new axes in front, to fill ``shape``"""
+
+    shape: Shape
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        y = inputs[0].with_shape(self.shape)
+        if inputs[0].rank > y.rank or broadcast_shapes(self, inputs[0], y) != self.shape:
+            raise self.misfit(f"cannot fill {y}", inputs)
+        return y
+
+    def permuted(self, perm: Perm) -> Expand:
+        return Expand(tuple(self.shape[axis] for axis in perm))
+
+
+@dataclass(frozen=True)
 class Transpose(OpAttrs):
     """y[i_perm[0], i_perm[1], …] = x[i_0, i_1, …]: axis k of y is axis perm[k] of x"""
 
@@ -40,10 +58,10 @@ class Transpose(OpAttrs):
 
 @dataclass(frozen=True)
 class Slice(OpAttrs):
-    """x[.., start:stop:step, ..] along each of ``axes``; stops may be symbolic, steps are positive"""
+    """x[.., start:stop:step, ..] along each of ``axes``; starts and stops may be symbolic, steps are positive"""
 
     axes: tuple[int, ...]
-    starts: tuple[int, ...]
+    starts: Shape
     stops: Shape
     steps: tuple[int, ...]
 
@@ -51,13 +69,28 @@ class Slice(OpAttrs):
         (x,) = inputs
         shape: list[Dim] = list(x.shape)
         for axis, start, stop, step in zip(self.axes, self.starts, self.stops, self.steps, strict=True):
-            if step < 1 or start < 0:
+            if step < 1 or (isinstance(start, int) and start < 0):
                 raise self.misfit("starts must not be negative and steps must be positive", inputs)
             shape[axis] = (stop - start + step - 1) // step
         return x.with_shape(tuple(shape))
 
     def permuted(self, perm: Perm) -> Slice:
         return Slice(tuple(perm.index(axis) for axis in self.axes), self.starts, self.stops, self.steps)
+
+
+@dataclass(frozen=True)
+class Reverse(OpAttrs):
+    """The cells of each of ``axes`` in the opposite order"""
+
+    axes: tuple[int, ...]
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        if len({normalize_axis(axis, inputs[0].rank) for axis in self.axes}) != len(self.axes):
+            raise self.misfit("an axis is named twice", inputs)
+        return inputs[0]
+
+    def permuted(self, perm: Perm) -> Reverse:
+        return Reverse(tuple(perm.index(normalize_axis(axis, len(perm))) for axis in self.axes))
 
 
 @dataclass(frozen=True)
@@ -105,20 +138,36 @@ class Pad(OpAttrs):
         return Pad(tuple(self.before[a] for a in perm), tuple(self.after[a] for a in perm), self.value)
 
 
-@dataclass(frozen=True)
-class Gather(OpAttrs):
-    """Slices of ``table`` along ``axis``, one for each index.
+class BorderMode(Enum):
+    """What stands beyond the border of a tensor."""
 
-    table [*A, K, *B], indices [*I] integers in 0 … K-1  →  y [*A, *I, *B]
+    REFLECT = "reflect"
+    REPLICATE = "replicate"
+
+
+@dataclass(frozen=True)
+class BorderPad(OpAttrs):
+    """Cells of x itself before and after each axis.
+
+    reflect     b c d | a b c …: mirrored at the border cell, which is not repeated
+    replicate   a a a | a b c …: the border cell itself
     """
 
-    axis: int
-
-    operands = ("table", "indices")
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    mode: BorderMode
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        table, indices = inputs
-        if not indices.dtype.is_integer:
-            raise self.misfit("indices must be integers", inputs)
-        axis = normalize_axis(self.axis, table.rank)
-        return table.with_shape((*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :]))
+        (x,) = inputs
+        if len(self.before) != x.rank or len(self.after) != x.rank:
+            raise self.misfit(f"padding is for rank {len(self.before)}", inputs)
+        for before, size, after in zip(self.before, x.shape, self.after, strict=True):
+            most = max(before, after)
+            needed = most + 1 if self.mode is BorderMode.REFLECT else 1
+            if min(before, after) < 0 or (most and isinstance(size, int) and size < needed):
+                raise self.misfit(f"{before} and {after} cells cannot be had of {size}", inputs)
+        shape = zip(self.before, x.shape, self.after, strict=True)
+        return x.with_shape(tuple(size + before + after for before, size, after in shape))
+
+    def permuted(self, perm: Perm) -> BorderPad:
+        return BorderPad(tuple(self.before[a] for a in perm), tuple(self.after[a] for a in perm), self.mode)

@@ -20,6 +20,7 @@ from ..ops import (
     Cast,
     Concat,
     Div,
+    Expand,
     Gather,
     Identity,
     Maximum,
@@ -29,9 +30,11 @@ from ..ops import (
     OpAttrs,
     Pad,
     Reshape,
+    Reverse,
     Slice,
     Sqrt,
     Sub,
+    TakeAlong,
     Transpose,
 )
 from ..ops.base import Activation
@@ -53,13 +56,17 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Fold:
 def _slice(op: Slice, x: Array) -> Array:
     index: list[slice] = [slice(None)] * x.ndim
     for axis, start, stop, step in zip(op.axes, op.starts, op.stops, op.steps, strict=True):
-        assert isinstance(stop, int), "a constant has no free dims"
+        assert isinstance(start, int) and isinstance(stop, int), "a constant has no free dims"
         index[axis] = slice(start, stop, step)
     return x[tuple(index)]
 
 
 def _reshape(op: Reshape, x: Array) -> Array:
     return x.reshape([int(dim) for dim in op.shape if isinstance(dim, int)])
+
+
+def _expand(op: Expand, x: Array) -> Array:
+    return np.broadcast_to(x, [int(dim) for dim in op.shape if isinstance(dim, int)]).copy()
 
 
 _FOLDS: dict[type[OpAttrs], Fold] = {
@@ -76,10 +83,13 @@ _FOLDS: dict[type[OpAttrs], Fold] = {
     Cast: lambda op, x: x.astype(op.dtype.numpy),
     Transpose: lambda op, x: np.ascontiguousarray(x.transpose(op.perm)),
     Reshape: _reshape,
+    Expand: _expand,
+    Reverse: lambda op, x: np.flip(x, op.axes),
     Slice: _slice,
     Concat: lambda op, *xs: np.concatenate(xs, axis=op.axis),
     Pad: lambda op, x: np.pad(x, list(zip(op.before, op.after, strict=True)), constant_values=op.value),
     Gather: lambda op, table, indices: np.take(table, indices, axis=op.axis),
+    TakeAlong: lambda op, x, indices: np.take_along_axis(x, indices, op.axis),
 }
 
 

@@ -39,7 +39,7 @@ def _cropped(conv: Node, op: ConvTranspose, crop: Slice) -> ConvTranspose | None
     padding = list(op.padding)
     for axis, start, stop, step in zip(crop.axes, crop.starts, crop.stops, crop.steps, strict=True):
         after = conv.output.type.shape[axis] - stop
-        if axis not in spatial or step != 1 or not isinstance(after, int) or after < 0:
+        if axis not in spatial or step != 1 or not (isinstance(start, int) and isinstance(after, int)) or after < 0:
             return None
         i = spatial.index(axis)
         padding[i] = (padding[i][0] + start, padding[i][1] + after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...exporter.graph import Graph
-from ...exporter.ops import AveragePool, Gelu, HardSwish, LayerNorm, Mish, OpAttrs, Resize
+from ...exporter.ops import AveragePool, Gelu, HardSwish, LayerNorm, Mish, OpAttrs, Resize, Scatter
 
 OLDEST_OPSET = 13
 """Before 13, Softmax normalised over all trailing axes at once."""
@@ -29,4 +29,6 @@ def _needed(op: OpAttrs) -> int:
         return 18  # the ``axes`` attribute, which leaves batch and channels out of the sizes
     if isinstance(op, AveragePool) and any(step != 1 for step in op.dilation):
         return 19
+    if isinstance(op, Scatter) and op.add:
+        return 16  # the ``reduction`` attribute
     return _SINCE.get(type(op), OLDEST_OPSET)

@@ -67,7 +67,7 @@ class _Size:
         self.tensor = tensor
 
     def _apply(self, op_type: str, left: str, right: str, **attributes: int) -> _Size:
-        output = f"size/{len(self.writer.nodes)}"
+        output = f"size/step_{len(self.writer.nodes)}"  # size/2 is the number 2
         return _Size(
             self.writer, self.node, self.writer.node(op_type, self.node, [left, right], output=output, **attributes)
         )

@@ -129,7 +129,17 @@ def _abs(inputs: Operands, options: Any) -> int:
     return {_INT32: 5, _INT8: 2}.get(inputs[0].type, 1)
 
 
+def _broadcast_to(inputs: Operands, options: Any) -> int:
+    return 3 if inputs[0].type == _INT8 else 2
+
+
+def _reverse(inputs: Operands, options: Any) -> int:
+    return 2 if inputs[0].type == _BOOL else 1
+
+
 def _gather(inputs: Operands, options: Any) -> int:
+    if options.batchDims:
+        return 5
     return {_BOOL: 3, _INT8: 2}.get(inputs[0].type, 1)
 
 
@@ -147,6 +157,7 @@ def _fill(inputs: Operands, options: Any) -> int:
 
 _RULES: dict[str, Rule] = {
     "ABS": _abs,
+    "BROADCAST_TO": _broadcast_to,
     "CAST": _cast,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -160,6 +171,7 @@ _RULES: dict[str, Rule] = {
     "PADV2": _pad,
     "RESIZE_BILINEAR": _resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "STRIDED_SLICE": _strided_slice,
     "SUB": _sub_or_extremum,

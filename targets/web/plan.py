@@ -103,7 +103,7 @@ def plan_document(plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any]) ->
     }
 
 
-CHECKED_KERNELS = frozenset({"gather"})
+CHECKED_KERNELS = frozenset({"gather", "scatter", "scatter_add_f32", "scatter_add_i32", "take_along_1", "take_along_4"})
 """Kernels that return 1 when their data are out of range; the plan keeps their nodes' names for the message."""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, linear, norm, pool, reduce, resize, shape
+from . import activation, conv, elementwise, index, linear, norm, pool, reduce, resize, shape
 from .case import OpCase
 
 CASES: list[OpCase] = [
     *activation.CASES,
     *conv.CASES,
     *elementwise.CASES,
+    *index.CASES,
     *linear.CASES,
     *norm.CASES,
     *pool.CASES,

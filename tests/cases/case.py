@@ -39,6 +39,8 @@ class Data:
         if self.values:
             return np.resize(np.array(self.values, self.dtype.numpy), shape)
         rng = np.random.default_rng(seed)
+        if self.dtype is DType.BOOL:
+            return rng.integers(0, 2, shape).astype(np.bool_)
         if self.dtype.is_integer:
             return rng.integers(int(self.low), int(self.high) + 1, shape).astype(self.dtype.numpy)
         return rng.uniform(self.low, self.high, shape).astype(self.dtype.numpy)
@@ -55,7 +57,7 @@ class Const:
 
 @dataclass(frozen=True)
 class OpCase:
-    """One op on given operands.
+    """One op on given operands; those of an op that takes none are there for their sizes alone.
 
     refused   {port: error code}: the ports that say they cannot, and how
     """
@@ -80,7 +82,7 @@ class OpCase:
             else:
                 array = rng.uniform(operand.low, operand.high, operand.shape).astype(np.float32)
                 values.append(graph.add_constant(array, letter))
-        graph.set_output("y", graph.add(self.op, *values, name="op"))
+        graph.set_output("y", graph.add(self.op, *(values if self.op.operands else ()), name="op"))
         return graph
 
     def inputs(self, batch: int) -> dict[str, Array]:

@@ -3,7 +3,17 @@ from __future__ import annotations
 import math
 
 from triport.exporter.graph import DType
-from triport.exporter.ops import Concat, Gather, Pad, Reshape, Slice, Transpose
+from triport.exporter.ops import (
+    BorderMode,
+    BorderPad,
+    Concat,
+    Expand,
+    Pad,
+    Reshape,
+    Reverse,
+    Slice,
+    Transpose,
+)
 
 from .case import BATCH, Const, Data, OpCase
 
@@ -26,7 +36,32 @@ CASES = [
     OpCase("pad/value", Pad((0, 1), (0, 2), 1.5), (Data((4,)),)),
     OpCase("pad/minus_infinity", Pad((0, 1), (0, 2), -math.inf), (Data((4,)),)),
     OpCase("pad/channels", Pad((0, 1, 0), (0, 0, 3)), (Data((3, 4)),)),
-    OpCase("gather/embedding", Gather(0), (Const((11, 6)), Data((5,), 0, 10, DType.INT32))),
-    OpCase("gather/embedding_int64", Gather(0), (Const((11, 6)), Data((5,), 0, 10, DType.INT64))),
-    OpCase("gather/columns", Gather(1), (Const((3, 7)), Data((2,), 0, 6, DType.INT32))),
+    OpCase("slice/free_start", Slice((0,), (BATCH - 1,), (BATCH,), (1,)), (Data((3,)),)),
+    OpCase("slice/free_middle", Slice((0,), (BATCH // 2,), (BATCH,), (1,)), (Data((3,)),)),
+    OpCase("slice/computed_stop", Slice((0, 1), (0, 1), ((BATCH + 1) // 2, 3), (1, 2)), (Data((4,)),)),
+    OpCase("expand/row", Expand((BATCH, 4, 5)), (Data((1, 5)),)),
+    OpCase("expand/new_axes", Expand((2, 3, BATCH, 4)), (Data((4,)),)),
+    OpCase("expand/same", Expand((BATCH, 4)), (Data((4,)),)),
+    OpCase("expand/bools", Expand((BATCH, 3, 2)), (Data((1, 2), 0, 1, DType.BOOL),)),
+    OpCase("expand/integers", Expand((BATCH, 3, 2)), (Data((3, 1), -9, 9, DType.INT64),)),
+    OpCase("reverse/batch", Reverse((0,)), (Data((3,)),)),
+    OpCase("reverse/two_axes", Reverse((1, -1)), (Data((3, 4, 5)),)),
+    OpCase("reverse/long_rows", Reverse((2,)), (Data((3, 17)),)),
+    OpCase("reverse/integers", Reverse((1,)), (Data((5,), -9, 9, DType.INT64),)),
+    OpCase("reverse/bools", Reverse((1,)), (Data((5,), 0, 1, DType.BOOL),)),
+    OpCase("border_pad/reflect", BorderPad((0, 1, 2, 3), (0, 0, 2, 1), BorderMode.REFLECT), (Data((2, 3, 4)),)),
+    OpCase(
+        "border_pad/reflect_three_axes", BorderPad((0, 1, 2, 1), (0, 2, 0, 1), BorderMode.REFLECT), (Data((3, 4, 3)),)
+    ),
+    OpCase("border_pad/replicate", BorderPad((0, 0, 2, 5), (0, 0, 1, 4), BorderMode.REPLICATE), (Data((2, 3, 1)),)),
+    OpCase("border_pad/replicate_batch", BorderPad((2, 1), (1, 0), BorderMode.REPLICATE), (Data((4,)),)),
+    OpCase(
+        "border_pad/nan", BorderPad((0, 2), (0, 2), BorderMode.REFLECT), (Data((3,), values=(float("nan"), 1.0, 2.0)),)
+    ),
+    OpCase("border_pad/integers", BorderPad((0, 1), (0, 2), BorderMode.REFLECT), (Data((4,), -9, 9, DType.INT64),)),
+    OpCase(
+        "border_pad/integers_replicate",
+        BorderPad((0, 1), (0, 2), BorderMode.REPLICATE),
+        (Data((4,), -9, 9, DType.INT32),),
+    ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....exporter.graph import Dim, Node, Sym
-from ....exporter.ops import Concat, Gather, Pad, Reshape, Slice, Transpose
+from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ..emitters import emits
 from ..sizes import shape_tensor
 from ..writer import OnnxWriter
@@ -22,6 +22,12 @@ def reshape(node: Node, writer: OnnxWriter) -> None:
     writer.node("Reshape", node, [node.inputs[0], shape_tensor(writer, node, dims, "shape")])
 
 
+@emits(Expand)
+def expand(node: Node, writer: OnnxWriter) -> None:
+    assert isinstance(node.op, Expand)
+    writer.node("Expand", node, [node.inputs[0], shape_tensor(writer, node, node.op.shape, "shape")])
+
+
 @emits(Transpose)
 def transpose(node: Node, writer: OnnxWriter) -> None:
     assert isinstance(node.op, Transpose)
@@ -30,27 +36,43 @@ def transpose(node: Node, writer: OnnxWriter) -> None:
 
 @emits(Slice)
 def slice_(node: Node, writer: OnnxWriter) -> None:
-    """Stops a fixed way before the end of a free dim count from the end; others are computed."""
+    """Bounds a fixed way before the end of a free dim count from the end; others are computed."""
     op = node.op
     assert isinstance(op, Slice)
-    stops: list[Dim] = []
-    for axis, stop in zip(op.axes, op.stops, strict=True):
-        left = node.inputs[0].type.shape[axis] - stop
-        if isinstance(stop, int) or not isinstance(left, int):
-            stops.append(stop)
-        else:
-            stops.append(-left if left else _TO_THE_END)
+    starts, stops = [], []
+    for axis, start, stop in zip(op.axes, op.starts, op.stops, strict=True):
+        size = node.inputs[0].type.shape[axis]
+        starts.append(_from_the_end(size, start, start))
+        stops.append(_from_the_end(size, stop, _TO_THE_END))
     writer.node(
         "Slice",
         node,
         [
             node.inputs[0],
-            writer.ints(node, "starts", op.starts),
+            shape_tensor(writer, node, starts, "starts"),
             shape_tensor(writer, node, stops, "stops"),
             writer.ints(node, "axes", op.axes),
             writer.ints(node, "steps", op.steps),
         ],
     )
+
+
+def _from_the_end(size: Dim, bound: Dim, end: Dim) -> Dim:
+    """A free bound as a negative number where it lies a known distance before the end; ``end`` at the end itself."""
+    left = size - bound
+    if isinstance(bound, int) or not isinstance(left, int):
+        return bound
+    return -left if left else end
+
+
+@emits(Reverse)
+def reverse(node: Node, writer: OnnxWriter) -> None:
+    """Slices with steps of -1."""
+    op = node.op
+    assert isinstance(op, Reverse)
+    count = len(op.axes)
+    bounds = {"starts": [-1] * count, "stops": [-_TO_THE_END] * count, "axes": op.axes, "steps": [-1] * count}
+    writer.node("Slice", node, [node.inputs[0], *(writer.ints(node, role, ints) for role, ints in bounds.items())])
 
 
 @emits(Concat)
@@ -67,7 +89,12 @@ def pad(node: Node, writer: OnnxWriter) -> None:
     writer.node("Pad", node, [node.inputs[0], writer.ints(node, "pads", (*op.before, *op.after)), value])
 
 
-@emits(Gather)
-def gather(node: Node, writer: OnnxWriter) -> None:
-    assert isinstance(node.op, Gather)
-    writer.node("Gather", node, axis=node.op.axis)
+_BORDERS = {BorderMode.REFLECT: "reflect", BorderMode.REPLICATE: "edge"}
+
+
+@emits(BorderPad)
+def border_pad(node: Node, writer: OnnxWriter) -> None:
+    op = node.op
+    assert isinstance(op, BorderPad)
+    pads = writer.ints(node, "pads", (*op.before, *op.after))
+    writer.node("Pad", node, [node.inputs[0], pads], mode=_BORDERS[op.mode])

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from . import activation, conv, conv_transpose, elementwise, linear, pool, reduce, resize, shape
+from . import activation, conv, conv_transpose, elementwise, index, linear, pool, reduce, resize, shape
 
-__all__ = ["activation", "conv", "conv_transpose", "elementwise", "linear", "pool", "reduce", "resize", "shape"]
+__all__ = [
+    "activation",
+    "conv",
+    "conv_transpose",
+    "elementwise",
+    "index",
+    "linear",
+    "pool",
+    "reduce",
+    "resize",
+    "shape",
+]

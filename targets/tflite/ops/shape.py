@@ -1,4 +1,4 @@
-"""Moving cells about: RESHAPE, TRANSPOSE, SLICE, STRIDED_SLICE, CONCATENATION, PAD, GATHER."""
+"""Moving cells about: RESHAPE, BROADCAST_TO, TRANSPOSE, SLICE, STRIDED_SLICE, REVERSE_V2, CONCATENATION, PAD."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import cast
 import numpy as np
 
 from ....exporter.graph import Dim, DType, Node, TensorType
-from ....exporter.ops import Concat, Gather, Pad, Reshape, Slice, Transpose
+from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
-from ..registry import MOVABLE, NUMBERS, OTHER_PORTS, all_of, at_most_rank, emits, of_dtype
-from ..schema import TENSOR_TYPES, schema
+from ..registry import MOVABLE, NUMBERS, all_of, at_most_rank, emits, of_dtype
+from ..schema import schema
 from ..sizes import constant_shape, shape_tensor
 from ..writer import Writer
 
@@ -50,24 +50,30 @@ def transpose(node: Node, writer: Writer) -> None:
     writer.operator("TRANSPOSE", inputs, writer.tensor(node.output), schema.TransposeOptionsT())
 
 
-def _slice_is_constant(node: Node) -> Refusal | None:
-    """Condition: each stop is known, or lies a known distance before the end."""
-    op = cast(Slice, node.op)
-    for axis, stop in zip(op.axes, op.stops, strict=True):
-        if not isinstance(stop, int) and not isinstance(node.inputs[0].type.shape[axis] - stop, int):
-            return Refusal(
-                f"the slice ends at {stop}, which is known only when the model runs",
-                f"slice with a constant end, or one counted from the end; or {OTHER_PORTS}",
-                "TP104",
-            )
-    return None
+@emits(Expand, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
+def expand(node: Node, writer: Writer) -> None:
+    op = cast(Expand, node.op)
+    inputs = [writer.tensor(node.inputs[0]), shape_tensor(writer, node, op.shape)]
+    writer.operator("BROADCAST_TO", inputs, writer.tensor(node.output), schema.BroadcastToOptionsT())
 
 
-@emits(Slice, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(5), _slice_is_constant))
+@emits(Reverse, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
+def reverse(node: Node, writer: Writer) -> None:
+    """One REVERSE_V2 an axis: kernels of old runtimes take no more."""
+    op, x = cast(Reverse, node.op), node.inputs[0]
+    tensor = writer.tensor(x)
+    for position, axis in enumerate(op.axes):
+        last = position == len(op.axes) - 1
+        output = writer.tensor(node.output) if last else writer.temporary(node, "reversed", x.type)
+        inputs = [tensor, writer.int32s([axis % x.type.rank], "axis")]
+        tensor = writer.operator("REVERSE_V2", inputs, output, schema.ReverseV2OptionsT())
+
+
+@emits(Slice, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(5)))
 def slice_(node: Node, writer: Writer) -> None:
     op, x = cast(Slice, node.op), node.inputs[0]
-    starts, steps = [0] * x.type.rank, [1] * x.type.rank
-    stops: list[Dim] = list(x.type.shape)
+    starts: list[Dim] = [0] * x.type.rank
+    stops, steps = list(x.type.shape), [1] * x.type.rank
     for axis, start, stop, step in zip(op.axes, op.starts, op.stops, op.steps, strict=True):
         starts[axis], stops[axis], steps[axis] = start, stop, step
     write_slice(writer, node, writer.tensor(x), x.type, (starts, stops, steps), writer.tensor(node.output))
@@ -78,26 +84,38 @@ def write_slice(
     node: Node,
     tensor: int,
     type: TensorType,
-    bounds: tuple[list[int], list[Dim], list[int]],
+    bounds: tuple[list[Dim], list[Dim], list[int]],
     output: int,
 ) -> None:
     """SLICE where every step is 1 and every size is known or reaches the end, else STRIDED_SLICE.
 
-    bounds   starts, stops and steps along every axis; a symbolic stop lies a known distance before the end
+    bounds   starts, stops and steps along every axis; those that are no known distance from either end are computed
     """
     starts, stops, steps = bounds
     ends = [size - stop for size, stop in zip(type.shape, stops, strict=True)]
-    if all(step == 1 for step in steps) and all(
-        end == 0 or isinstance(stop, int) for end, stop in zip(ends, stops, strict=True)
+    known = [start for start in starts if isinstance(start, int)]
+    if (
+        len(known) == len(starts)
+        and all(step == 1 for step in steps)
+        and all(end == 0 or isinstance(stop, int) for end, stop in zip(ends, stops, strict=True))
     ):
-        sizes = [stop - start if isinstance(stop, int) else -1 for start, stop in zip(starts, stops, strict=True)]
-        inputs = [tensor, writer.int32s(starts, "begin"), writer.int32s(sizes, "size")]
+        sizes = [stop - start if isinstance(stop, int) else -1 for start, stop in zip(known, stops, strict=True)]
+        inputs = [tensor, writer.int32s(known, "begin"), writer.int32s(sizes, "size")]
         writer.operator("SLICE", inputs, output, schema.SliceOptionsT())
         return
     end_mask = sum(1 << axis for axis, end in enumerate(ends) if end == 0)
-    last = [stop if isinstance(stop, int) else -cast(int, end) for stop, end in zip(stops, ends, strict=True)]
-    inputs = [tensor, writer.int32s(starts, "begin"), writer.int32s(last, "end"), writer.int32s(steps, "strides")]
-    writer.operator("STRIDED_SLICE", inputs, output, schema.StridedSliceOptionsT(endMask=end_mask))
+    # What the mask covers is never read: 0 saves computing it.
+    last = [0 if end == 0 else _from_the_end(size, s) for size, s, end in zip(type.shape, stops, ends, strict=True)]
+    first = [_from_the_end(size, start) for size, start in zip(type.shape, starts, strict=True)]
+    begin, end = shape_tensor(writer, node, first, "begin"), shape_tensor(writer, node, last, "end")
+    options = schema.StridedSliceOptionsT(endMask=end_mask)
+    writer.operator("STRIDED_SLICE", [tensor, begin, end, writer.int32s(steps, "strides")], output, options)
+
+
+def _from_the_end(size: Dim, bound: Dim) -> Dim:
+    """A free bound as a negative number where it lies a known distance before the end."""
+    left = size - bound
+    return -left if not isinstance(bound, int) and isinstance(left, int) and left > 0 else bound
 
 
 @emits(Concat, accepts=of_dtype(*MOVABLE))
@@ -127,12 +145,39 @@ def pad(node: Node, writer: Writer) -> None:
     writer.operator("PADV2", [*inputs, fill], writer.tensor(node.output), schema.PadV2OptionsT())
 
 
-@emits(Gather, accepts=of_dtype(*MOVABLE))
-def gather(node: Node, writer: Writer) -> None:
-    op, (table, indices) = cast(Gather, node.op), node.inputs
-    wanted = writer.tensor(indices)
-    if indices.type.dtype not in (DType.INT32, DType.INT64):
-        options = schema.CastOptionsT(inDataType=TENSOR_TYPES[indices.type.dtype], outDataType=schema.TensorType.INT32)
-        wanted = writer.step("CAST", [wanted], node, "indices", indices.type.with_dtype(DType.INT32), options)
-    gather_options = schema.GatherOptionsT(axis=normalize_axis(op.axis, table.type.rank))
-    writer.operator("GATHER", [writer.tensor(table), wanted], writer.tensor(node.output), gather_options)
+@emits(BorderPad, accepts=all_of(of_dtype(*NUMBERS, DType.INT8, DType.UINT8), at_most_rank(5)))
+def border_pad(node: Node, writer: Writer) -> None:
+    """MIRROR_PAD; the repeated border cell has no operator, so it is cut off, tiled and put before and behind."""
+    op, x = cast(BorderPad, node.op), node.inputs[0]
+    if op.mode is BorderMode.REFLECT:
+        amounts = writer.constant(np.array([op.before, op.after], np.int32).T.copy(), "paddings")
+        options = schema.MirrorPadOptionsT(mode=schema.MirrorPadMode.REFLECT)
+        writer.operator("MIRROR_PAD", [writer.tensor(x), amounts], writer.tensor(node.output), options)
+        return
+    tensor, type = writer.tensor(x), x.type
+    padded = [axis for axis in range(type.rank) if op.before[axis] or op.after[axis]]
+    for axis in padded:
+        parts = [tensor]
+        if op.before[axis]:
+            parts.insert(0, _tiled_cell(writer, node, tensor, type, axis, 0, op.before[axis]))
+        if op.after[axis]:
+            parts.append(_tiled_cell(writer, node, tensor, type, axis, type.shape[axis] - 1, op.after[axis]))
+        size = type.shape[axis] + op.before[axis] + op.after[axis]
+        type = type.with_shape((*type.shape[:axis], size, *type.shape[axis + 1 :]))
+        output = writer.tensor(node.output) if axis == padded[-1] else writer.temporary(node, "padded", type)
+        tensor = writer.operator("CONCATENATION", parts, output, schema.ConcatenationOptionsT(axis=axis))
+
+
+def _tiled_cell(writer: Writer, node: Node, tensor: int, type: TensorType, axis: int, at: Dim, count: int) -> int:
+    """The cells at one place of an axis, ``count`` times."""
+    starts: list[Dim] = [0] * type.rank
+    starts[axis] = at
+    stops = [at + 1 if i == axis else size for i, size in enumerate(type.shape)]
+    cell_type = type.with_shape(tuple(1 if i == axis else size for i, size in enumerate(type.shape)))
+    cell = writer.temporary(node, "border", cell_type)
+    write_slice(writer, node, tensor, type, (starts, stops, [1] * type.rank), cell)
+    if count == 1:
+        return cell
+    many = type.with_shape(tuple(count if i == axis else size for i, size in enumerate(type.shape)))
+    multiples = writer.int32s([count if i == axis else 1 for i in range(type.rank)], "multiples")
+    return writer.step("TILE", [cell, multiples], node, "borders", many, schema.TileOptionsT())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ....exporter.graph import Dim, DType, Node, Shape, Value
 from ....exporter.graph.dims import product
-from ....exporter.ops import Concat, Gather, Pad, Reshape, Slice, Transpose
+from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
 from ..dtypes import device_dtype
@@ -47,6 +47,12 @@ def strided_copy(
     writer: Writer, target: str, source: Value, axes: Sequence[Axis], *, read_from: Dim = 0, write_to: Dim = 0
 ) -> None:
     """One copy call; offsets in elements."""
+    _copy(writer, target, writer.operand(source), device_dtype(source.type.dtype).bytes, axes, read_from, write_to)
+
+
+def _copy(
+    writer: Writer, target: str, source: str, bytes_each: int, axes: Sequence[Axis], read_from: Dim, write_to: Dim
+) -> None:
     parts = merged(axes)
     table = [
         len(parts),
@@ -54,12 +60,37 @@ def strided_copy(
         write_to,
         *(entry for axis in parts for entry in (axis.size, axis.read, axis.write)),
     ]
-    writer.call(f"copy_{device_dtype(source.type.dtype).bytes}", target, writer.operand(source), table)
+    writer.call(f"copy_{bytes_each}", target, source, table)
 
 
 @emits(Reshape)
 def reshape(node: Node, writer: Writer) -> None:
     writer.alias(node.output, node.inputs[0])
+
+
+@emits(Expand)
+def expand(node: Node, writer: Writer) -> None:
+    x, y = node.inputs[0], node.output
+    if x.type.elements == y.type.elements:
+        writer.alias(y, x)
+        return
+    new = y.type.rank - x.type.rank
+    own = [0 if size == 1 else read for size, read in zip(x.type.shape, dense_strides(x.type.shape), strict=True)]
+    strides = zip(y.type.shape, [0] * new + own, dense_strides(y.type.shape), strict=True)
+    strided_copy(writer, writer.result(y), x, [Axis(size, read, write) for size, read, write in strides])
+
+
+@emits(Reverse)
+def reverse(node: Node, writer: Writer) -> None:
+    assert isinstance(node.op, Reverse)
+    x, y = node.inputs[0], node.output
+    reads, writes = dense_strides(x.type.shape), dense_strides(y.type.shape)
+    start: Dim = 0
+    for axis in node.op.axes:
+        start = start + (x.type.shape[axis] - 1) * reads[axis]
+        reads[axis] = -reads[axis]
+    axes = [Axis(size, read, write) for size, read, write in zip(y.type.shape, reads, writes, strict=True)]
+    strided_copy(writer, writer.result(y), x, axes, read_from=start)
 
 
 @emits(Transpose)
@@ -132,20 +163,25 @@ def pad(node: Node, writer: Writer) -> None:
     strided_copy(writer, target, x, axes, write_to=start)
 
 
-def _thirty_two_bit_indices(node: Node) -> Refusal | None:
-    dtype = node.inputs[1].type.dtype
-    if device_dtype(dtype) is DType.INT32:
-        return None
-    return Refusal(f"indices are read as int32, not {dtype.value}", "cast the indices to int32 or int64", "TP105")
-
-
-@emits(Gather, accepts=_thirty_two_bit_indices)
-def gather(node: Node, writer: Writer) -> None:
-    assert isinstance(node.op, Gather)
-    table, indices = node.inputs
-    shape, axis = table.type.shape, normalize_axis(node.op.axis, table.type.rank)
-    operands = writer.operand(table), writer.operand(indices)
-    outer, inner = product(shape[:axis]), product(shape[axis + 1 :])
-    bytes_each = device_dtype(table.type.dtype).bytes
-    count = indices.type.elements
-    writer.call("gather", writer.result(node.output), *operands, outer, shape[axis], inner, count, bytes_each)
+@emits(BorderPad)
+def border_pad(node: Node, writer: Writer) -> None:
+    """x into the middle of the result; then, axis by axis, what stands beyond the border is copied from inside it."""
+    op, x, y = node.op, node.inputs[0], node.output
+    assert isinstance(op, BorderPad)
+    writes, target = dense_strides(y.type.shape), writer.result(y)
+    bytes_each = device_dtype(y.type.dtype).bytes
+    inner = [before * write for before, write in zip(op.before, writes, strict=True)]
+    axes = zip(x.type.shape, dense_strides(x.type.shape), writes, strict=True)
+    strided_copy(writer, target, x, [Axis(*axis) for axis in axes], write_to=sum(inner))
+    mirrored = op.mode is BorderMode.REFLECT
+    for axis, (before, size, after) in enumerate(zip(op.before, x.type.shape, op.after, strict=True)):
+        write = writes[axis]
+        # Axes in front are complete by now, those behind reach over their inner part only.
+        others = [Axis(y.type.shape[i] if i < axis else x.type.shape[i], w, w) for i, w in enumerate(writes)]
+        start = sum(inner[axis + 1 :])
+        end = before + size
+        for count, first, source in ((before, 0, 2 * before if mirrored else before), (after, end, end - 1 - mirrored)):
+            if count:
+                others[axis] = Axis(count, -write if mirrored else 0, write)
+                read_from, write_to = start + source * write, start + first * write
+                _copy(writer, target, target, bytes_each, others, read_from, write_to)

@@ -1,0 +1,3 @@
+"""Cells by number."""
+
+from __future__ import annotations
