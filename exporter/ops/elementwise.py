@@ -60,7 +60,7 @@ class Mul(BinaryOp):
 
 @dataclass(frozen=True)
 class Div(BinaryOp):
-    """a / b, of floats"""
+    """a / b; of integers: cut off towards zero"""
 
     activation: Activation = Activation.NONE
 
@@ -78,6 +78,26 @@ class Minimum(BinaryOp):
 @dataclass(frozen=True)
 class Pow(BinaryOp):
     """a to the power of b"""
+
+
+@dataclass(frozen=True)
+class Remainder(BinaryOp):
+    """a - b * floor(a / b): what is left has the sign of b, as Python's %"""
+
+
+@dataclass(frozen=True)
+class Fmod(BinaryOp):
+    """a - b * trunc(a / b): what is left has the sign of a, as C's fmod"""
+
+
+@dataclass(frozen=True)
+class FloorDivide(BinaryOp):
+    """floor(a / b), as Python's //"""
+
+
+@dataclass(frozen=True)
+class Atan2(BinaryOp):
+    """Angle of the point (x = b, y = a), in (-π, π]"""
 
 
 @dataclass(frozen=True)
@@ -113,6 +133,96 @@ class Abs(UnaryOp):
 @dataclass(frozen=True)
 class Erf(UnaryOp):
     """Gauss error function"""
+
+
+@dataclass(frozen=True)
+class Floor(UnaryOp):
+    """Largest whole number that is not above x"""
+
+
+@dataclass(frozen=True)
+class Ceil(UnaryOp):
+    """Smallest whole number that is not below x"""
+
+
+@dataclass(frozen=True)
+class Round(UnaryOp):
+    """Nearest whole number; halves go to the even one"""
+
+
+@dataclass(frozen=True)
+class Trunc(UnaryOp):
+    """x without its fraction"""
+
+
+@dataclass(frozen=True)
+class Sign(UnaryOp):
+    """-1, 0 or 1"""
+
+
+@dataclass(frozen=True)
+class Sin(UnaryOp):
+    """Sine"""
+
+
+@dataclass(frozen=True)
+class Cos(UnaryOp):
+    """Cosine"""
+
+
+@dataclass(frozen=True)
+class Tan(UnaryOp):
+    """Tangent"""
+
+
+@dataclass(frozen=True)
+class Asin(UnaryOp):
+    """Inverse sine; NaN outside [-1, 1]"""
+
+
+@dataclass(frozen=True)
+class Acos(UnaryOp):
+    """Inverse cosine; NaN outside [-1, 1]"""
+
+
+@dataclass(frozen=True)
+class Atan(UnaryOp):
+    """Inverse tangent"""
+
+
+@dataclass(frozen=True)
+class Sinh(UnaryOp):
+    """Hyperbolic sine"""
+
+
+@dataclass(frozen=True)
+class Cosh(UnaryOp):
+    """Hyperbolic cosine"""
+
+
+@dataclass(frozen=True)
+class Asinh(UnaryOp):
+    """Inverse hyperbolic sine"""
+
+
+@dataclass(frozen=True)
+class Acosh(UnaryOp):
+    """Inverse hyperbolic cosine; NaN below 1"""
+
+
+@dataclass(frozen=True)
+class Atanh(UnaryOp):
+    """Inverse hyperbolic tangent; NaN outside [-1, 1]"""
+
+
+@dataclass(frozen=True)
+class Expm1(UnaryOp):
+    """exp(x) - 1, exact to the last digits near 0"""
+
+
+@dataclass(frozen=True)
+class Log1p(UnaryOp):
+    """log(1 + x), exact to the last digits near 0"""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def _sweep(graph: Graph, rule: Rule) -> bool:
     """Applies a rule to every node that is in use."""
     fired = False
     for node in graph.nodes:
-        if node.output.users or graph.is_output(node.output):  # else left behind by an earlier step
+        # else left behind by an earlier step
+        if any(value.users or graph.is_output(value) for value in node.outputs):
             fired = rule(graph, node) or fired
     if fired:
         remove_dead_code(graph)

@@ -52,6 +52,8 @@ from .base import Pass
 
 Spells = Callable[[Node], bool]
 Decomposition = Callable[["Rewriter", OpAttrs], Value]
+Stems = dict[Node, frozenset[type[OpAttrs]]]
+"""The ops that a node stands for a part of."""
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -65,6 +67,7 @@ class Rewriter:
     def __init__(self, graph: Graph, node: Node) -> None:
         self.graph = graph
         self.node = node
+        self.made: list[Node] = []
 
     @property
     def x(self) -> Value:
@@ -73,7 +76,10 @@ class Rewriter:
     def __call__(self, op: OpAttrs, *inputs: Value | float) -> Value:
         """A node; numbers become constants of x's dtype."""
         operands = [value if isinstance(value, Value) else self.number(value) for value in inputs]
-        return self.graph.add(op, *operands, name=f"{self.node.name}/{op.name}", source=self.node.source)
+        value = self.graph.add(op, *operands, name=f"{self.node.name}/{op.name}", source=self.node.source)
+        assert value.producer is not None
+        self.made.append(value.producer)
+        return value
 
     def number(self, value: float) -> Value:
         return self.graph.add_constant(np.asarray(value, self.x.type.dtype.numpy))
@@ -95,7 +101,8 @@ def decompose(spells: Spells) -> Pass:
 
     def run(graph: Graph) -> bool:
         changed = False
-        while sum(_rewrite(graph, node, spells) for node in graph.nodes):
+        stems: Stems = {}
+        while sum(_rewrite(graph, node, spells, stems) for node in graph.nodes):
             changed = True
         return changed
 
@@ -106,11 +113,14 @@ def can_decompose(op: type[OpAttrs]) -> bool:
     return op in _DECOMPOSITIONS
 
 
-def _rewrite(graph: Graph, node: Node, spells: Spells) -> bool:
-    if type(node.op) not in _DECOMPOSITIONS or spells(node):
+def _rewrite(graph: Graph, node: Node, spells: Spells, stems: Stems) -> bool:
+    """An op that comes back out of its own decomposition is left: two ops may each be written with the other."""
+    stem = stems.get(node, frozenset())
+    if type(node.op) not in _DECOMPOSITIONS or type(node.op) in stem or spells(node):
         return False
     rewriter = Rewriter(graph, node)
     value = _DECOMPOSITIONS[type(node.op)](rewriter, node.op)
+    stems.update(dict.fromkeys(rewriter.made, stem | {type(node.op)}))
     if value is not rewriter.x:
         graph.hand_name_over(node, value)
     graph.replace(node.output, value)

@@ -24,7 +24,7 @@ def simplify_reshape(graph: Graph) -> bool:
 
 
 def _step(graph: Graph, node: Node) -> bool:
-    if not node.output.users and not graph.is_output(node.output):
+    if not any(value.users or graph.is_output(value) for value in node.outputs):
         return False  # dead already, left behind by an earlier step
     if isinstance(node.op, Reshape):
         return _merge(graph, node, node.op)

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from ...exporter.graph import Graph
-from ...exporter.ops import AveragePool, Gelu, HardSwish, LayerNorm, Mish, OpAttrs, Resize, Scatter
+from ...exporter.ops import (
+    AveragePool,
+    BitwiseAnd,
+    BitwiseOr,
+    BitwiseXor,
+    Gelu,
+    HardSwish,
+    LayerNorm,
+    Mish,
+    OpAttrs,
+    Resize,
+    Scatter,
+)
 
 OLDEST_OPSET = 13
 """Before 13, Softmax normalised over all trailing axes at once."""
 
-_SINCE: dict[type[OpAttrs], int] = {HardSwish: 14, LayerNorm: 17, Mish: 18, Gelu: 20}
+_SINCE: dict[type[OpAttrs], int] = {
+    HardSwish: 14,
+    LayerNorm: 17,
+    Mish: 18,
+    Gelu: 20,
+    BitwiseAnd: 18,
+    BitwiseOr: 18,
+    BitwiseXor: 18,
+}
 """Ops that came, or got their present meaning, after `OLDEST_OPSET` (onnx/docs/Changelog.md)."""
 
 _IR_VERSION = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}

@@ -51,6 +51,24 @@ def at_most_rank(limit: int) -> Condition:
     return condition
 
 
+def broadcasts_up_to(limit: int) -> Condition:
+    """Condition: the operands have one shape, or no more axes than the kernel broadcasts over."""
+    few = at_most_rank(limit)
+
+    def condition(node: Node) -> Refusal | None:
+        alike = all(value.type.shape == node.inputs[0].type.shape for value in node.inputs)
+        return None if alike else few(node)
+
+    return condition
+
+
+def same_shapes(node: Node) -> Refusal | None:
+    """Condition: the operands have one shape; the kernel does not broadcast."""
+    if all(value.type.shape == node.inputs[0].type.shape for value in node.inputs):
+        return None
+    return Refusal("the kernel does not broadcast", "expand the smaller operand in the model", "TP102")
+
+
 def all_of(*conditions: Condition) -> Condition:
     """The first refusal among several conditions."""
 

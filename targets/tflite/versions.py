@@ -155,6 +155,18 @@ def _fill(inputs: Operands, options: Any) -> int:
     return {_BOOL: 2, _INT8: 3}.get(inputs[1].type, 1)
 
 
+def _floor_div(inputs: Operands, options: Any) -> int:
+    return 2 if inputs[0].type == _FLOAT32 else 1
+
+
+def _select(inputs: Operands, options: Any) -> int:
+    return 2 if max(len(x.shape) for x in inputs) > 4 else 1
+
+
+def _sign(inputs: Operands, options: Any) -> int:
+    return 2 if inputs[0].type == _INT32 else 1
+
+
 _RULES: dict[str, Rule] = {
     "ABS": _abs,
     "BROADCAST_TO": _broadcast_to,
@@ -163,6 +175,7 @@ _RULES: dict[str, Rule] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "DIV": _div,
     "FILL": _fill,
+    "FLOOR_DIV": _floor_div,
     "FULLY_CONNECTED": _fully_connected,
     "GATHER": _gather,
     "MAXIMUM": _sub_or_extremum,
@@ -171,6 +184,8 @@ _RULES: dict[str, Rule] = {
     "PADV2": _pad,
     "RESIZE_BILINEAR": _resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "SELECT_V2": _select,
+    "SIGN": _sign,
     "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "STRIDED_SLICE": _strided_slice,

@@ -116,10 +116,14 @@ class Writer:
 
     def operator(self, code: str, inputs: Sequence[int], output: int, options: Any = None) -> int:
         """Appends builtin ``code`` in the lowest version that expresses it; returns ``output``."""
+        self.operators(code, inputs, [output], options)
+        return output
+
+    def operators(self, code: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> None:
+        """`operator` for a builtin with several outputs."""
         operands = [_LEFT_OUT if index == OPTIONAL else self.model.tensors[index] for index in inputs]
         version = operator_version(code, operands, options)
-        self.model.operators.append(Operator(code, version, tuple(inputs), (output,), options))
-        return output
+        self.model.operators.append(Operator(code, version, tuple(inputs), tuple(outputs), options))
 
     def step(
         self, code: str, inputs: Sequence[int], node: Node, role: str, type: TensorType, options: Any = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, norm, pool, reduce, resize, shape
+from . import activation, conv, elementwise, index, linear, logic, norm, pool, reduce, resize, shape
 from .case import OpCase
 
 CASES: list[OpCase] = [
@@ -11,6 +11,7 @@ CASES: list[OpCase] = [
     *elementwise.CASES,
     *index.CASES,
     *linear.CASES,
+    *logic.CASES,
     *norm.CASES,
     *pool.CASES,
     *reduce.CASES,

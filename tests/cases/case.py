@@ -18,7 +18,7 @@ BATCH = Sym.named("batch")
 class Data:
     """An input of the graph: uniform in [low, high], with a free first axis unless ``fixed``.
 
-    shape    without the batch, unless ``fixed``
+    shape    without the batch, unless ``fixed``; bools are true half of the time
     values   these instead, tiled over the shape: for NaN, infinities, ties
     """
 
@@ -53,6 +53,7 @@ class Const:
     shape: tuple[int, ...]
     low: float = -1.0
     high: float = 1.0
+    dtype: DType = DType.FLOAT32
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class OpCase:
         return zlib.crc32(self.name.encode())
 
     def graph(self) -> Graph:
-        """A graph of the op alone: inputs a, b, … and output y."""
+        """A graph of the op alone: inputs a, b, … and outputs y, z, …"""
         graph = Graph(self.name)
         rng = np.random.default_rng(self.seed)
         values = []
@@ -80,9 +81,11 @@ class OpCase:
             if isinstance(operand, Data):
                 values.append(graph.add_input(letter, operand.type))
             else:
-                array = rng.uniform(operand.low, operand.high, operand.shape).astype(np.float32)
+                array = rng.uniform(operand.low, operand.high, operand.shape).astype(operand.dtype.numpy)
                 values.append(graph.add_constant(array, letter))
-        graph.set_output("y", graph.add(self.op, *(values if self.op.operands else ()), name="op"))
+        outputs = graph.add_node(self.op, values if self.op.operands else (), name="op").outputs
+        for name, value in zip("yzwvut", outputs, strict=False):
+            graph.set_output(name, value)
         return graph
 
     def inputs(self, batch: int) -> dict[str, Array]:

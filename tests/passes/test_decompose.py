@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from passes.build import Builder, assert_same_numbers, fires, labels, leaves_alone
+from passes.test_decompose_arithmetic import CASES as ARITHMETIC
 
 from triport.exporter.graph import Graph
 from triport.exporter.graph.verify import verify
@@ -81,7 +82,9 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 
 
 def test_every_decomposition_has_a_case() -> None:
-    assert {t for t in REGISTRY.values() if can_decompose(t)} == {type(op) for op in CASES}
+    assert {t for t in REGISTRY.values() if can_decompose(t)} == {
+        type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]
+    }
 
 
 def test_layer_norm_with_parameters() -> None:

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ....exporter.graph import Node
-from ....exporter.ops import OpAttrs, ReduceMax, ReduceMean, ReduceMin, ReduceOp, ReduceSum
+from ....exporter.ops import (
+    ArgMax,
+    ArgMin,
+    ArgOp,
+    CumSum,
+    OpAttrs,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceOp,
+    ReduceProd,
+    ReduceSum,
+    TopK,
+)
 from ..emitters import emits
 from ..writer import OnnxWriter
 
@@ -14,6 +29,7 @@ _ONNX_NAMES: dict[type[OpAttrs], str] = {
     ReduceSum: "ReduceSum",
     ReduceMax: "ReduceMax",
     ReduceMin: "ReduceMin",
+    ReduceProd: "ReduceProd",
 }
 
 
@@ -28,3 +44,24 @@ def reduce(node: Node, writer: OnnxWriter) -> None:
         writer.node(name, node, [node.inputs[0], writer.ints(node, "axes", op.axes)], keepdims=int(op.keepdims))
     else:
         writer.node(name, node, axes=op.axes, keepdims=int(op.keepdims))
+
+
+@emits(ArgMax, ArgMin)
+def position(node: Node, writer: OnnxWriter) -> None:
+    assert isinstance(node.op, ArgOp)
+    name = "ArgMax" if isinstance(node.op, ArgMax) else "ArgMin"
+    writer.node(name, node, axis=node.op.axis, keepdims=int(node.op.keepdims))
+
+
+@emits(CumSum)
+def cumulated(node: Node, writer: OnnxWriter) -> None:
+    assert isinstance(node.op, CumSum)
+    writer.node("CumSum", node, [node.inputs[0], writer.constant(node, "axis", np.asarray(node.op.axis, np.int64))])
+
+
+@emits(TopK)
+def top_k(node: Node, writer: OnnxWriter) -> None:
+    op = node.op
+    assert isinstance(op, TopK)
+    count = writer.ints(node, "k", [op.k])
+    writer.node("TopK", node, [node.inputs[0], count], axis=op.axis, largest=int(op.largest), sorted=1)

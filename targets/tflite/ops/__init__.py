@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, conv, conv_transpose, elementwise, index, linear, pool, reduce, resize, shape
+from . import activation, conv, conv_transpose, elementwise, index, linear, logic, pool, reduce, resize, shape
 
 __all__ = [
     "activation",
@@ -11,6 +11,7 @@ __all__ = [
     "elementwise",
     "index",
     "linear",
+    "logic",
     "pool",
     "reduce",
     "resize",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ....exporter.graph import Node, TensorType
+from ....exporter.graph import DType, Node, TensorType
 from ....exporter.ops import (
     Abs,
     Add,
+    Atan,
+    Atan2,
     Cast,
+    Ceil,
+    Cos,
     Div,
     Erf,
     Exp,
+    Floor,
+    FloorDivide,
     Identity,
     Log,
     Maximum,
@@ -19,11 +25,15 @@ from ....exporter.ops import (
     Mul,
     Neg,
     Pow,
+    Remainder,
+    Round,
     Rsqrt,
+    Sign,
+    Sin,
     Sqrt,
     Sub,
 )
-from ..registry import FLOAT, MOVABLE, NUMBERS, all_of, at_most_rank, emits, of_dtype
+from ..registry import FLOAT, MOVABLE, NUMBERS, all_of, at_most_rank, broadcasts_up_to, emits, of_dtype, same_shapes
 from ..schema import FUSED_ACTIVATIONS, TENSOR_TYPES, device_dtype, schema
 from ..sizes import constant_shape
 from ..writer import Writer
@@ -37,18 +47,27 @@ _FUSING = {
 }
 _PLAIN = {
     Abs: ("ABS", schema.AbsOptionsT),
+    Atan2: ("ATAN2", schema.ATan2OptionsT),
+    Ceil: ("CEIL", None),
+    Cos: ("COS", schema.CosOptionsT),
     Exp: ("EXP", schema.ExpOptionsT),
+    Floor: ("FLOOR", None),
+    FloorDivide: ("FLOOR_DIV", schema.FloorDivOptionsT),
     Log: ("LOG", None),
     Maximum: ("MAXIMUM", schema.MaximumMinimumOptionsT),
     Minimum: ("MINIMUM", schema.MaximumMinimumOptionsT),
     Neg: ("NEG", schema.NegOptionsT),
+    Remainder: ("FLOOR_MOD", schema.FloorModOptionsT),
+    Round: ("ROUND", None),
     Rsqrt: ("RSQRT", None),
+    Sign: ("SIGN", schema.SignOptionsT),
+    Sin: ("SIN", None),
     Sqrt: ("SQRT", None),
 }
 
 
 @emits(Add, Sub, Mul, accepts=all_of(of_dtype(*NUMBERS), at_most_rank(5)))
-@emits(Div, accepts=all_of(FLOAT, at_most_rank(5)))
+@emits(Div, accepts=all_of(of_dtype(*NUMBERS), at_most_rank(5)))
 def fusing(node: Node, writer: Writer) -> None:
     """Arithmetic with an activation.
 
@@ -61,19 +80,39 @@ def fusing(node: Node, writer: Writer) -> None:
 
 
 @emits(Maximum, Minimum, accepts=all_of(of_dtype(*NUMBERS), at_most_rank(5)))
-@emits(Abs, Exp, Log, Neg, Rsqrt, Sqrt, accepts=FLOAT)
+@emits(Neg, accepts=of_dtype(*NUMBERS))
+@emits(Abs, Ceil, Cos, Exp, Floor, Log, Round, Rsqrt, Sign, Sin, Sqrt, accepts=FLOAT)
+@emits(Remainder, accepts=all_of(of_dtype(*NUMBERS), broadcasts_up_to(4)))
+@emits(FloorDivide, accepts=all_of(of_dtype(DType.INT32, DType.INT64), broadcasts_up_to(4)))
+@emits(Atan2, accepts=all_of(FLOAT, same_shapes))
 def plain(node: Node, writer: Writer) -> None:
     code, options = _PLAIN[type(node.op)]
     made: Any = options() if options is not None else None
     writer.operator(code, writer.tensors(node.inputs), writer.tensor(node.output), made)
 
 
-@emits(Pow, accepts=all_of(FLOAT, at_most_rank(4)))
+@emits(Atan, accepts=FLOAT)
+def atan(node: Node, writer: Writer) -> None:
+    """ATAN2(x, 1), the 1 in x's shape: the kernel does not broadcast."""
+    x, type = writer.tensor(node.inputs[0]), node.output.type
+    size = writer.step("ABS", [x], node, "size", type, schema.AbsOptionsT())
+    pair = [size, writer.scalar(0.0)]
+    zero = writer.step("MINIMUM", pair, node, "zero", type, schema.MaximumMinimumOptionsT())
+    one = writer.step("ADD", [zero, writer.scalar(1.0)], node, "one", type, schema.AddOptionsT())
+    writer.operator("ATAN2", [x, one], writer.tensor(node.output), schema.ATan2OptionsT())
+
+
+@emits(Pow, accepts=all_of(of_dtype(*NUMBERS), at_most_rank(4)))
 def power(node: Node, writer: Writer) -> None:
     """POW; SQUARE and SQRT where the exponent is 2 or a half, which XNNPACK runs too."""
     exponent = node.inputs[1]
     special = {2.0: "SQUARE", 0.5: "SQRT"}
-    fits = exponent.is_constant and node.output.type == node.inputs[0].type and exponent.array().size
+    fits = (
+        exponent.type.dtype.is_float
+        and exponent.is_constant
+        and node.output.type == node.inputs[0].type
+        and exponent.array().size
+    )
     if fits and len(set(exponent.array().ravel().tolist())) == 1:
         code = special.get(float(exponent.array().flat[0]))
         if code is not None:

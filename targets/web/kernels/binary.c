@@ -1,23 +1,5 @@
 // Elementwise functions of two tensors with broadcasting: y[i] = f(a[i'], b[i'']).
-#include "simd.h"
-
-typedef struct {
-    i32 rank, inner;     // number of outer axes, and the length of the innermost run
-    i32 a_step, b_step;  // 1: the operand runs along the innermost axis, 0: it is one value there
-    struct { i32 size, a_stride, b_stride; } axes[];
-} Broadcast;
-
-// Where row `i` of the output reads its operands; returns false after the last row.
-static int row_at(const Broadcast *g, int i, int *a_at, int *b_at) {
-    *a_at = *b_at = 0;
-    for (int axis = g->rank - 1; axis >= 0; axis--) {
-        int index = i % g->axes[axis].size;
-        i /= g->axes[axis].size;
-        *a_at += index * g->axes[axis].a_stride;
-        *b_at += index * g->axes[axis].b_stride;
-    }
-    return i == 0;
-}
+#include "broadcast.h"
 
 // `a` and `b` are vectors of operands in the expression. The type is float or i32: both have four lanes.
 #define BINARY(name, type, expression, ...)                                                      \
@@ -47,6 +29,60 @@ BINARY(sub_i32, i32, wasm_i32x4_sub(a, b))
 BINARY(mul_i32, i32, wasm_i32x4_mul(a, b))
 BINARY(maximum_i32, i32, wasm_i32x4_max(a, b))
 BINARY(minimum_i32, i32, wasm_i32x4_min(a, b))
+
+// Of integers: cut off towards zero, and 0 where b is 0 (the processor would trap there, and at -2^31 / -1).
+static i32 quotient_of(i32 a, i32 b) { return b == 0 ? 0 : b == -1 ? (i32)(0u - (uint32_t)a) : a / b; }
+
+static i32 rest_of(i32 a, i32 b) { return b == 0 || b == -1 ? 0 : a % b; }
+
+static i32 power_of(i32 a, i32 b) {
+    if (b < 0) return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;
+    uint32_t result = 1, square = (uint32_t)a;
+    for (; b; b >>= 1, square *= square)
+        if (b & 1) result *= square;
+    return (i32)result;
+}
+
+// C's fmod, exact: in each round at least half of what is left goes, and the difference is a float again.
+static float fmod_of(float a, float b) {
+    double left = __builtin_fabs((double)a), size = __builtin_fabs((double)b);
+    if (!(left < __builtin_inf()) || !(size > 0)) return __builtin_nanf("");
+    if (size == __builtin_inf()) return a;
+    while (left >= size) {
+        double step = size;
+        while (step * 65536 <= left) step *= 65536;
+        while (step * 2 <= left) step *= 2;
+        left -= step;
+    }
+    return __builtin_copysignf((float)left, a);
+}
+
+// The angle of (x, y): the polynomial of Cephes's atanf on [0, tan(π/8)], in float64
+static float angle_of(float y, float x) {
+    double h = __builtin_fabs((double)y), w = __builtin_fabs((double)x), pi = 3.14159265358979324;
+    if (h != h || w != w) return __builtin_nanf("");
+    double low = h < w ? h : w, high = h < w ? w : h;
+    double ratio = high == 0 ? 0 : low == high ? 1 : low / high;
+    int folded = ratio > 0.41421356237309503;
+    double t = folded ? (ratio - 1) / (ratio + 1) : ratio, z = t * t;
+    double angle = (((8.05374449538e-2 * z - 1.38776856032e-1) * z + 1.99777106478e-1) * z - 3.33329491539e-1) * z * t + t;
+    if (folded) angle += pi / 4;
+    if (h > w) angle = pi / 2 - angle;
+    if (__builtin_signbit(x)) angle = pi - angle;
+    return __builtin_copysignf((float)angle, y);
+}
+
+#define CELL_BY_CELL(name, type, function)                                                                      \
+    KERNEL(name)(type *y, const type *x0, const type *x1, const Broadcast *g) {                                 \
+        for (int i = 0, a_at, b_at; row_at(g, i, &a_at, &b_at); i++, y += g->inner)                             \
+            for (int k = 0; k < g->inner; k++) y[k] = function(x0[a_at + k * g->a_step], x1[b_at + k * g->b_step]); \
+    }
+
+CELL_BY_CELL(div_i32, i32, quotient_of)
+CELL_BY_CELL(fmod_i32, i32, rest_of)
+CELL_BY_CELL(pow_i32, i32, power_of)
+CELL_BY_CELL(fmod, float, fmod_of)
+CELL_BY_CELL(atan2, float, angle_of)
 
 // 2^(y * log2 x) in float64, so that one rounding to float32 remains.
 static double log2_of(double x) {
@@ -83,7 +119,4 @@ static float power(float x, float y) {
     return odd && __builtin_signbit(x) ? -result : result;
 }
 
-KERNEL(pow)(float *y, const float *x0, const float *x1, const Broadcast *g) {
-    for (int i = 0, a_at, b_at; row_at(g, i, &a_at, &b_at); i++, y += g->inner)
-        for (int k = 0; k < g->inner; k++) y[k] = power(x0[a_at + k * g->a_step], x1[b_at + k * g->b_step]);
-}
+CELL_BY_CELL(pow, float, power)

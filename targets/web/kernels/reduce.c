@@ -63,6 +63,33 @@ KERNEL(reduce_mean)(float *y, const float *x, int outer, int n, int inner) { tot
 KERNEL(reduce_max)(float *y, const float *x, int outer, int n, int inner) { ends(MAX, y, x, outer, n, inner); }
 KERNEL(reduce_min)(float *y, const float *x, int outer, int n, int inner) { ends(MIN, y, x, outer, n, inner); }
 
+KERNEL(reduce_prod)(float *y, const float *x, int outer, int n, int inner) {
+    for (int i = 0; i < outer; i++, x += n * inner)
+        for (int j = 0; j < inner; j++) {
+            double product = 1;
+            for (int k = 0; k < n; k++) product *= x[k * inner + j];
+            *y++ = (float)product;
+        }
+}
+
+#define REDUCE_I32(name, start, expression)                                             \
+    KERNEL(name)(i32 *y, const i32 *x, int outer, int n, int inner) {                   \
+        for (int i = 0; i < outer; i++, x += n * inner)                                 \
+            for (int j = 0; j < inner; j++) {                                           \
+                i32 a = (start);                                                        \
+                for (int k = 0; k < n; k++) {                                           \
+                    i32 b = x[k * inner + j];                                           \
+                    a = (expression);                                                   \
+                }                                                                       \
+                *y++ = a;                                                               \
+            }                                                                           \
+    }
+
+REDUCE_I32(reduce_sum_i32, 0, (i32)((uint32_t)a + (uint32_t)b))
+REDUCE_I32(reduce_prod_i32, 1, (i32)((uint32_t)a * (uint32_t)b))
+REDUCE_I32(reduce_max_i32, x[j], larger(a, b))
+REDUCE_I32(reduce_min_i32, x[j], smaller(a, b))
+
 // x [rows, n]  →  (x - mean) / √(variance + epsilon) * weight + bias. y may be x.
 KERNEL(layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows, int n, float epsilon) {
     for (int i = 0; i < rows; i++, x += n, y += n) {

@@ -8,21 +8,32 @@ from ....exporter.graph import DType, Node, Value
 from ....exporter.ops import (
     Abs,
     Add,
+    Atan2,
     Cast,
+    Ceil,
+    Cos,
     Div,
     Erf,
     Exp,
+    Expm1,
+    Floor,
+    Fmod,
     Identity,
     Log,
+    Log1p,
     Maximum,
     Minimum,
     Mul,
     Neg,
     OpAttrs,
     Pow,
+    Round,
     Rsqrt,
+    Sign,
+    Sin,
     Sqrt,
     Sub,
+    Trunc,
 )
 from ...emit import Refusal
 from ..dtypes import device_dtype
@@ -34,16 +45,25 @@ from .broadcast import broadcast_table
 
 _UNARY: dict[type[OpAttrs], str] = {
     Abs: "abs",
+    Ceil: "ceil",
+    Cos: "cos",
     Erf: "erf",
     Exp: "exp",
+    Expm1: "expm1",
+    Floor: "floor",
     Log: "log",
+    Log1p: "log1p",
     Neg: "neg",
+    Round: "round",
     Rsqrt: "rsqrt",
+    Sign: "sign",
+    Sin: "sin",
     Sqrt: "sqrt",
+    Trunc: "trunc",
 }
 
 _ARITHMETIC: dict[type[OpAttrs], str] = {Add: "add", Sub: "sub", Mul: "mul", Div: "div"}
-_CHOICE: dict[type[OpAttrs], str] = {Maximum: "maximum", Minimum: "minimum"}
+_CHOICE: dict[type[OpAttrs], str] = {Maximum: "maximum", Minimum: "minimum", Fmod: "fmod"}
 
 _CASTS = {
     (DType.FLOAT32, DType.INT32): "cast_f32_i32",
@@ -74,8 +94,7 @@ def identity(node: Node, writer: Writer) -> None:
 
 def floats_or_integers(node: Node) -> Refusal | None:
     """Condition for kernels that exist for float32 and int32."""
-    integer = device_dtype(node.inputs[0].type.dtype) is DType.INT32
-    return None if integer and not isinstance(node.op, Div) else floats_only(node)
+    return None if device_dtype(node.inputs[0].type.dtype) is DType.INT32 else floats_only(node)
 
 
 def binary(node: Node, writer: Writer, kernel: str, *rest: Argument) -> None:
@@ -100,10 +119,15 @@ def choice(node: Node, writer: Writer) -> None:
     binary(node, writer, _CHOICE[type(node.op)])
 
 
-@emits(Pow, accepts=floats_only)
+@emits(Atan2, accepts=floats_only)
+def atan2(node: Node, writer: Writer) -> None:
+    binary(node, writer, "atan2")
+
+
+@emits(Pow, accepts=floats_or_integers)
 def power(node: Node, writer: Writer) -> None:
     """Squares and square roots have kernels of their own."""
-    exponent = _same_everywhere(node.inputs[1])
+    exponent = _same_everywhere(node.inputs[1]) if node.inputs[1].type.dtype is DType.FLOAT32 else None
     kernel = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent or 0.0)
     if kernel and node.output.type.shape == node.inputs[0].type.shape:
         unary(node, writer, kernel)

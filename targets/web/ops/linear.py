@@ -34,7 +34,7 @@ def matmul(node: Node, writer: Writer) -> None:
     """b is packed into panels while the model runs, one matrix at a time; its leading axes may be fewer than a's."""
     a, b = node.inputs
     rows, depth, columns = a.type.shape[-2], a.type.shape[-1], b.type.shape[-1]
-    batch = strides(runs(a.type.shape[:-2], b.type.shape[:-2], node.output.type.shape[:-2]))
+    batch = strides(runs((a.type.shape[:-2], b.type.shape[:-2]), node.output.type.shape[:-2]))
     matrix = (1, rows * depth, depth * columns)  # strides count elements, and a step along a batch axis is a matrix
     axes = [entry * matrix[i % 3] for i, entry in enumerate(batch)]
     padded: Dim = (columns + PANEL - 1) // PANEL * PANEL
