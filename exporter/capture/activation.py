@@ -11,6 +11,7 @@ from ..ops import (
     Clamp,
     Elu,
     Gelu,
+    Greater,
     HardSigmoid,
     HardSwish,
     LeakyRelu,
@@ -20,15 +21,20 @@ from ..ops import (
     OpAttrs,
     PRelu,
     Relu,
+    Reshape,
     Selu,
     Sigmoid,
     Silu,
     Softmax,
     Softplus,
     Tanh,
+    Where,
 )
 from .context import Context
 from .registry import captures
+
+FLOAT32_HIDES = 15.0
+"""From here on softplus(x) is x to float32: log(1 + exp(-15)) / 15 is 2e-8."""
 
 _PLAIN: dict[str, OpAttrs] = {
     "relu": Relu(),
@@ -77,11 +83,15 @@ def leaky_relu(context: Context, x: Value, slope: float) -> Value:
 
 @captures("prelu")
 def prelu(context: Context, x: Value, weight: Value) -> Value:
-    """torch's slope [C] runs along axis 1."""
-    if weight.type.elements == 1 or x.type.rank < 2:
+    """torch's slope, [C] or [1] or [], runs along axis 1."""
+    channels = weight.type.elements
+    along = (1, channels, *[1] * (x.type.rank - 2)) if x.type.rank > 1 else (channels,) * x.type.rank
+    if channels == 1 and weight.type.rank <= x.type.rank or weight.type.shape == along:
         return context.add(PRelu(), x, weight)
-    along = (1, -1, *[1] * (x.type.rank - 2))
-    slope = context.constant(np.reshape(weight.array(), along), weight.name)
+    if weight.is_constant:
+        slope = context.constant(np.reshape(weight.array(), weight.type.with_shape(along).static_shape()), weight.name)
+    else:
+        slope = context.add(Reshape(along), weight)
     return context.add(PRelu(), x, slope)
 
 
@@ -99,22 +109,33 @@ def gelu(context: Context, x: Value, approximate: str) -> Value:
 
 @captures("softplus")
 def softplus(context: Context, x: Value, beta: float, threshold: float) -> Value:
-    """Above ``threshold`` torch returns x itself, which differs by less than exp(-20)."""
-    if beta == 1:
-        return context.add(Softplus(), x)
+    """log(1 + exp(beta x)) / beta; where beta x lies above ``threshold`` torch returns x itself."""
     dtype = x.type.dtype
-    scaled = context.add(Softplus(), context.add(Mul(), x, context.scalar(beta, dtype)))
-    return context.add(Mul(), scaled, context.scalar(1 / beta, dtype))
+    scaled = x if beta == 1 else context.add(Mul(), x, context.scalar(beta, dtype))
+    y = context.add(Softplus(), scaled)
+    if beta != 1:
+        y = context.add(Mul(), y, context.scalar(1 / beta, dtype))
+    if threshold >= FLOAT32_HIDES:
+        return y
+    return context.add(Where(), context.add(Greater(), scaled, context.scalar(threshold, dtype)), x, y)
 
 
 @captures("softmax.int", "_softmax")
 def softmax(context: Context, x: Value, axis: int, dtype: object) -> Value:
-    return context.add(Softmax(axis % x.type.rank), context.cast(x, context.result_dtype()))
+    return _along_axis(context, Softmax, x, axis)
 
 
 @captures("log_softmax.int", "_log_softmax")
 def log_softmax(context: Context, x: Value, axis: int, dtype: object) -> Value:
-    return context.add(LogSoftmax(axis % x.type.rank), context.cast(x, context.result_dtype()))
+    return _along_axis(context, LogSoftmax, x, axis)
+
+
+def _along_axis(context: Context, op: type[Softmax | LogSoftmax], x: Value, axis: int) -> Value:
+    """A number alone is an axis of one cell."""
+    x = context.cast(x, context.result_dtype())
+    if x.type.rank:
+        return context.add(op(axis % x.type.rank), x)
+    return context.add(Reshape(()), context.add(op(0), context.add(Reshape((1,)), x)))
 
 
 @captures("log_sigmoid")

@@ -9,6 +9,7 @@ from ..ops import Conv, ConvTranspose
 from ..ops.conv import Padding
 from .context import Context, spread
 from .registry import captures
+from .spatial import per_image
 
 
 def _operands(x: Value, weight: Value, bias: Value | None) -> tuple[Value, ...]:
@@ -34,7 +35,8 @@ def conv(
         sides = tuple((t // 2, t - t // 2) if padding == "same" else (0, 0) for t in totals)
     else:
         sides = tuple((p, p) for p in spread(padding, rank))
-    return context.add(Conv(strides, sides, dilations, groups), *_operands(x, weight, bias))
+    op = Conv(strides, sides, dilations, groups)
+    return per_image(context, x, rank, lambda batch: context.add(op, *_operands(batch, weight, bias)))
 
 
 @captures("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -53,4 +55,4 @@ def conv_transpose(
     crop = zip(spread(padding, rank), spread(output_padding, rank), strict=True)
     sides = tuple((p, p - extra) for p, extra in crop)
     op = ConvTranspose(spread(stride, rank), sides, spread(dilation, rank), groups)
-    return context.add(op, *_operands(x, weight, bias))
+    return per_image(context, x, rank, lambda batch: context.add(op, *_operands(batch, weight, bias)))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Graph, Node, Value
+from ..graph import Dim, Graph, Node, Value
 from ..ops import (
     Abs,
     Add,
@@ -38,6 +38,7 @@ from ..ops import (
     ReduceMean,
     ReduceSum,
     Relu,
+    Reshape,
     Rsqrt,
     Selu,
     Sigmoid,
@@ -205,13 +206,24 @@ def _layer_norm(r: Rewriter, op: OpAttrs) -> Value:
 
 @decomposes(BatchNorm)
 def _batch_norm(r: Rewriter, op: OpAttrs) -> Value:
-    """(x - mean) * (scale / sqrt(variance + epsilon)) + offset, the factor worked out here in float64."""
+    """(x - mean) * (scale / sqrt(variance + epsilon)) + offset, the factor of constants worked out here in float64."""
     assert isinstance(op, BatchNorm)
-    scale, offset, mean, variance = (value.array().astype(np.float64) for value in r.node.inputs[1:])
     shape = [1] * r.x.type.rank
     shape[op.axis] = -1
+    if not all(value.is_constant for value in r.node.inputs[1:]):
+        return _batch_norm_of_computed(r, op)
+    scale, offset, mean, variance = (value.array().astype(np.float64) for value in r.node.inputs[1:])
     factor = scale / np.sqrt(variance + op.epsilon)
     mean_, factor_, offset_ = (
         r.graph.add_constant(array.reshape(shape).astype(r.x.type.dtype.numpy)) for array in (mean, factor, offset)
     )
     return r(Add(), r(Mul(), r(Sub(), r.x, mean_), factor_), offset_)
+
+
+def _batch_norm_of_computed(r: Rewriter, op: BatchNorm) -> Value:
+    """The same with statistics that the model works out while it runs."""
+    shape: list[Dim] = [1] * r.x.type.rank
+    shape[op.axis] = r.x.type.shape[op.axis]
+    scale, offset, mean, variance = (r(Reshape(tuple(shape)), value) for value in r.node.inputs[1:])
+    factor = r(Mul(), scale, r(Rsqrt(), r(Add(), variance, op.epsilon)))
+    return r(Add(), r(Mul(), r(Sub(), r.x, mean), factor), offset)
