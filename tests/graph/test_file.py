@@ -135,6 +135,19 @@ def test_a_file_may_be_saved_over_the_one_it_was_loaded_from(tmp_path: Path) -> 
     assert_same(again, small_graph())
 
 
+def test_who_has_the_old_file_open_reads_on_in_it(tmp_path: Path) -> None:
+    # The new file takes the name; it is not written into the old one, so no moment shows half of it.
+    path = tmp_path / "m.triport"
+    small_graph().save(path)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        graph = small_graph()
+        graph.name = "another"
+        graph.save(path)
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
 def test_many_scales_are_stored_as_a_tensor_of_the_narrowest_exact_dtype(tmp_path: Path) -> None:
     graph = Graph()
     for name, scale in (("single", float(np.float32(0.1))), ("double", 0.1)):
