@@ -60,6 +60,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "max_pool2d": (lambda: nn.MaxPool2d(3, 2, 1, dilation=(1, 2)), IMAGE),
     "max_pool2d ceil": (lambda: nn.MaxPool2d((2, 3), 2, ceil_mode=True), IMAGE),
     "max_pool2d ceil padding": (lambda: nn.MaxPool2d(3, 3, 1, ceil_mode=True), IMAGE),
+    "max_pool2d ceil drops a window that starts outside": (lambda: nn.MaxPool2d(2, 3, 1, ceil_mode=True), IMAGE),
     "max_pool3d": (lambda: nn.MaxPool3d(2), VOLUME),
     "avg_pool1d": (lambda: nn.AvgPool1d(3, 2), SIGNAL),
     "avg_pool2d counted": (lambda: nn.AvgPool2d(3, 2, 1), IMAGE),

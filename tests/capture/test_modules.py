@@ -97,18 +97,19 @@ def test_arrays_are_examples_too() -> None:
 
 
 class Tied(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, one_parameter: bool) -> None:
         super().__init__()
         self.embed, self.head = nn.Embedding(50, 8), nn.Linear(8, 50, bias=False)
-        self.head.weight = self.embed.weight
+        self.head.weight = self.embed.weight if one_parameter else nn.Parameter(self.embed.weight.detach())
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self.head(self.embed(ids))
         return scores
 
 
-def test_tied_weights_are_in_the_graph_once() -> None:
-    graph = captured(Tied(), torch.tensor([[3, 4]]))
+@pytest.mark.parametrize("one_parameter", [True, False], ids=["one parameter", "two of one memory"])
+def test_tied_weights_are_in_the_graph_once(one_parameter: bool) -> None:
+    graph = captured(Tied(one_parameter), torch.tensor([[3, 4]]))
     assert graph.parameter_bytes() == 50 * 8 * 4
     assert len({id(value.array()) for value in graph.constants()}) == 1
 
