@@ -16,6 +16,8 @@ from ..ops import (
     HardSwish,
     LeakyRelu,
     LogSoftmax,
+    Maximum,
+    Minimum,
     Mish,
     Mul,
     OpAttrs,
@@ -52,7 +54,10 @@ _PLAIN: dict[str, OpAttrs] = {
 def _register_plain(name: str, op: OpAttrs) -> None:
     @captures(name)
     def plain(context: Context, x: Value) -> Value:
-        return context.add(op, x)
+        dtype = context.result_dtype()
+        if isinstance(op, Relu) and not dtype.is_float:
+            return context.add(Maximum(), x, context.scalar(0, dtype))
+        return context.add(op, context.cast(x, dtype))
 
 
 for _name, _op in _PLAIN.items():
@@ -66,6 +71,17 @@ def hardtanh(context: Context, x: Value, minimum: float, maximum: float) -> Valu
 
 @captures("clamp.default", "clamp_min.default", "clip.default")
 def clamp(context: Context, x: Value, minimum: float | None, maximum: float | None = None) -> Value:
+    return _clamp(context, x, minimum, maximum)
+
+
+def _clamp(context: Context, x: Value, minimum: float | None, maximum: float | None) -> Value:
+    """Integers keep to their own dtype's bounds; a float bound makes floats of them, as in torch."""
+    dtype = context.result_dtype()
+    x = context.cast(x, dtype)
+    if not dtype.is_float:
+        if minimum is not None:
+            x = context.add(Maximum(), x, context.scalar(minimum, dtype))
+        return x if maximum is None else context.add(Minimum(), x, context.scalar(maximum, dtype))
     low = -math.inf if minimum is None else float(minimum)
     high = math.inf if maximum is None else float(maximum)
     return context.add(Relu() if (low, high) == (0, math.inf) else Clamp(low, high), x)
@@ -73,7 +89,7 @@ def clamp(context: Context, x: Value, minimum: float | None, maximum: float | No
 
 @captures("clamp_max.default")
 def clamp_max(context: Context, x: Value, maximum: float) -> Value:
-    return context.add(Clamp(-math.inf, float(maximum)), x)
+    return _clamp(context, x, None, maximum)
 
 
 @captures("leaky_relu")
@@ -86,7 +102,7 @@ def prelu(context: Context, x: Value, weight: Value) -> Value:
     """torch's slope, [C] or [1] or [], runs along axis 1."""
     channels = weight.type.elements
     along = (1, channels, *[1] * (x.type.rank - 2)) if x.type.rank > 1 else (channels,) * x.type.rank
-    if channels == 1 and weight.type.rank <= x.type.rank or weight.type.shape == along:
+    if (channels == 1 and weight.type.rank <= x.type.rank) or weight.type.shape == along:
         return context.add(PRelu(), x, weight)
     if weight.is_constant:
         slope = context.constant(np.reshape(weight.array(), weight.type.with_shape(along).static_shape()), weight.name)
@@ -143,13 +159,6 @@ def log_sigmoid(context: Context, x: Value) -> Value:
     """log(sigmoid(x)) = -softplus(-x)"""
     minus = context.scalar(-1, x.type.dtype)
     return context.add(Mul(), context.add(Softplus(), context.add(Mul(), x, minus)), minus)
-
-
-@captures("threshold")
-def threshold(context: Context, x: Value, limit: float, value: float) -> Value:
-    if limit == value == 0:
-        return context.add(Relu(), x)
-    raise context.error("TP202", "threshold other than relu has no meaning here", "use relu, clamp or where")
 
 
 @captures("celu")

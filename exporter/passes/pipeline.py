@@ -22,6 +22,7 @@ from .lift_1d import lift_1d
 from .merge_constants import merge_constants
 from .name_outputs import name_outputs
 from .simplify_reshape import simplify_reshape
+from .split_3d import split_3d
 
 
 def passes_for(
@@ -48,7 +49,7 @@ def passes_for(
         fold_transpose_into_linear,
     ]
     if lifts_1d:
-        passes.append(lift_1d)
+        passes += [lift_1d, split_3d]
     return [
         *passes,
         decompose(spells),
