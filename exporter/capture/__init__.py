@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from . import activation, conv, creation, elementwise, index, linear, norm, pool, reduce, resize, scatter, shape
+from . import (
+    activation,
+    conv,
+    creation,
+    einsum,
+    elementwise,
+    index,
+    linear,
+    norm,
+    pool,
+    reduce,
+    resize,
+    scatter,
+    shape,
+)
 from .capture import capture
 
 __all__ = ["capture"]
 
-_FAMILIES = (activation, conv, creation, elementwise, index, linear, norm, pool, reduce, resize, scatter, shape)
+_FAMILIES = (
+    activation,
+    conv,
+    creation,
+    einsum,
+    elementwise,
+    index,
+    linear,
+    norm,
+    pool,
+    reduce,
+    resize,
+    scatter,
+    shape,
+)

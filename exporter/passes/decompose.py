@@ -17,6 +17,7 @@ import numpy as np
 from ..graph import Dim, Graph, Node, Value
 from ..ops import (
     Abs,
+    Activation,
     Add,
     BatchNorm,
     Clamp,
@@ -26,8 +27,10 @@ from ..ops import (
     HardSigmoid,
     HardSwish,
     LayerNorm,
+    Linear,
     Log,
     LogSoftmax,
+    MatMul,
     Maximum,
     Minimum,
     Mish,
@@ -48,6 +51,7 @@ from ..ops import (
     Sqrt,
     Sub,
     Tanh,
+    Transpose,
 )
 from .base import Pass
 
@@ -185,6 +189,17 @@ def _log_softmax(r: Rewriter, op: OpAttrs) -> Value:
     assert isinstance(op, LogSoftmax)
     shifted = r(Sub(), r.x, r(ReduceMax((op.axis,), True), r.x))
     return r(Sub(), shifted, r(Log(), r(ReduceSum((op.axis,), True), r(Exp(), shifted))))
+
+
+@decomposes(Linear)
+def _linear(r: Rewriter, op: OpAttrs) -> Value:
+    """A product with the weight turned round: for weights that are computed while the model runs."""
+    assert isinstance(op, Linear)
+    y = r(MatMul(), r.x, r(Transpose((1, 0)), r.node.inputs[1]))
+    if len(r.node.inputs) > 2:
+        y = r(Add(), y, r.node.inputs[2])
+    bounds = {Activation.RELU: Relu(), Activation.RELU6: Clamp(0.0, 6.0)}
+    return r(bounds[op.activation], y) if op.activation in bounds else y
 
 
 @decomposes(Rsqrt)

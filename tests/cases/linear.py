@@ -4,9 +4,6 @@ from triport.exporter.ops import Linear, MatMul
 
 from .case import Const, Data, OpCase
 
-_PACKED = {"web": "TP102"}
-"""Whose kernel wants the weights packed beforehand."""
-
 CASES = [
     OpCase("linear/matrix", Linear(), (Data((13,)), Const((7, 13)), Const((7,)))),
     OpCase("linear/no_bias", Linear(), (Data((8,)), Const((5, 8)))),
@@ -14,13 +11,10 @@ CASES = [
     OpCase("linear/rank_3", Linear(), (Data((5, 8)), Const((6, 8)), Const((6,)))),
     OpCase("linear/rank_4_no_bias", Linear(), (Data((2, 3, 8)), Const((6, 8)))),
     OpCase("linear/long", Linear(), (Data((1031,)), Const((17, 1031)), Const((17,)))),
-    OpCase("linear/weight_is_an_input", Linear(), (Data((8,)), Data((5, 8), fixed=True), Const((5,))), _PACKED),
-    OpCase(
-        "linear/rank_3_weight_is_an_input",
-        Linear(),
-        (Data((4, 8)), Data((5, 8), fixed=True), Const((5,))),
-        _PACKED,
-    ),
+    OpCase("linear/weight_is_an_input", Linear(), (Data((8,)), Data((5, 8), fixed=True), Const((5,)))),
+    OpCase("linear/rank_3_weight_is_an_input", Linear(), (Data((4, 8)), Data((5, 8), fixed=True), Const((5,)))),
     OpCase("matmul/batched", MatMul(), (Data((3, 4, 5)), Data((3, 5, 6)))),
+    OpCase("matmul/rank_5", MatMul(), (Data((2, 1, 3, 4)), Data((1, 3, 4, 2)))),
+    OpCase("matmul/one_row", MatMul(), (Data((1, 9)), Data((9, 1)))),
     OpCase("matmul/broadcast", MatMul(), (Data((3, 4, 5)), Const((5, 6)))),
 ]
