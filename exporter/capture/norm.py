@@ -31,6 +31,10 @@ def batch_norm(
             "batch norm computes its statistics from the batch",
             "call model.eval() before capturing, and build the layer with track_running_stats=True",
         )
+    if x.type.rank < 2:
+        raise context.error(
+            "TP202", f"batch norm of {x.type}, which has no axis of channels", "give it an input [batch, channels, ...]"
+        )
     channels = running_mean.type.static_shape()
     dtype = x.type.dtype.numpy
     scale = weight or context.constant(np.ones(channels, dtype))

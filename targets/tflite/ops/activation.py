@@ -72,7 +72,7 @@ def prelu(node: Node, writer: Writer) -> None:
     array = slope.array()
     while array.ndim > 1 and array.shape[0] == 1:
         array = array[0]
-    channels = x.type.shape[-1]
+    channels = x.type.shape[-1] if x.type.rank else None
     if isinstance(channels, int):
         array = np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:-1], channels)))
     writer.operator("PRELU", [writer.tensor(x), writer.constant(array, slope.name)], writer.tensor(node.output))

@@ -74,7 +74,8 @@ export function bindInputs(specs, feeds) {
   specs.forEach((spec, i) => {
     const { data, shape: given } = tensors[i];
     const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
-    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size) => !(size >= 1)))
+    const least = (axis) => (spec.shape[axis] === 0 ? 0 : 1);
+    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size, axis) => !(size >= least(axis))))
       fail(spec, `shape ${showShape(spec.shape)}`, showShape(given ?? shape));
     if (data.length !== elements(shape))
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
