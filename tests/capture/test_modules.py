@@ -323,7 +323,6 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     ),
     "active dropout": ("TP202", lambda: _refusal(Function(F.dropout), sample(1, 4))),
     "statistics of the batch": ("TP204", lambda: _refusal(nn.BatchNorm1d(3, track_running_stats=False), sample(2, 3))),
-    "uneven parts": ("TP202", lambda: _refusal(nn.AdaptiveAvgPool1d(2), sample(1, 2, 5))),
     "uneven factor": ("TP202", lambda: _refusal(nn.Upsample(scale_factor=1.5), sample(1, 2, 5))),
     "reflecting pad": ("TP202", lambda: _refusal(nn.ReflectionPad1d(1), sample(1, 2, 5))),
     "free number": (
