@@ -36,6 +36,21 @@ class Refusal:
 Condition = Callable[[Node], Refusal | None]
 
 
+def constant_parameters(first: int, stop: int) -> Condition:
+    """Condition: the operands from ``first`` up to ``stop`` are constants, for emitters that rearrange them."""
+
+    def condition(node: Node) -> Refusal | None:
+        if all(value.is_constant for value in node.inputs[first:stop]):
+            return None
+        return Refusal(
+            "its weights are computed while the model runs, and they are rearranged when the file is written",
+            "make the weights parameters of the model",
+            "TP102",
+        )
+
+    return condition
+
+
 @dataclass(frozen=True)
 class Emitter(Generic[Writer]):
     """One op's spelling on one target."""

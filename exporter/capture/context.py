@@ -33,13 +33,18 @@ class Context:
 
         The first node of a layer that computes has the layer's own name; those around it ``<layer>/<op>``.
         """
+        (value,) = self.add_several(op, *inputs)
+        return value
+
+    def add_several(self, op: OpAttrs, *inputs: Value) -> list[Value]:
+        """`add` for an op with several outputs."""
         name = self.name
         if self.source.layer:
             moves = isinstance(op, Transpose | Reshape | Slice | Pad | Cast)
             if moves or name in self._named:
                 name = f"{name}/{op.name}"
             self._named.add(name)
-        return self.graph.add(op, *inputs, name=name, source=self.source)
+        return list(self.graph.add_node(op, inputs, name=name, source=self.source).outputs)
 
     def constant(self, array: Array, name: str = "constant") -> Value:
         return self.graph.add_constant(array, name)

@@ -16,6 +16,8 @@ from ..graph import Array, DType, Graph, Source, TensorType, Value
 from .context import Context
 from .mutation import owner, user_outputs, written_argument
 from .program import Inputs, innermost
+from .recurrent import TAKE_FILLED
+from .recurrent_calls import NAMESPACE
 from .registry import Converter, converter_for
 from .scatter import SCATTERS, Filled
 from .sympy_dims import DimNames
@@ -152,7 +154,7 @@ class _Conversion:
     def _converted(self, converter: Converter, node: torch.fx.Node, target: torch._ops.OpOverload) -> object:
         """What a converter makes of a call; whatever it cannot make sense of is an error at the user's line."""
         arguments = self._arguments(node, target)
-        if converter not in SCATTERS and any(isinstance(argument, Filled) for argument in arguments):
+        if converter not in (*SCATTERS, *TAKE_FILLED) and any(isinstance(argument, Filled) for argument in arguments):
             raise self.context.error(
                 "TP203",
                 "a tensor whose size is free is filled with a number and then used as a whole",
@@ -235,4 +237,6 @@ def _converter(node: torch.fx.Node) -> Converter | None:
     if not isinstance(target, torch._ops.OpOverload):
         return None
     namespace, _, name = target._schema.name.partition("::")
+    if namespace == NAMESPACE:
+        return converter_for(f"{NAMESPACE}.{name}", target._overloadname)
     return converter_for(name, target._overloadname) if namespace == "aten" else None

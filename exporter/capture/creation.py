@@ -7,9 +7,12 @@ import numpy as np
 from ..graph import Value
 from .context import Context
 from .registry import captures
+from .scatter import Filled
 
 
-def _filled(context: Context, number: object) -> Value:
+def _filled(context: Context, number: object) -> Value | Filled:
+    if isinstance(number, int | float) and context.expected is not None and context.expected.free_names:
+        return Filled(number, context.expected)
     shape = tuple(
         context.static(dim, "the size of a tensor that is made in the model") for dim in context.result_shape()
     )
@@ -17,22 +20,22 @@ def _filled(context: Context, number: object) -> Value:
 
 
 @captures("ones", "new_ones", "ones_like")
-def ones(context: Context, *_: object) -> Value:
+def ones(context: Context, *_: object) -> Value | Filled:
     return _filled(context, 1)
 
 
 @captures("zeros", "new_zeros", "zeros_like")
-def zeros(context: Context, *_: object) -> Value:
+def zeros(context: Context, *_: object) -> Value | Filled:
     return _filled(context, 0)
 
 
 @captures("full", "full_like")
-def full(context: Context, like: object, number: float, *_: object) -> Value:
+def full(context: Context, like: object, number: float, *_: object) -> Value | Filled:
     return _filled(context, number)
 
 
 @captures("new_full")
-def new_full(context: Context, x: Value, size: object, number: float, *_: object) -> Value:
+def new_full(context: Context, x: Value, size: object, number: float, *_: object) -> Value | Filled:
     return _filled(context, number)
 
 

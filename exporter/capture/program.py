@@ -15,7 +15,8 @@ import torch
 from torch.export import Dim as TorchDim
 from torch.export import ExportedProgram
 
-from ..errors import ModelError, UsageError
+from ..errors import ModelError, TriportError, UsageError
+from .recurrent_calls import whole_recurrent_calls
 
 Examples = torch.Tensor | np.ndarray[Any, Any] | Sequence[Any] | Mapping[str, Any]
 Dynamic = Mapping[str, Mapping[int, str]]
@@ -105,10 +106,12 @@ def export_program(module: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     if getattr(module, "forward_takes_list", False):
         listed = (list(listed),)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), whole_recurrent_calls():
             return torch.export.export(
                 module, arguments, keywords, dynamic_shapes=shapes if keywords else listed, strict=False
             )
+    except TriportError as error:
+        raise error.placed(user_line(error)) from None
     except Exception as error:
         # The module has just run on the same examples, so whatever stops it now is about tracing.
         raise _explained(error).placed(user_line(error)) from error

@@ -88,6 +88,7 @@ from .logic import (
 )
 from .norm import BatchNorm, LayerNorm
 from .pool import AveragePool, MaxPool
+from .recurrent import Gru, Lstm, Nonlinearity, Rnn
 from .reduce import (
     ArgMax,
     ArgMin,
@@ -152,6 +153,7 @@ __all__ = [
     "Gelu",
     "Greater",
     "GreaterEqual",
+    "Gru",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -170,6 +172,7 @@ __all__ = [
     "LogicalOp",
     "LogicalOr",
     "LogicalXor",
+    "Lstm",
     "MatMul",
     "MaxPool",
     "Maximum",
@@ -178,6 +181,7 @@ __all__ = [
     "Mul",
     "Neg",
     "NotEqual",
+    "Nonlinearity",
     "OpAttrs",
     "PRelu",
     "Pad",
@@ -195,6 +199,7 @@ __all__ = [
     "ResizeMode",
     "Reverse",
     "Round",
+    "Rnn",
     "Rsqrt",
     "Scatter",
     "Selu",

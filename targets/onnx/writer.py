@@ -6,7 +6,7 @@ field by field: the small part by protobuf, each initialiser's raw data straight
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -72,6 +72,12 @@ class OnnxWriter:
         kept = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(op_type, names, results, name=output or node.name, **kept))
         return results[0]
+
+    def inner_node(
+        self, op_type: str, node: Node, inputs: Sequence[str], outputs: Sequence[str], attributes: Mapping[str, Any]
+    ) -> None:
+        """An inner step with several outputs."""
+        self.nodes.append(helper.make_node(op_type, inputs, outputs, name=outputs[0], **attributes))
 
     def name(self, value: Value | str) -> str:
         """The name of a value; a constant becomes an initialiser."""

@@ -8,7 +8,7 @@ arrays follow one by one. Offsets in a FlatBuffer only need to lead forward with
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -36,6 +36,7 @@ class Tensor:
     signature   the same with -1 there; None when every size is known
     type        number in the schema's TensorType
     buffer      index into the model's buffers; 0 for tensors that are computed
+    variable    an operator works on it in place: the states of a sequence LSTM or RNN
     """
 
     name: str
@@ -44,6 +45,7 @@ class Tensor:
     type: int
     buffer: int = 0
     quantization: Quantization | None = None
+    variable: bool = False
 
 
 @dataclass
@@ -58,14 +60,29 @@ class Operator:
 
 
 @dataclass
+class Subgraph:
+    """Operators that a control-flow operator such as WHILE runs; inputs and outputs are tensors of its own list."""
+
+    name: str
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    tensors: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+
+
+@dataclass
 class Model:
-    """What a .tflite file holds. ``buffers[0]`` is the empty one; metadata maps names to indices of buffers."""
+    """What a .tflite file holds. ``buffers[0]`` is the empty one; metadata maps names to indices of buffers.
+
+    subgraphs   those behind the main one: ``subgraphs[0]`` has index 1 in the file
+    """
 
     description: str
     inputs: list[tuple[str, int]] = field(default_factory=list)
     outputs: list[tuple[str, int]] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
+    subgraphs: list[Subgraph] = field(default_factory=list)
     buffers: list[Array] = field(default_factory=lambda: [np.zeros(0, np.uint8)])
     metadata: dict[str, int] = field(default_factory=dict)
 
@@ -100,16 +117,23 @@ def _tables(model: Model) -> tuple[Any, memoryview]:
     builder = Builder(256 * (len(model.tensors) + len(model.operators) + 16))
     placeholder = builder.CreateByteVector(b"")
     buffers = [_buffer(builder, array, placeholder) for array in model.buffers]
-    codes = sorted({(op.code, op.version) for op in model.operators})
+    codes = sorted({(op.code, op.version) for op in all_operators(model)})
     code_index = {code: index for index, code in enumerate(codes)}
     code_tables = [_operator_code(builder, *code) for code in codes]
-    subgraph = _subgraph(builder, model, code_index)
+    main = Subgraph(
+        "main",
+        [index for _, index in model.inputs],
+        [index for _, index in model.outputs],
+        model.tensors,
+        model.operators,
+    )
+    subgraphs = [_subgraph(builder, subgraph, code_index) for subgraph in (main, *model.subgraphs)]
     signature = _signature(builder, model)
     metadata = [_metadata(builder, name, buffer) for name, buffer in model.metadata.items()]
     description = builder.CreateString(model.description)
     fields = {
         "OperatorCodes": _tables_vector(builder, code_tables),
-        "Subgraphs": _tables_vector(builder, [subgraph]),
+        "Subgraphs": _tables_vector(builder, subgraphs),
         "Buffers": _tables_vector(builder, buffers),
         "Metadata": _tables_vector(builder, metadata) if metadata else None,
         "SignatureDefs": _tables_vector(builder, [signature]),
@@ -153,13 +177,20 @@ def _operator_code(builder: Any, code: str, version: int) -> int:
     return int(schema.OperatorCodeEnd(builder))
 
 
-def _subgraph(builder: Any, model: Model, code_index: dict[tuple[str, int], int]) -> int:
-    tensors = _tables_vector(builder, [_tensor(builder, tensor) for tensor in model.tensors])
-    operators = [_operator(builder, op, code_index[op.code, op.version]) for op in model.operators]
+def all_operators(model: Model) -> Iterator[Operator]:
+    """The operators of every subgraph."""
+    yield from model.operators
+    for subgraph in model.subgraphs:
+        yield from subgraph.operators
+
+
+def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int], int]) -> int:
+    tensors = _tables_vector(builder, [_tensor(builder, tensor) for tensor in subgraph.tensors])
+    operators = [_operator(builder, op, code_index[op.code, op.version]) for op in subgraph.operators]
     operators_vector = _tables_vector(builder, operators)
-    inputs = _int32_vector(builder, [index for _, index in model.inputs])
-    outputs = _int32_vector(builder, [index for _, index in model.outputs])
-    name = builder.CreateString("main")
+    inputs = _int32_vector(builder, subgraph.inputs)
+    outputs = _int32_vector(builder, subgraph.outputs)
+    name = builder.CreateString(subgraph.name)
     schema.SubGraphStart(builder)
     schema.SubGraphAddTensors(builder, tensors)
     schema.SubGraphAddInputs(builder, inputs)
@@ -183,6 +214,8 @@ def _tensor(builder: Any, tensor: Tensor) -> int:
         schema.TensorAddQuantization(builder, quantization)
     if signature is not None:
         schema.TensorAddShapeSignature(builder, signature)
+    if tensor.variable:
+        schema.TensorAddIsVariable(builder, True)
     schema.TensorAddHasRank(builder, True)
     return int(schema.TensorEnd(builder))
 

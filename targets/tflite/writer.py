@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, TensorType, Value, evaluate_dim
 from ...exporter.graph.dims import dim_names
-from .flatfile import Model, Operator, Tensor
+from .flatfile import Model, Operator, Subgraph, Tensor, all_operators
 from .runtimes import minimum_runtime
 from .schema import TENSOR_TYPES, device_dtype
 from .versions import operator_version
@@ -131,13 +132,26 @@ class Writer:
         """`operator` into a new temporary, which it returns."""
         return self.operator(code, inputs, self.temporary(node, role, type), options)
 
+    @contextlib.contextmanager
+    def subgraph(self, name: str) -> Iterator[tuple[Subgraph, int]]:
+        """While it lasts, tensors and operators go into a new subgraph; yields it and its index in the file."""
+        outer = self.model.tensors, self.model.operators, self._tensor_of, self._constant_of, self.computed_dims
+        inner = Subgraph(name)
+        self.model.subgraphs.append(inner)
+        self.model.tensors, self.model.operators = inner.tensors, inner.operators
+        self._tensor_of, self._constant_of, self.computed_dims = {}, {}, {}
+        try:
+            yield inner, len(self.model.subgraphs)
+        finally:
+            self.model.tensors, self.model.operators, self._tensor_of, self._constant_of, self.computed_dims = outer
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def finish(self, manifest: Mapping[str, Any]) -> Model:
         """Names the outputs and adds the metadata."""
         for name, value in self.graph.outputs.items():
             self.model.outputs.append((name, self.tensor(value)))
-        runtime = minimum_runtime((op.code, op.version) for op in self.model.operators)
+        runtime = minimum_runtime((op.code, op.version) for op in all_operators(self.model))
         self._metadata("min_runtime_version", runtime.encode().ljust(16, b"\0"))
         if manifest:
             text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

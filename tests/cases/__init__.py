@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, norm, pool, reduce, resize, shape
+from . import activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape
 from .case import OpCase
 
 CASES: list[OpCase] = [
@@ -14,6 +14,7 @@ CASES: list[OpCase] = [
     *logic.CASES,
     *norm.CASES,
     *pool.CASES,
+    *recurrent.CASES,
     *reduce.CASES,
     *resize.CASES,
     *shape.CASES,

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from . import activation, conv, conv_transpose, elementwise, index, linear, logic, pool, reduce, resize, shape
+from . import (
+    activation,
+    conv,
+    conv_transpose,
+    elementwise,
+    index,
+    linear,
+    logic,
+    pool,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 
 __all__ = [
     "activation",
@@ -13,6 +26,7 @@ __all__ = [
     "linear",
     "logic",
     "pool",
+    "recurrent",
     "reduce",
     "resize",
     "shape",

@@ -1,4 +1,5 @@
 // y[M, N] = clamp(x[M, K] · w + bias, lo, hi) over packed panels; and matrix products of two activations.
+#include "gemm.h"
 #include "tile.h"
 
 #define CACHE_FLOATS 24576  // rows of x that stay in the second-level cache while all panels pass over them
@@ -42,7 +43,7 @@ static void row_times_panels(float *y, const float *x, const float *w, const flo
         tile(1, y + column, x, w, bias + column, depth, smaller(PANEL, n - column), 0, 0, lo, hi);
 }
 
-static void product(float *y, const float *x, const float *w, const float *bias, int m, int n, int depth, float low,
+void matrix_product(float *y, const float *x, const float *w, const float *bias, int m, int n, int depth, float low,
                     float high) {
     f4 lo = SPLAT(low), hi = SPLAT(high);
     if (m == 1) { row_times_panels(y, x, w, bias, depth, n, lo, hi); return; }
@@ -64,7 +65,7 @@ static void product(float *y, const float *x, const float *w, const float *bias,
 
 // x [M, K] · w panels [ceil(N/8)][K][8] + bias [ceil(N/8)*8]  →  y [M, N]
 KERNEL(gemm)(float *y, const float *x, const float *w, const float *bias, int m, int n, int depth, float lo, float hi) {
-    product(y, x, w, bias, m, n, depth, lo, hi);
+    matrix_product(y, x, w, bias, m, n, depth, lo, hi);
 }
 
 typedef struct {
@@ -96,6 +97,6 @@ KERNEL(matmul)(float *y, const float *a, const float *b, float *scratch, const M
             b_at += index * g->axes[axis].b_stride;
         }
         if (b_at != packed) pack(panels, b + b_at, g), packed = b_at;
-        product(y + i * g->m * g->n, a + a_at, panels, zeros, g->m, g->n, g->depth, -infinity, infinity);
+        matrix_product(y + i * g->m * g->n, a + a_at, panels, zeros, g->m, g->n, g->depth, -infinity, infinity);
     }
 }
