@@ -26,6 +26,8 @@ _PUBLIC: dict[str, str] = {
     "activations": ".exporter.models.activations",
     "callbacks": ".exporter.models.callbacks",
     "capture": ".exporter.capture:capture",
+    "capture_saved": ".exporter.capture:capture_saved",
+    "check": ".runtime_checks:check",
     "errors": ".exporter.errors",
     "export": ".runtime_checks:export",
     "initializers": ".exporter.models.initializers",
@@ -53,6 +55,8 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "activations",
     "callbacks",
     "capture",
+    "capture_saved",
+    "check",
     "errors",
     "export",
     "initializers",
@@ -72,6 +76,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test holds the two together
     from .exporter import errors as errors
     from .exporter.capture import capture as capture
+    from .exporter.capture import capture_saved as capture_saved
     from .exporter.graph import Graph as Graph
     from .exporter.models import Input as Input
     from .exporter.models import Layer as Layer
@@ -90,6 +95,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
     from .runtime_checks import Report as Report
+    from .runtime_checks import check as check
     from .runtime_checks import export as export
     from .runtime_checks import inspect as inspect
     from .runtime_checks import verify as verify

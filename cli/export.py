@@ -30,7 +30,9 @@ def command(
     strict_verify: bool,
     as_json: bool,
 ) -> None:
-    """Write MODEL, a .triport file, for server (onnx), phone (tflite) and browser (web).
+    """Write MODEL for server (onnx), phone (tflite) and browser (web).
+
+    MODEL is a .triport file, or a program that torch.export.save wrote (.pt2).
 
     Every file is run in its real runtime and compared with the model's own answers before it is put into place.
     A difference is an error: the files then go to FOLDER/failed, and what was in FOLDER stays as it was.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .check import PortCheck, RefusedNode, check
 from .export import ExportFailed, export
 from .inspection import Summary, inspect
 from .report import PortReport, Report, RunnerReport, Status
@@ -14,12 +15,15 @@ __all__ = [
     "HALF",
     "STEPS",
     "ExportFailed",
+    "PortCheck",
     "PortReport",
+    "RefusedNode",
     "Report",
     "RunnerReport",
     "Status",
     "Summary",
     "Tolerance",
+    "check",
     "export",
     "inspect",
     "verify",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exporter.errors import CheckError, FormatError, UsageError
+from ..exporter.errors import CheckError, EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph
 from ..targets.registry import TARGET_NAMES, get_target
 from ..targets.target import Target
@@ -27,7 +27,7 @@ from .report import PortReport, Report, Status, host_facts
 from .runners import Runner
 from .samples import Given, given_cases
 from .staging import Staging, disk_errors
-from .truth import GOLDEN, Truth, make_truth
+from .truth import GOLDEN, Truth, has_reference, make_truth
 from .verification import choose_runners, require_all, verify_port
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def export(
 ) -> Report:
     """Writes a model for the ports in ``to`` and proves that they answer as the model does.
 
-    model           a graph, a model of triport's, or the path of a .triport file
+    model           a graph, a model of triport's, or the path of a .triport or .pt2 file (torch.export.save)
     out_dir         made if it is not there; artefacts of an earlier export are replaced whole
     samples         further inputs to compare on, {input name: array [rows, …]} or an .npz file
     verify          False writes without running anything; torch is then not imported
@@ -125,6 +125,8 @@ def as_graph(model: Graph | Module | str | Path) -> Graph:
     if isinstance(model, Graph):
         return model
     if isinstance(model, str | Path):
+        if Path(model).suffix == ".pt2":
+            return _captured(Path(model))
         from ..exporter.graph.file import load_graph
 
         return load_graph(model)
@@ -135,9 +137,22 @@ def as_graph(model: Graph | Module | str | Path) -> Graph:
         return graph
     raise UsageError(
         "TP001",
-        f"expected a graph, a triport model or the path of a .triport file, got {type(model).__name__}",
+        f"expected a graph, a triport model or the path of a .triport or .pt2 file, got {type(model).__name__}",
         help='capture a torch module first: tp.capture(module, example_inputs, dynamic={"x": {0: "batch"}})',
     )
+
+
+def _captured(path: Path) -> Graph:
+    """The graph of a saved torch.export program, which takes torch to read."""
+    if not has_reference():
+        raise EnvironmentError_(
+            "TP310",
+            f"{path.name} is a torch program, and torch is not installed",
+            help="pip install 'triport[train]', or export a .triport file, which needs no torch",
+        )
+    from ..exporter.capture import capture_saved
+
+    return capture_saved(path)
 
 
 def make_report(

@@ -18,9 +18,9 @@ from . import (
     scatter,
     shape,
 )
-from .capture import capture
+from .capture import capture, capture_saved
 
-__all__ = ["capture"]
+__all__ = ["capture", "capture_saved"]
 
 _FAMILIES = (
     activation,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch.export import ExportedProgram
 
 from ..errors import ModelError, TriportError, UsageError
 from ..graph import Array, DType, Graph, Sample
 from ..graph.golden import plan_golden, within_budget
 from ..passes.dead_code import remove_dead_code
 from ..reference import run_graph
+from .archive import load_program
 from .convert import PORTABLE, convert_program, dtype_name
 from .mutation import without_writes
 from .program import Dynamic, Examples, Inputs, call, device_of, export_program, normalize_inputs, user_line
+from .saved import SavedModule, example_inputs
 
 
 def capture(
@@ -38,19 +42,37 @@ def capture(
     with _in_eval_mode(module):
         inputs = normalize_inputs(module, example_inputs, dynamic)
         _check_dtypes(module, inputs)
-        example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
-        output_names = list(_answer(module, example))
-        program = without_writes(export_program(module, inputs))
-        graph = convert_program(program, module, inputs, output_names)
-        graph.name = name
-        remove_dead_code(graph)
-        samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
-        for sample in samples:
-            arrays = sample.inputs  # made and stored ones come in another order than forward takes them
-            sample.outputs = _answer(module, {name: arrays[name] for name in example})
-            _check_against(graph, sample)
-        graph.samples = within_budget(samples, graph.parameter_bytes())
-        return graph
+        return _captured(module, inputs, lambda: export_program(module, inputs), name)
+
+
+def capture_saved(path: str | Path, *, name: str = "") -> Graph:
+    """The portable graph of a saved torch.export program (.pt2), proven against the program itself in eager mode.
+
+    name   what the model is called in the artefacts; default: the file's
+
+    Raises FormatError when the file is corrupt or could run code, ModelError as `capture` does.
+    """
+    program = load_program(path)
+    module = SavedModule(program)
+    inputs = example_inputs(program)
+    _check_dtypes(module, inputs)
+    return _captured(module, inputs, lambda: program, name or Path(path).stem)
+
+
+def _captured(module: torch.nn.Module, inputs: Inputs, export: Callable[[], ExportedProgram], name: str) -> Graph:
+    """The graph of what ``export`` gives, with golden samples, compared with the module."""
+    example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
+    output_names = list(_answer(module, example))
+    graph = convert_program(without_writes(export()), module, inputs, output_names)
+    graph.name = name
+    remove_dead_code(graph)
+    samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
+    for sample in samples:
+        arrays = sample.inputs  # made and stored ones come in another order than forward takes them
+        sample.outputs = _answer(module, {name: arrays[name] for name in example})
+        _check_against(graph, sample)
+    graph.samples = within_budget(samples, graph.parameter_bytes())
+    return graph
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, TensorArgument
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
@@ -70,7 +70,9 @@ class _Conversion:
         names = iter(self.inputs.tensors)
         placeholders = [node for node in self.program.graph.nodes if node.op == "placeholder"]
         for node, spec in zip(placeholders, self.program.graph_signature.input_specs, strict=True):
-            if spec.kind is InputKind.USER_INPUT:
+            if spec.kind is InputKind.USER_INPUT and not isinstance(spec.arg, TensorArgument):
+                self.results[node] = spec.arg.value  # a number or None that the program was saved with
+            elif spec.kind is InputKind.USER_INPUT:
                 name = next(names)
                 size = node.meta["val"].shape
                 for axis, dim in self.inputs.dynamic.get(name, {}).items():

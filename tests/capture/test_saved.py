@@ -1,0 +1,166 @@
+"""Saved torch.export programs: captured like any module, and refused when they could run code."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import triport as tp
+from triport.exporter.capture.archive import load_program
+from triport.exporter.errors import FormatError
+from triport.exporter.graph import Sym
+from triport.exporter.reference import run_graph
+
+Record = Callable[[str, bytes], bytes]
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.register_buffer("scale", torch.tensor([1.0, 2.0, 3.0]))
+
+    def forward(self, x: torch.Tensor, shifts: dict[str, torch.Tensor], power: int = 2) -> dict[str, torch.Tensor]:
+        return {"y": self.linear(x) * self.scale + shifts["by"] * power}
+
+
+class Touches:
+    """Unpickled without restriction, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return (os.system, (f"touch {self.path}",))
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    torch.manual_seed(0)
+    return Net().eval()
+
+
+@pytest.fixture(scope="module")
+def saved(net: Net, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(
+        net,
+        (torch.randn(3, 4), {"by": torch.randn(3, 3)}),
+        dynamic_shapes={"x": {0: batch}, "shifts": {"by": {0: batch}}},
+    )
+    path = tmp_path_factory.mktemp("saved") / "net.pt2"
+    torch.export.save(program, path)
+    return path
+
+
+def rewritten(saved: Path, target: Path, change: Record) -> Path:
+    """The archive with every record passed through ``change``."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as copy:
+        for name in source.namelist():
+            copy.writestr(name, change(name, source.read(name)))
+    target.write_bytes(buffer.getvalue())
+    return target
+
+
+def test_a_saved_program_answers_as_the_module_at_any_batch(net: Net, saved: Path) -> None:
+    graph = tp.capture_saved(saved)
+    assert graph.name == "net"
+    assert [value.name for value in graph.inputs] == ["x", "shifts_by"]
+    assert all(value.type.shape[0] == Sym.named("batch") for value in graph.inputs)
+    x, by = np.random.default_rng(0).normal(size=(2, 7, 4)).astype(np.float32)[..., :4], np.ones((7, 3), np.float32)
+    with torch.no_grad():
+        told = net(torch.from_numpy(x[0]), {"by": torch.from_numpy(by)})["y"].numpy()
+    got = run_graph(graph, {"x": x[0], "shifts_by": by})
+    np.testing.assert_allclose(got["y"], told, rtol=0, atol=1e-6)
+
+
+def test_a_saved_program_goes_to_every_port(saved: Path, tmp_path: Path) -> None:
+    report = tp.export(saved, tmp_path / "dist")
+    assert report.passed
+    assert all(port.passed for port in tp.check(saved))
+
+
+@pytest.mark.parametrize("record", ["data/sample_inputs/model.pt", "data/weights/model.pt"])
+def test_a_pickle_that_runs_code_is_refused_unopened(saved: Path, tmp_path: Path, record: str) -> None:
+    proof = tmp_path / "ran"
+
+    def plant(name: str, data: bytes) -> bytes:
+        return pickle.dumps(Touches(proof)) if name.endswith("sample_inputs/model.pt") else data
+
+    bad = rewritten(saved, tmp_path / "bad.pt2", plant)
+    if record != "data/sample_inputs/model.pt":
+        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(bad, "w") as archive:
+            for name in source.namelist():
+                archive.writestr(name, source.read(name))
+            archive.writestr(f"{source.namelist()[0].partition('/')[0]}/{record}", pickle.dumps(Touches(proof)))
+    with pytest.raises(FormatError) as refused:
+        load_program(bad)
+    assert refused.value.code == "TP422"
+    assert not proof.exists()
+
+
+def test_a_size_that_is_python_is_refused(saved: Path, tmp_path: Path) -> None:
+    def plant(name: str, data: bytes) -> bytes:
+        return data.replace(b"Symbol('", b"__import__('os').system('") if name.endswith("models/model.json") else data
+
+    with pytest.raises(FormatError, match="not arithmetic on sizes"):
+        load_program(rewritten(saved, tmp_path / "bad.pt2", plant))
+
+
+@pytest.mark.parametrize("target", ["torch.os.system", "builtins.eval", "torch.ops.mine.op.default", "_operator.a.b"])
+def test_a_call_of_anything_but_aten_is_refused_by_name(saved: Path, tmp_path: Path, target: str) -> None:
+    def plant(name: str, data: bytes) -> bytes:
+        return data.replace(b"torch.ops.aten.linear.default", target.encode())
+
+    with pytest.raises(FormatError, match=target.replace(".", r"\.")) as refused:
+        load_program(rewritten(saved, tmp_path / "bad.pt2", plant))
+    assert refused.value.code == "TP421"
+
+
+def test_a_pickled_constant_is_refused(saved: Path, tmp_path: Path) -> None:
+    def plant(name: str, data: bytes) -> bytes:
+        entry = b'{"config": {"evil": {"path_name": "opaque_obj_0", "is_param": false, "use_pickle": true}}}'
+        return entry if name.endswith("model_constants_config.json") else data
+
+    with pytest.raises(FormatError, match=r'"evil" is a pickled Python object'):
+        load_program(rewritten(saved, tmp_path / "bad.pt2", plant))
+
+
+def test_two_records_of_one_name_are_refused(saved: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pt2"
+    bad.write_bytes(saved.read_bytes())
+    with zipfile.ZipFile(bad, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(archive.namelist()[0], b"other")
+    with pytest.raises(FormatError, match="one name"):
+        load_program(bad)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+def test_a_file_cut_short_is_corrupt(saved: Path, tmp_path: Path, share: float) -> None:
+    data = saved.read_bytes()
+    bad = tmp_path / "bad.pt2"
+    bad.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(FormatError) as refused:
+        load_program(bad)
+    assert refused.value.code == "TP420"
+
+
+def test_a_flipped_bit_in_a_record_is_found(saved: Path, tmp_path: Path) -> None:
+    data = bytearray(saved.read_bytes())
+    with zipfile.ZipFile(saved) as archive:
+        (weight,) = (entry for entry in archive.infolist() if entry.filename.endswith("weights/weight_0"))
+    data[weight.header_offset + 200] ^= 1
+    bad = tmp_path / "bad.pt2"
+    bad.write_bytes(data)
+    with pytest.raises(FormatError):
+        load_program(bad)
