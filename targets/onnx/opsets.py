@@ -13,7 +13,6 @@ from ...exporter.ops import (
     LayerNorm,
     Mish,
     OpAttrs,
-    Resize,
     Scatter,
 )
 
@@ -45,8 +44,6 @@ def ir_version_for(opset: int) -> int:
 
 
 def _needed(op: OpAttrs) -> int:
-    if isinstance(op, Resize):
-        return 18  # the ``axes`` attribute, which leaves batch and channels out of the sizes
     if isinstance(op, AveragePool) and any(step != 1 for step in op.dilation):
         return 19
     if isinstance(op, Scatter) and op.add:

@@ -16,5 +16,6 @@ CASES = [
     OpCase("resize/bilinear_smaller", Resize((3, 4), BILINEAR), (Data((2, 7, 9)),)),
     OpCase("resize/bilinear_from_one", Resize((3, 3), BILINEAR), (Data((2, 1, 1)),)),
     OpCase("resize/bilinear_align_corners", Resize((7, 9), BILINEAR, align_corners=True), (Data((2, 4, 5)),)),
+    OpCase("resize/bilinear_1d", Resize((13,), BILINEAR), (Data((3, 6)),)),
     OpCase("resize/nearest_1d", Resize((12,), NEAREST), (Data((3, 6)),)),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,14 @@ def test_capture_keeps_the_batch_free_and_the_values(case: Case) -> None:
     outputs = run_graph(graph, {f"x{i}": value.numpy() for i, value in enumerate(inputs)})
     answer: np.ndarray = outputs[model.output_names[0]]
     np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
+
+
+@BY_NAME
+def test_a_layer_alone_answers_the_same_on_every_port(case: Case, tmp_path: Path) -> None:
+    """Alone, because runtimes move transposes past a layer with nothing around it to hold them."""
+    if case.capturable:
+        report = tp.export(model_of(case), tmp_path, to=["onnx", "tflite", "web"])
+        assert all(runtime is not None and runtime.status.value == "verified" for _, runtime in report.rows())
 
 
 @BY_NAME
