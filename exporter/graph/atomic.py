@@ -17,9 +17,16 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file to write to; it takes ``path``'s place when the block ends without an error.
 
     Whatever stood at ``path`` is intact until then, and stays when writing fails. The new bytes are on the disk before
-    the name points to them. Raises EnvironmentError_ (TP341) when the folder or the disk refuses.
+    the name points to them. Raises EnvironmentError_ (TP341) when the folder or the disk refuses, and for a device or a
+    pipe: a rename would not write to it but put a file in its place.
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise EnvironmentError_(
+            "TP341",
+            f"{target} cannot be written: it is a device or a pipe, not a file",
+            help="choose the name of a file",
+        )
     # Beside the target, because a rename is atomic within one file system only; hidden, because a kill leaves it there.
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:

@@ -206,6 +206,15 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         Graph.load(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_a_device_or_pipe_is_refused_and_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "m.triport"  # stands for /dev/null, which root would take away from the whole machine
+    os.mkfifo(pipe)
+    with pytest.raises(EnvironmentError_, match="a device or a pipe, not a file"):
+        small_graph().save(pipe)
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 def test_a_disk_that_is_full_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "m.triport"
     small_graph().save(path)
