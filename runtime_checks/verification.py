@@ -25,12 +25,14 @@ def choose_runners(targets: Sequence[str], wanted: Sequence[str] | None) -> dict
     UsageError TP005 when one that was asked for runs no port of this export.
     """
     asked = [get_runner(name) for name in wanted or ()]
-    idle = [runner.name for runner in asked if runner.target not in targets]
+    idle = [runner for runner in asked if runner.target not in targets]
     if idle:
+        names = ", ".join(runner.name for runner in idle)
+        needed = list(dict.fromkeys([*targets, *(runner.target for runner in idle)]))
         raise UsageError(
             "TP005",
-            f"{', '.join(idle)} would have nothing to run: the ports are {', '.join(targets)}",
-            help="leave it out, or add its port with --to",
+            f"{names} would have nothing to run: the ports are {', '.join(targets)}",
+            help=f"leave it out, or export its port too: triport export model.triport --to {','.join(needed)}",
         )
     return {name: [r for r in asked if r.target == name] or default_runners(name) for name in targets}
 

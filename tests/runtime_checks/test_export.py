@@ -252,7 +252,7 @@ def test_the_browser_steps_in_where_there_is_no_node(tmp_path: Path, monkeypatch
         ({"to": []}, "each port once"),
         ({"to": ["onnx", "onnx"]}, "each port once"),
         ({"to": ["coreml"]}, "unknown port 'coreml'"),
-        ({"to": ["onnx"], "runners": ["node"]}, "node would have nothing to run"),
+        ({"to": ["onnx"], "runners": ["node"]}, r"node would have nothing to run(.|\n)*export .* --to onnx,web$"),
         ({"runners": ["safari"]}, "no runtime called 'safari'"),
         ({"verify": False, "samples": {}}, "without verification"),
         ({"verify": False, "strict_verify": True}, "without verification"),
