@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     activation,
+    arrange,
     conv,
     creation,
     einsum,
@@ -17,6 +18,7 @@ from . import (
     resize,
     scatter,
     shape,
+    windows,
 )
 from .capture import capture, capture_saved
 
@@ -24,6 +26,7 @@ __all__ = ["capture", "capture_saved"]
 
 _FAMILIES = (
     activation,
+    arrange,
     conv,
     creation,
     einsum,
@@ -37,4 +40,5 @@ _FAMILIES = (
     resize,
     scatter,
     shape,
+    windows,
 )

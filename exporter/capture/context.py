@@ -9,7 +9,7 @@ import torch
 
 from ..errors import ModelError
 from ..graph import Array, Dim, DType, Graph, Source, Sym, TensorType, Value
-from ..ops import Cast, OpAttrs, Pad, Reshape, Slice, Transpose
+from ..ops import Cast, Expand, OpAttrs, Pad, Reshape, Size, Slice, Transpose
 
 
 class Context:
@@ -50,14 +50,22 @@ class Context:
         return self.graph.add_constant(array, name)
 
     def scalar(self, number: object, dtype: DType) -> Value:
-        """A constant of shape []; ModelError when the number is computed from a free dimension."""
-        if isinstance(number, Sym | torch.SymInt | torch.SymFloat):
+        """A number as a tensor of shape []; ModelError when a free dimension was divided or rooted for it."""
+        if isinstance(number, Sym):
+            return self.cast(self.add(Size(number)), dtype)
+        if isinstance(number, torch.SymInt | torch.SymFloat):
             raise self.error(
                 "TP203",
                 f"a number that tensors are computed with depends on a free dimension ({number})",
                 "fix that dimension (leave it out of dynamic=), or use mean, which divides by the size itself",
             )
         return self.constant(np.asarray(number, dtype=dtype.numpy))
+
+    def expand(self, number: float, type: TensorType) -> Value:
+        """A tensor with one number in every cell; a constant where its size is known."""
+        if type.free_names:
+            return self.add(Expand(type.shape), self.scalar(number, type.dtype))
+        return self.constant(np.full(type.static_shape(), number, type.dtype.numpy))
 
     def cast(self, value: Value, dtype: DType) -> Value:
         """``value`` in another dtype; constants are converted here."""

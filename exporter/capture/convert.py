@@ -53,7 +53,7 @@ class _Conversion:
         for node in self.program.graph.nodes:
             if node.op == "call_function":
                 self._call(node)
-        returned = [self._resolve(value) for value in user_outputs(self.program)]
+        returned = self._whole([self._resolve(value) for value in user_outputs(self.program)])
         if len(output_names) != len(returned) or not all(isinstance(value, Value) for value in returned):
             raise ModelError(
                 "TP208",
@@ -156,12 +156,8 @@ class _Conversion:
     def _converted(self, converter: Converter, node: torch.fx.Node, target: torch._ops.OpOverload) -> object:
         """What a converter makes of a call; whatever it cannot make sense of is an error at the user's line."""
         arguments = self._arguments(node, target)
-        if converter not in (*SCATTERS, *TAKE_FILLED) and any(isinstance(argument, Filled) for argument in arguments):
-            raise self.context.error(
-                "TP203",
-                "a tensor whose size is free is filled with a number and then used as a whole",
-                "multiply or add a number instead, or fix the size of that dimension",
-            )
+        if converter not in (*SCATTERS, *TAKE_FILLED):
+            arguments = self._whole(arguments)
         try:
             return converter(self.context, *arguments)
         except TriportError as error:
@@ -170,6 +166,17 @@ class _Conversion:
             raise self.context.error(
                 "TP202", f"{target} is called in a way that has no meaning here: {error}", "write it in another way"
             ) from error
+
+    def _whole(self, values: list[Any]) -> list[Any]:
+        """Fills as the tensors they stand for, for those who know nothing of fills."""
+        return [
+            self.context.expand(value.number, value.type)
+            if isinstance(value, Filled)
+            else self._whole(value)
+            if isinstance(value, list)
+            else value
+            for value in values
+        ]
 
     def _python_call(self, node: torch.fx.Node) -> Any:
         """getitem on several results, and arithmetic on sizes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from ..graph import Dim, Value
-from ..ops import Concat, Gather, Pad, Reshape, Slice, Transpose
+from ..ops import BorderMode, BorderPad, Concat, Pad, Reshape, Slice, Transpose
 from .context import Context
 from .registry import captures
 
@@ -21,7 +22,7 @@ def permute(context: Context, x: Value, dims: Sequence[int]) -> Value:
     return context.add(Transpose(tuple(axis % x.type.rank for axis in dims)), x)
 
 
-@captures("transpose.int", "swapaxes")
+@captures("transpose.int", "swapaxes", "swapdims")
 def transpose(context: Context, x: Value, first: int, second: int) -> Value:
     perm = list(range(x.type.rank))
     perm[first], perm[second] = perm[second], perm[first]
@@ -33,28 +34,35 @@ def reversed_axes(context: Context, x: Value) -> Value:
     return context.add(Transpose(tuple(reversed(range(x.type.rank)))), x)
 
 
-@captures("mT")
+@captures("mT", "adjoint", "mH")
 def matrix_transpose(context: Context, x: Value) -> Value:
     return transpose(context, x, -2, -1)
 
 
 @captures("slice.Tensor")
 def slice_(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1) -> Value:
+    """Bounds that are free lie inside the axis: torch.export has settled that, or says it in the size of its result."""
     axis %= x.type.rank
     size = x.type.shape[axis]
-    first = context.static(start or 0, "the start of a slice")
-    if first < 0:
-        first = context.static(size + first, "the start of a slice")
-    last = size if stop is None or (isinstance(stop, int) and stop >= 2**31) else stop
-    if isinstance(last, int) and last < 0:
-        last = size + last
-    if isinstance(size, int) and isinstance(last, int):
-        first = min(first, size)
-        last = min(max(last, first), size)
+    first = _bound(size, start or 0)
+    last = size if stop is None or (isinstance(stop, int) and stop >= 2**31) else _bound(size, stop)
+    if isinstance(size, int):
+        first = min(first, size) if isinstance(first, int) else first
+        last = min(last, size) if isinstance(last, int) else last
+    if isinstance(first, int) and isinstance(last, int):
+        last = max(last, first)
     every = context.static(step, "the step of a slice")
     if first == 0 and last == size and every == 1:
         return x
     return context.add(Slice((axis,), (first,), (last,), (every,)), x)
+
+
+def _bound(size: Dim, bound: Dim) -> Dim:
+    """A bound counted from the front; one before the first cell is the first cell."""
+    if not isinstance(bound, int) or bound >= 0:
+        return bound
+    counted = size + bound
+    return max(counted, 0) if isinstance(counted, int) else counted
 
 
 @captures("narrow")
@@ -65,32 +73,45 @@ def narrow(context: Context, x: Value, axis: int, start: Dim, length: Dim) -> Va
 @captures("select.int")
 def select(context: Context, x: Value, axis: int, index: Dim) -> Value:
     axis %= x.type.rank
-    at = context.static(index, "the index of a selection")
-    if at < 0:
-        at = context.static(x.type.shape[axis] + at, "the index of a selection")
+    at = _bound(x.type.shape[axis], index)
     one = context.add(Slice((axis,), (at,), (at + 1,), (1,)), x)
     return context.add(Reshape(context.result_shape()), one)
 
 
-@captures("chunk")
+@captures("chunk", "unsafe_chunk")
 def chunk(context: Context, x: Value, count: int, axis: int) -> list[Value]:
     size = context.static(x.type.shape[axis], "the size of an axis cut into parts")
     return _parts(context, x, -(-size // count), axis)
 
 
-@captures("split.Tensor")
+@captures("split.Tensor", "unsafe_split.Tensor")
 def split(context: Context, x: Value, size: Dim, axis: int) -> list[Value]:
     return _parts(context, x, context.static(size, "the size of a part"), axis)
 
 
-@captures("split_with_sizes", "split.sizes")
+@captures("split_with_sizes", "split.sizes", "unsafe_split_with_sizes")
 def split_with_sizes(context: Context, x: Value, sizes: Sequence[Dim], axis: int) -> list[Value]:
-    parts, start = [], 0
+    parts: list[Value] = []
+    start: Dim = 0
     for size in sizes:
-        stop = start + context.static(size, "the size of a part")
+        stop = start + size
         parts.append(slice_(context, x, axis, start, stop))
         start = stop
     return parts
+
+
+@captures("tensor_split.sections")
+def tensor_split(context: Context, x: Value, count: Dim, axis: int) -> list[Value]:
+    """Parts whose sizes differ by one at most, the larger ones first."""
+    size = context.static(x.type.shape[axis], "the size of an axis cut into parts")
+    parts = context.static(count, "the number of parts")
+    return split_with_sizes(context, x, [size // parts + (i < size % parts) for i in range(parts)], axis)
+
+
+@captures("tensor_split.indices")
+def tensor_split_at(context: Context, x: Value, bounds: Sequence[Dim], axis: int) -> list[Value]:
+    edges = [0, *bounds, None]
+    return [slice_(context, x, axis, start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def _parts(context: Context, x: Value, size: int, axis: int) -> list[Value]:
@@ -125,17 +146,46 @@ def pad(context: Context, x: Value, sides: Sequence[Dim], *rest: object) -> Valu
     """torch lists sides from the last axis backwards; negative sides crop."""
     mode = rest[0] if rest and isinstance(rest[0], str) else "constant"
     value = rest[-1] if rest and isinstance(rest[-1], int | float) else 0.0
-    if mode != "constant":
-        raise context.error("TP202", f"padding mode {mode!r} has no meaning here", "pad with a constant")
+    before, after = _sides(context, x, sides)
+    y = _crop(context, x, before, after)
+    before, after = ([max(side, 0) for side in row] for row in (before, after))
+    if not any((*before, *after)):
+        return y
+    if mode == "circular":
+        return _circular(context, y, before, after)
+    if mode == "constant":
+        return context.add(Pad(tuple(before), tuple(after), float(value)), y)
+    return context.add(BorderPad(tuple(before), tuple(after), BorderMode(mode)), y)
+
+
+def _sides(context: Context, x: Value, sides: Sequence[Dim]) -> tuple[list[int], list[int]]:
     rank = x.type.rank
     before, after = [0] * rank, [0] * rank
     for i in range(len(sides) // 2):
         before[rank - 1 - i] = context.static(sides[2 * i], "padding")
         after[rank - 1 - i] = context.static(sides[2 * i + 1], "padding")
-    y = _crop(context, x, before, after)
-    if any(side > 0 for side in (*before, *after)):
-        y = context.add(Pad(tuple(max(b, 0) for b in before), tuple(max(a, 0) for a in after), float(value)), y)
-    return y
+    return before, after
+
+
+@captures("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")
+def reflection_pad(context: Context, x: Value, sides: Sequence[Dim]) -> Value:
+    return pad(context, x, sides, "reflect")
+
+
+@captures("replication_pad1d", "replication_pad2d", "replication_pad3d")
+def replication_pad(context: Context, x: Value, sides: Sequence[Dim]) -> Value:
+    return pad(context, x, sides, "replicate")
+
+
+def _circular(context: Context, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
+    """The last cells of each axis before its first, and the first behind its last."""
+    for axis, (left, right) in enumerate(zip(before, after, strict=True)):
+        if left or right:
+            size = x.type.shape[axis]
+            head = [slice_(context, x, axis, size - left, size)] if left else []
+            tail = [slice_(context, x, axis, 0, right)] if right else []
+            x = context.add(Concat(axis), *head, x, *tail)
+    return x
 
 
 def _crop(context: Context, x: Value, before: list[int], after: list[int]) -> Value:
@@ -145,16 +195,6 @@ def _crop(context: Context, x: Value, before: list[int], after: list[int]) -> Va
     starts = tuple(max(-before[axis], 0) for axis in axes)
     stops = tuple(x.type.shape[axis] + min(after[axis], 0) for axis in axes)
     return context.add(Slice(tuple(axes), starts, stops, (1,) * len(axes)), x)
-
-
-@captures("embedding")
-def embedding(context: Context, table: Value, indices: Value, *_: object) -> Value:
-    return context.add(Gather(0), table, indices)
-
-
-@captures("index_select")
-def index_select(context: Context, table: Value, axis: int, indices: Value) -> Value:
-    return context.add(Gather(axis % table.type.rank), table, indices)
 
 
 @captures("sym_size.int")

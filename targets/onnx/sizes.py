@@ -72,6 +72,12 @@ class _Size:
             self.writer, self.node, self.writer.node(op_type, self.node, [left, right], output=output, **attributes)
         )
 
+    def __rfloordiv__(self, other: int) -> _Size:
+        return self._apply("Div", _number(self.writer, other), self.tensor)
+
+    def __rmod__(self, other: int) -> _Size:
+        return self._apply("Mod", _number(self.writer, other), self.tensor)
+
     def _other(self, other: int | _Size) -> str:
         return other.tensor if isinstance(other, _Size) else _number(self.writer, other)
 

@@ -309,7 +309,7 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     "float64 example": ("TP003", lambda: _refusal(nn.Linear(3, 2), sample(1, 3).double())),
     "a list as example": ("TP003", lambda: _refusal(nn.Linear(3, 2), [1.0, 2.0])),
     "branch on data": ("TP206", lambda: _refusal(Branching(), sample(1, 3))),
-    "shape from data": ("TP202", lambda: _refusal(Function(lambda x: x[x > 0].relu()), sample(1, 3))),
+    "shape from data": ("TP206", lambda: _refusal(Function(lambda x: x[x > 0].relu()), sample(1, 3))),
     "unknown ops": ("TP202", lambda: _refusal(Unknowns(), sample(1, 3, 3))),
     "wrong shape": ("TP213", lambda: _refusal(nn.Linear(3, 2), sample(1, 4))),
     "own error": ("TP213", lambda: _refusal(Fails(), sample(1, 4))),
@@ -324,10 +324,9 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     "active dropout": ("TP202", lambda: _refusal(Function(F.dropout), sample(1, 4))),
     "statistics of the batch": ("TP204", lambda: _refusal(nn.BatchNorm1d(3, track_running_stats=False), sample(2, 3))),
     "uneven factor": ("TP202", lambda: _refusal(nn.Upsample(scale_factor=1.5), sample(1, 2, 5))),
-    "reflecting pad": ("TP202", lambda: _refusal(nn.ReflectionPad1d(1), sample(1, 2, 5))),
     "free number": (
         "TP203",
-        lambda: _refusal(Function(lambda x: x / x.shape[1]), sample(2, 3), dynamic={"x": {1: "time"}}),
+        lambda: _refusal(Function(lambda x: x * (x.shape[1] / 3)), sample(2, 3), dynamic={"x": {1: "time"}}),
     ),
     "cond": (
         "TP202",

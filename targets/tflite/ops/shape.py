@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -84,7 +85,7 @@ def write_slice(
     node: Node,
     tensor: int,
     type: TensorType,
-    bounds: tuple[list[Dim], list[Dim], list[int]],
+    bounds: tuple[Sequence[Dim], Sequence[Dim], Sequence[int]],
     output: int,
 ) -> None:
     """SLICE where every step is 1 and every size is known or reaches the end, else STRIDED_SLICE.
