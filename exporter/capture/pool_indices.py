@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..graph import Value
-from ..ops import Gather, Greater, LogicalOr, NotEqual, Reshape, Where
+from ..ops import Expand, Gather, Greater, LogicalOr, NotEqual, Reshape, Where
 from .context import Context
 from .spatial import as_batch
 
@@ -37,6 +37,7 @@ def positions_of_maxima(context: Context, x: Value, windows: Sequence[Windows | 
         along = windows[axis]
         assert along is not None, "checked above"
         best, at = _best_along(context, best, at, along, 2 + axis)
+    at = at if at.type.shape == best.type.shape else context.add(Expand(best.type.shape), at)
     return at if x.type.rank == rank + 2 else context.add(Reshape(at.type.shape[1:]), at)
 
 

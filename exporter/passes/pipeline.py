@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..graph import Graph
 from ..ops import Activation, Layout, OpAttrs
 from . import decompose_arithmetic as _decompose_arithmetic  # noqa: F401  (importing it registers decompositions)
+from . import decompose_windows as _decompose_windows  # noqa: F401  (as above)
 from .assign_layout import assign_layout
 from .base import Pass
 from .cancel_transposes import cancel_transposes

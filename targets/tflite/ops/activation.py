@@ -90,7 +90,14 @@ def elu(node: Node, writer: Writer) -> None:
     writer.operator("ELU", [writer.tensor(node.inputs[0])], writer.tensor(node.output))
 
 
-@emits(Softmax, LogSoftmax, accepts=FLOAT)
+def _has_cells(node: Node) -> Refusal | None:
+    """Condition: the input is not empty."""
+    if 0 not in node.inputs[0].type.shape:
+        return None
+    return Refusal(f"XNNPACK takes no softmax of {node.inputs[0].type}", OTHER_PORTS, "TP103")
+
+
+@emits(Softmax, LogSoftmax, accepts=all_of(FLOAT, _has_cells))
 def softmax(node: Node, writer: Writer) -> None:
     """Both kernels work along the last axis; another one is brought there and back."""
     op = cast(Softmax, node.op)

@@ -54,7 +54,14 @@ def max_pool(node: Node, writer: Writer) -> None:
     writer.operator("MAX_POOL_2D", [x], writer.tensor(node.output), options)
 
 
-@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense))
+def _has_cells(node: Node) -> Refusal | None:
+    """Condition: the input is not empty."""
+    if 0 not in node.inputs[0].type.shape:
+        return None
+    return Refusal(f"XNNPACK makes up the shape of the mean of {node.inputs[0].type}", OTHER_PORTS, "TP103")
+
+
+@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense, _has_cells))
 def average_pool(node: Node, writer: Writer) -> None:
     """TFLite's SAME leaves padding out of the mean; a PAD in front counts it."""
     op, along = cast(AveragePool, node.op), _along(node)
