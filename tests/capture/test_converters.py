@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from capture.arithmetic_cases import FUNCTIONS as ARITHMETIC
 from capture.eager import Function, Function2, captured, sample
 from torch import nn
 
@@ -168,6 +169,7 @@ FUNCTIONS: dict[str, tuple[Callable[[torch.Tensor], Any], tuple[int, ...]]] = {
     "matmul": (lambda x: x.matmul(x.mT), IMAGE),
     "bmm": (lambda x: torch.bmm(x[:, 0], x[:, 1].mT), IMAGE),
     "mm": (lambda x: torch.mm(x.flatten(1), torch.ones(252, 2).mul(0.1)), IMAGE),
+    **ARITHMETIC,
     "addmm": (lambda x: torch.addmm(torch.ones(3), x, torch.full((12, 3), 0.5)), ROW),
 }
 
