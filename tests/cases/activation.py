@@ -55,6 +55,8 @@ CASES = [
     OpCase("relu/one_channel", Relu(), (Data((1,)),)),
     OpCase("prelu/shared", PRelu(), (Data((4, 5)), Const((1,)))),
     OpCase("prelu/channels", PRelu(), (Data((4, 5, 6)), Const((1, 4, 1, 1)))),
+    OpCase("prelu/computed_slope", PRelu(), (Data((4, 5)), Data((1, 5)))),
+    OpCase("prelu/rank_5", PRelu(), (Data((4, 2, 3, 2)), Const((1, 4, 1, 1, 1)))),
     OpCase("prelu/last_axis", PRelu(), (Data((4, 5)), Const((5,)))),
     OpCase("softmax/last", Softmax(1), (Data((10,)),)),
     OpCase("softmax/middle", Softmax(1), (Data((4, 6)),)),

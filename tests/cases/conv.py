@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from triport.exporter.ops import Conv, ConvTranspose
 
 from .case import Const, Data, OpCase
@@ -40,6 +42,14 @@ def _transposed(
     return OpCase(f"conv_transpose/{name}", op, operands, refused or {})
 
 
+AT_3D = {"stride": (1, 1, 1), "padding": ((0, 0),) * 3, "dilation": (1, 1, 1)}
+
+
+def _3d(**given: tuple[Any, ...]) -> Any:
+    """Attributes over three axes."""
+    return AT_3D | given
+
+
 CASES = [
     _conv("valid", (3, 9, 7), (5, 3, 3, 3)),
     _conv("same", (3, 9, 7), (5, 3, 3, 3), padding=((1, 1), (1, 1))),
@@ -62,6 +72,24 @@ CASES = [
     _conv("many_channels", (64, 4, 4), (33, 64, 3, 3), padding=((1, 1), (1, 1))),
     _conv("1d", (3, 17), (5, 3, 4), stride=(1,), padding=((1, 2),), dilation=(1,)),
     _conv("1d_stride_dilation_groups", (4, 21), (6, 2, 3), stride=(1,), padding=((2, 2),), dilation=(2,), groups=2),
+    _conv("3d", (3, 4, 6, 5), (5, 3, 2, 3, 3), **_3d()),
+    _conv(
+        "3d_padding_and_stride",
+        (2, 5, 6, 7),
+        (3, 2, 3, 3, 3),
+        **_3d(stride=(2, 1, 2), padding=((1, 1), (1, 1), (0, 2))),
+    ),
+    _conv("3d_dilation", (2, 7, 6, 7), (3, 2, 3, 2, 2), bias=False, **_3d(dilation=(2, 1, 3))),
+    _conv("3d_groups", (4, 3, 5, 5), (6, 2, 3, 3, 3), groups=2, **_3d(padding=((1, 1), (1, 1), (1, 1)))),
+    _conv("3d_depthwise", (4, 3, 5, 5), (4, 1, 2, 3, 3), groups=4, **_3d()),
+    _transposed("3d", (3, 2, 3, 4), (3, 4, 2, 3, 3), **_3d()),
+    _transposed(
+        "3d_stride_and_crop", (3, 3, 3, 4), (3, 4, 3, 3, 3), **_3d(stride=(2, 2, 1), padding=((1, 0), (1, 1), (0, 0)))
+    ),
+    _transposed(
+        "3d_wide_stride", (2, 3, 2, 2), (2, 3, 2, 2, 2), **_3d(stride=(3, 2, 2), padding=((0, -1), (0, 0), (0, 0)))
+    ),
+    _transposed("3d_dilation_and_groups", (4, 3, 3, 2), (4, 2, 3, 2, 2), groups=2, **_3d(dilation=(2, 1, 1))),
     _transposed("stride", (3, 5, 4), (3, 4, 3, 3), stride=(2, 2)),
     _transposed("same", (3, 5, 4), (3, 4, 3, 3), stride=(2, 2), padding=((0, 1), (0, 1))),
     _transposed("symmetric_crop", (3, 5, 4), (3, 4, 4, 4), stride=(2, 2), padding=((1, 1), (1, 1))),

@@ -17,5 +17,8 @@ CASES = [
     OpCase("resize/bilinear_from_one", Resize((3, 3), BILINEAR), (Data((2, 1, 1)),)),
     OpCase("resize/bilinear_align_corners", Resize((7, 9), BILINEAR, align_corners=True), (Data((2, 4, 5)),)),
     OpCase("resize/bilinear_1d", Resize((13,), BILINEAR), (Data((3, 6)),)),
+    OpCase("resize/nearest_3d", Resize((5, 6, 4), NEAREST), (Data((2, 3, 4, 5)),)),
+    OpCase("resize/trilinear", Resize((5, 6, 4), BILINEAR), (Data((2, 3, 4, 5)),)),
+    OpCase("resize/trilinear_align_corners", Resize((5, 6, 4), BILINEAR, align_corners=True), (Data((2, 3, 4, 5)),)),
     OpCase("resize/nearest_1d", Resize((12,), NEAREST), (Data((3, 6)),)),
 ]
