@@ -153,8 +153,8 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP204": Entry(
         "statistics of the batch",
-        "A normalisation layer computes its mean and variance from the batch it is given, so the answer for one "
-        "sample would depend on the others. Build it with running statistics and capture in eval mode.",
+        "A normalisation layer keeps a running mean of the batches it is given, so every call would change the answer "
+        "to the next. Capture in eval mode, with F.batch_norm(…, training=self.training), or keep no running mean.",
     ),
     "TP205": Entry(
         "a free dimension is fixed by the model",
