@@ -320,7 +320,7 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     "float64 example": ("TP003", lambda: _refusal(nn.Linear(3, 2), sample(1, 3).double())),
     "a list as example": ("TP003", lambda: _refusal(nn.Linear(3, 2), [1.0, 2.0])),
     "branch on data": ("TP206", lambda: _refusal(Branching(), sample(1, 3))),
-    "shape from data": ("TP206", lambda: _refusal(Function(lambda x: x[x > 0].relu()), sample(1, 3))),
+    "shape from data": ("TP206", lambda: _refusal(Function(lambda x: x[x.to(torch.bool)].relu()), sample(1, 3))),
     "unknown ops": ("TP202", lambda: _refusal(Unknowns(), sample(1, 3, 3))),
     "wrong shape": ("TP213", lambda: _refusal(nn.Linear(3, 2), sample(1, 4))),
     "own error": ("TP213", lambda: _refusal(Fails(), sample(1, 4))),
