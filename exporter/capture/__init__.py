@@ -21,6 +21,7 @@ from . import (
     resize,
     scatter,
     shape,
+    unpool,
     windows,
 )
 from .capture import capture, capture_saved
@@ -46,5 +47,6 @@ _FAMILIES = (
     resize,
     scatter,
     shape,
+    unpool,
     windows,
 )

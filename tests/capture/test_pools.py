@@ -1,0 +1,130 @@
+"""Pools and convolutions as torch calls them: as it computes them, on every port, at any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from capture.eager import Function, Function2, captured, sample
+from capture.ports import assert_ports_agree
+
+from triport.exporter.errors import ModelError
+from triport.exporter.ops import Concat
+
+Call = Callable[[torch.Tensor], torch.Tensor]
+
+IMAGES: dict[str, Call] = {
+    "mean over counted padding with ceil_mode": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "mean beside padding with ceil_mode": lambda x: F.avg_pool2d(x, 3, 2, 1, True, count_include_pad=False),
+    "mean with a divisor": lambda x: F.avg_pool2d(x, (2, 3), 2, (0, 1), divisor_override=4),
+    "adaptive mean of unequal windows": lambda x: F.adaptive_avg_pool2d(x, (3, 4)),
+    "adaptive mean of one axis": lambda x: F.adaptive_avg_pool2d(x, (1, None)),
+    "adaptive maximum of unequal windows": lambda x: F.adaptive_max_pool2d(x, (5, 3)),
+    "adaptive maximum to more cells": lambda x: F.adaptive_max_pool2d(x, (11, 8)),
+    "dilated maximum with ceil_mode": lambda x: F.max_pool2d(x, 2, 2, 1, 3, ceil_mode=True),
+    "area": lambda x: F.interpolate(x, size=(4, 3), mode="area"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_image_at_any_batch(name: str, tmp_path: Path) -> None:
+    others = [[sample(n, 3, 7, 8, seed=n)] for n in (1, 7)]
+    assert_ports_agree(tmp_path, Function(IMAGES[name]), [sample(2, 3, 7, 8)], others=others)
+
+
+def one_image(call: Call, x: torch.Tensor, folder: Path) -> None:
+    assert_ports_agree(folder, Function(call), [x], dynamic={})
+
+
+SIGNAL, IMAGE, VOLUME, BACK = sample(4, 3, 2), sample(4, 3, 2, 2), sample(4, 3, 2, 2, 2), sample(3, 4, 2, 2)
+"""Weights."""
+
+SINGLE: dict[str, tuple[Call, tuple[int, ...]]] = {
+    "conv1d": (lambda x: F.conv1d(x, SIGNAL), (3, 7)),
+    "conv2d": (lambda x: F.conv2d(x, IMAGE, padding="same"), (3, 7, 6)),
+    "conv3d": (lambda x: F.conv3d(x, VOLUME), (3, 4, 5, 6)),
+    "conv_transpose2d": (lambda x: F.conv_transpose2d(x, BACK, stride=2), (3, 4, 5)),
+    "max_pool1d": (lambda x: F.max_pool1d(x, 3, 2, 1), (3, 8)),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 3, 2, 1), (3, 8, 7)),
+    "avg_pool3d": (lambda x: F.avg_pool3d(x, 2), (3, 4, 6, 5)),
+    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, 1), (3, 4, 6)),
+    "adaptive_max_pool1d": (lambda x: F.adaptive_max_pool1d(x, 3), (3, 7)),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_image_without_a_batch_axis(name: str, tmp_path: Path) -> None:
+    call, shape = SINGLE[name]
+    one_image(call, sample(*shape), tmp_path)
+
+
+POSITIONS: dict[str, tuple[Call, tuple[int, ...]]] = {
+    "1d": (lambda x: F.max_pool1d(x, 3, 2, 1, return_indices=True), (3, 9)),
+    "2d": (lambda x: F.max_pool2d(x, 3, 2, 1, 2, True, return_indices=True), (3, 7, 9)),
+    "3d": (lambda x: F.max_pool3d(x, 2, 1, return_indices=True), (2, 3, 4, 5)),
+    "adaptive": (lambda x: F.adaptive_max_pool2d(x, (3, 9), return_indices=True), (3, 7, 9)),
+    "every cell a window": (lambda x: F.adaptive_max_pool2d(x, (4, 5), return_indices=True), (3, 4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positions_of_maxima_and_of_ties(name: str, tmp_path: Path) -> None:
+    call, shape = POSITIONS[name]
+    x = sample(2, *shape).round()
+    assert_ports_agree(tmp_path, Function(call), [x], others=[[sample(5, *shape, seed=5).round()]])
+
+
+def test_position_of_the_last_of_several_nans() -> None:
+    x = sample(1, 2, 6, 6)
+    x[0, 0, 1, 1:3] = torch.nan
+    captured(Function(lambda x: F.max_pool2d(x, 3, 2, return_indices=True)), x, dynamic={})
+
+
+def test_maxima_return_to_their_positions(tmp_path: Path) -> None:
+    def there_and_back(x: torch.Tensor) -> torch.Tensor:
+        y, at = F.max_pool2d(x, 2, 2, return_indices=True)
+        return F.max_unpool2d(y, at, 2, 2, output_size=(7, 6))
+
+    others = [[sample(n, 3, 7, 6, seed=n)] for n in (1, 7)]
+    assert_ports_agree(tmp_path, Function(there_and_back), [sample(2, 3, 7, 6)], others=others)
+
+
+def test_positions_given_as_an_input(tmp_path: Path) -> None:
+    y, at = F.max_pool3d(sample(3, 4, 6, 4), 2, return_indices=True)
+    assert_ports_agree(tmp_path, Function2(lambda y, at: F.max_unpool3d(y, at, 2)), [y, at], dynamic={})
+
+
+def test_pool_to_one_cell_takes_any_size(tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(1, 3, 5, 9, seed=1)]]
+    assert_ports_agree(
+        tmp_path, Function(lambda x: F.adaptive_avg_pool2d(x, 1)), [sample(2, 3, 7, 8)], dynamic=free, others=others
+    )
+
+
+def test_equal_windows_are_one_pool() -> None:
+    graph = captured(Function(lambda x: F.adaptive_avg_pool2d(x, (2, 3))), sample(2, 3, 8, 9))
+    assert len(graph.nodes) == 1
+    graph = captured(Function(lambda x: F.adaptive_avg_pool2d(x, (2, 4))), sample(2, 3, 8, 9))
+    assert sum(isinstance(node.op, Concat) for node in graph.nodes) == 1, "one axis has windows of unequal size"
+
+
+def test_windows_of_a_free_size_are_refused() -> None:
+    with pytest.raises(ModelError, match="adaptive pooling over axis 2 depends on the free dimension height"):
+        captured(
+            Function(lambda x: F.adaptive_avg_pool2d(x, 3)),
+            sample(2, 3, 8, 9),
+            dynamic={"x": {2: "height"}},
+        )
+
+
+@pytest.mark.parametrize("threshold", [20.0, 3.0])
+def test_softplus_returns_x_above_its_threshold(threshold: float, tmp_path: Path) -> None:
+    one_image(lambda x: F.softplus(x, 2.0, threshold), 3 * sample(4, 5), tmp_path)
+
+
+def test_softmax_and_slope_of_a_number(tmp_path: Path) -> None:
+    one_image(lambda x: F.softmax(x, 0) + F.prelu(x, torch.full((1,), 0.3)), torch.tensor(-1.5), tmp_path)
