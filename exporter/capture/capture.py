@@ -17,6 +17,7 @@ from ..passes.dead_code import remove_dead_code
 from ..reference import run_graph
 from .archive import load_program
 from .convert import PORTABLE, convert_program, dtype_name
+from .fallback import without_compositions
 from .mutation import without_writes
 from .program import Dynamic, Examples, Inputs, call, device_of, export_program, normalize_inputs, user_line
 from .saved import SavedModule, example_inputs
@@ -63,7 +64,7 @@ def _captured(module: torch.nn.Module, inputs: Inputs, export: Callable[[], Expo
     """The graph of what ``export`` gives, with golden samples, compared with the module."""
     example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
     output_names = list(_answer(module, example))
-    graph = convert_program(without_writes(export()), module, inputs, output_names)
+    graph = convert_program(without_compositions(without_writes(export())), module, inputs, output_names)
     graph.name = name
     remove_dead_code(graph)
     samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
