@@ -36,7 +36,6 @@ class Tensor:
     signature   the same with -1 there; None when every size is known
     type        number in the schema's TensorType
     buffer      index into the model's buffers; 0 for tensors that are computed
-    variable    an operator works on it in place: the states of a sequence LSTM or RNN
     """
 
     name: str
@@ -45,7 +44,6 @@ class Tensor:
     type: int
     buffer: int = 0
     quantization: Quantization | None = None
-    variable: bool = False
 
 
 @dataclass
@@ -214,8 +212,6 @@ def _tensor(builder: Any, tensor: Tensor) -> int:
         schema.TensorAddQuantization(builder, quantization)
     if signature is not None:
         schema.TensorAddShapeSignature(builder, signature)
-    if tensor.variable:
-        schema.TensorAddIsVariable(builder, True)
     schema.TensorAddHasRank(builder, True)
     return int(schema.TensorEnd(builder))
 

@@ -224,8 +224,8 @@ def test_every_converter_is_used_by_a_case() -> None:
     assert unused <= ELSEWHERE
 
 
-MOVING = ("arrange", "index", "windows")
-"""Files of converters that tests/capture/test_moving.py covers."""
+MOVING = ("arrange", "index", "recurrent", "windows")
+"""Files of converters that test_moving.py and test_recurrent.py cover."""
 
 ELSEWHERE = {"fill.Scalar", "fill.Tensor", "zero.default", "copy.default"}
 """Converters that tests/capture/test_writes.py covers."""

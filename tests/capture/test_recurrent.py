@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from triport.exporter.capture import capture
+from triport.exporter.capture.convert import convert_program
+from triport.exporter.capture.program import normalize_inputs
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import Array, Graph
 from triport.exporter.ops import Gru, Lstm, Rnn
@@ -207,3 +209,49 @@ def test_torch_is_left_as_it_was() -> None:
     before = torch.lstm, torch._VF.lstm, torch._VF._pack_padded_sequence
     capture(nn.LSTM(4, 5), [random(0, 6, 2, 4)])
     assert before == (torch.lstm, torch._VF.lstm, torch._VF._pack_padded_sequence)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attribute")
+@pytest.mark.parametrize("name", ["lstm", "gru_two_layers_both_ways", "rnn_tanh_both_ways", "rnn_relu"])
+def test_a_program_that_torch_exported_by_itself_has_its_length_fixed(name: str) -> None:
+    module = make(LAYERS[name])
+    x = random(0, 6, 2, 4)
+    program = torch.export.export(module, (torch.from_numpy(x),), strict=False)
+    graph = convert_program(
+        program, module, normalize_inputs(module, [x], {}), ["y", "h", "c"][: 3 if name == "lstm" else 2]
+    )
+    with torch.no_grad():
+        told = _leaves(module(torch.from_numpy(x)))
+    for expected, got in zip(told, run_graph(graph, {"input": x}).values(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+
+
+def test_a_state_that_is_no_constant_zero_is_kept() -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = nn.GRU(4, 5)
+            self.register_buffer("start", torch.full((1, 2, 5), 0.5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.gru(x, self.start)[0]
+            return y
+
+    graph = capture(Half(), [random(0, 6, 2, 4)], {"x": {0: "time"}})
+    (node,) = (node for node in graph.nodes if isinstance(node.op, Gru))
+    assert len(node.inputs) == 5
+
+
+def test_states_of_zeros_are_left_out() -> None:
+    class Zeros(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            zeros = torch.zeros(1, x.shape[1], 5)
+            y: torch.Tensor = self.lstm(x, (zeros, zeros))[0]
+            return y
+
+    graph = capture(Zeros(), [random(0, 6, 2, 4)], {"x": {0: "time", 1: "batch"}})
+    assert [len(node.inputs) for node in graph.nodes if isinstance(node.op, Lstm)] == [4]
