@@ -147,15 +147,15 @@ def pad(context: Context, x: Value, sides: Sequence[Dim], *rest: object) -> Valu
     mode = rest[0] if rest and isinstance(rest[0], str) else "constant"
     value = rest[-1] if rest and isinstance(rest[-1], int | float) else 0.0
     before, after = _sides(context, x, sides)
+    wider = [tuple(max(side, 0) for side in row) for row in (before, after)]
+    if not any((*wider[0], *wider[1])):
+        return _crop(context, x, before, after)
+    if mode in ("reflect", "replicate"):  # what is cut off on one side may be repeated on the other
+        return _crop(context, context.add(BorderPad(wider[0], wider[1], BorderMode(mode)), x), before, after)
     y = _crop(context, x, before, after)
-    before, after = ([max(side, 0) for side in row] for row in (before, after))
-    if not any((*before, *after)):
-        return y
-    if mode == "circular":
-        return _circular(context, y, before, after)
-    if mode == "constant":
-        return context.add(Pad(tuple(before), tuple(after), float(value)), y)
-    return context.add(BorderPad(tuple(before), tuple(after), BorderMode(mode)), y)
+    return (
+        _circular(context, y, *wider) if mode == "circular" else context.add(Pad(wider[0], wider[1], float(value)), y)
+    )
 
 
 def _sides(context: Context, x: Value, sides: Sequence[Dim]) -> tuple[list[int], list[int]]:

@@ -55,7 +55,11 @@ FREE: dict[str, Callable[[torch.Tensor], Any]] = {
     "im2col": lambda x: (F.unfold(x, (2, 3), (1, 2), (1, 0), (2, 1)), F.unfold(x[0], 2)),
     "col2im": lambda x: F.fold(F.unfold(x, (3, 2), 1, 1, (2, 3)), (6, 8), (3, 2), 1, 1, (2, 3)),
     "padding modes": lambda x: [F.pad(x, (1, 2, 3, 0), mode=mode) for mode in ("reflect", "replicate", "circular")],
-    "padding that crops": lambda x: (F.pad(x, (-1, 2, -2, 0)), F.pad(x, (-1, 2, -2, 0), mode="circular")),
+    "padding that crops": lambda x: (
+        F.pad(x, (-1, 2, -2, 0)),
+        F.pad(x, (-1, 2, -2, 0), mode="circular"),
+        F.pad(x, (-8, 5, 0, 0), mode="replicate"),
+    ),
     "padding of volumes": lambda x: F.pad(x[:, None], (1, 1, 0, 2, 1, 0), mode="replicate"),
     "slices from the end": lambda x: (x[-1:], x[:, :, -100:3, -3:-1], x[-1], x[:, -1]),
     "slices of free rows": lambda x: (x[x.shape[0] // 2 :], x[: x.shape[0] // 2 + 1]),
