@@ -27,7 +27,10 @@ def without_compositions(program: ExportedProgram) -> ExportedProgram:
             return program
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own classes
-            plain = plain.run_decompositions(table)
+            try:
+                plain = plain.run_decompositions(table)
+            except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
+                return program  # torch's own way of writing the op does not take these arguments
     return program
 
 
@@ -41,8 +44,12 @@ def _unknown(program: ExportedProgram) -> list[torch._ops.OperatorBase]:
 
 
 def _decompositions(ops: list[torch._ops.OperatorBase]) -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
-    """What torch writes these ops with, for those that it does."""
+    """What torch writes these ops with, for those that it does; not its references, which name options otherwise."""
     table: Any = torch.export.default_decompositions()
     composite = dict(table.items())
-    written: dict[torch._ops.OperatorBase, Callable[..., Any]] = dict(torch._decomp.decomposition_table)
-    return {op: written.get(op) or composite[op] for op in ops if op in written or op in composite}
+    written = {
+        op: function
+        for op, function in torch._decomp.decomposition_table.items()
+        if function.__module__ == "torch._decomp.decompositions"
+    }
+    return {op: composite.get(op) or written[op] for op in ops if op in written or op in composite}
