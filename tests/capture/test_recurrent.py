@@ -48,7 +48,7 @@ def check(
         with torch.no_grad():
             told = _leaves(module(*(torch.from_numpy(array) for array in given.values())))
         for expected, got in zip(told, run_graph(graph, given).values(), strict=True):
-            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+            assert_close(got, expected)
     for runner, port in RUNNERS.items():
         target = get_target(port)
         artefact = tmp / runner / target.artefact
@@ -57,6 +57,10 @@ def check(
         with get_runner(runner).load(artefact) as session:
             failed = [f"{runner} {c.case}: {c.problem}" for c in check_port(session, truth) if not c.passed]
         assert not failed
+
+
+def assert_close(got: Array, expected: Array) -> None:
+    np.testing.assert_allclose(got.astype(np.float64), expected.astype(np.float64), rtol=0, atol=2e-6)
 
 
 def _leaves(value: object) -> list[Array]:
@@ -223,7 +227,7 @@ def test_a_program_that_torch_exported_by_itself_has_its_length_fixed(name: str)
     with torch.no_grad():
         told = _leaves(module(torch.from_numpy(x)))
     for expected, got in zip(told, run_graph(graph, {"input": x}).values(), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+        assert_close(got, expected)
 
 
 def test_a_state_that_is_no_constant_zero_is_kept() -> None:
