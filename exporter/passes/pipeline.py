@@ -24,6 +24,7 @@ from .merge_constants import merge_constants
 from .name_outputs import name_outputs
 from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
+from .unfold_conv import unfold_conv
 
 
 def passes_for(
@@ -53,6 +54,7 @@ def passes_for(
         passes += [lift_1d, split_3d]
     return [
         *passes,
+        unfold_conv(spells),
         decompose(spells),
         fold_constants,
         cancel_transposes,
