@@ -42,8 +42,9 @@ def example_inputs(program: ExportedProgram) -> Inputs:
     tensors: dict[str, torch.Tensor] = {}
     dynamic: dict[str, dict[int, str]] = {}
     for position, (name, fake) in enumerate(user_tensors(program)):
-        free = {}
-        for axis, size in enumerate(fake.shape):
+        free: dict[int, str] = {}
+        sizes: list[Any] = list(fake.shape)  # typed as ints, though free ones are SymInts
+        for axis, size in enumerate(sizes):
             if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
                 wanted = "batch" if axis == 0 else f"{name}_{axis}"
                 if wanted in names.values() and names.get(str(size)) != wanted:
@@ -82,7 +83,8 @@ def _saved_examples(program: ExportedProgram) -> list[torch.Tensor]:
 
 
 def _random(fake: torch.Tensor) -> torch.Tensor:
-    shape = [MINIMUM_FREE_SIZE if isinstance(size, torch.SymInt) else size for size in fake.shape]
+    sizes: list[Any] = list(fake.shape)
+    shape = [MINIMUM_FREE_SIZE if isinstance(size, torch.SymInt) else int(size) for size in sizes]
     generator = torch.Generator().manual_seed(0)
     if fake.dtype.is_floating_point:
         return torch.randn(shape, generator=generator).to(fake.dtype)
