@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import FormatError, UsageError
@@ -174,7 +174,7 @@ def substitute_dim(dim: Dim, dims: Mapping[str, Dim]) -> Dim:
     return dim.substitute(dims) if isinstance(dim, Sym) else dim
 
 
-def product(dims: tuple[Dim, ...]) -> Dim:
+def product(dims: Iterable[Dim]) -> Dim:
     """The number of elements of a shape."""
     result: Dim = 1
     for dim in dims:
