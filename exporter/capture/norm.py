@@ -160,7 +160,7 @@ def rms_norm(
     rank, dtype = x.type.rank, x.type.dtype
     axes = tuple(range(rank - len(normalized_shape), rank))
     power = context.add(ReduceMean(axes, True), context.add(Mul(), x, x))
-    smallest = float(np.finfo(dtype.numpy).eps) if eps is None else eps
+    smallest = float(np.finfo(dtype.value).eps) if eps is None else eps
     y = context.add(Mul(), x, context.add(Rsqrt(), context.add(Add(), power, context.scalar(smallest, dtype))))
     return y if weight is None else context.add(Mul(), y, weight)
 

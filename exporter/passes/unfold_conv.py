@@ -116,8 +116,10 @@ class _Unfolding:
     def framed(self, x: Value, axis: int, before: int, after: int) -> Value:
         """Zeros before and after along an axis; less than none crops."""
         if before > 0 or after > 0:
-            sides = [tuple(max(side, 0) if a == axis else 0 for a in range(x.type.rank)) for side in (before, after)]
-            x = self(Pad(*sides), x)
+            rank = x.type.rank
+            first = tuple(max(before, 0) if a == axis else 0 for a in range(rank))
+            last = tuple(max(after, 0) if a == axis else 0 for a in range(rank))
+            x = self(Pad(first, last), x)
         if before < 0 or after < 0:
             x = self(Slice((axis,), (max(-before, 0),), (x.type.shape[axis] + min(after, 0),), (1,)), x)
         return x
