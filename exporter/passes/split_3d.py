@@ -135,14 +135,6 @@ def _image_conv(op: Conv | ConvTranspose) -> Conv | ConvTranspose:
     )
 
 
-def _sum(add: _Splitter, op: Conv | ConvTranspose, terms: list[Value]) -> Value:
-    """All terms, and the activation behind them."""
-    y = terms[0]
-    for term in terms[1:]:
-        y = add(Add(), y, term)
-    return y if op.activation is Activation.NONE else add(_ACTIVATIONS[op.activation], y)
-
-
 def _conv(add: _Splitter, op: Conv, x: Value) -> Value:
     x = _padded(add, x, *op.padding[0])
     count = add.node.output.type.shape[1]
