@@ -81,7 +81,7 @@ def test_a_saved_program_answers_as_the_module_at_any_batch(net: Net, saved: Pat
     with torch.no_grad():
         told = net(torch.from_numpy(x[0]), {"by": torch.from_numpy(by)})["y"].numpy()
     got = run_graph(graph, {"x": x[0], "shifts_by": by})
-    np.testing.assert_allclose(got["y"], told, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got["y"].astype(np.float32), told, rtol=0, atol=1e-6)
 
 
 def test_a_saved_program_goes_to_every_port(saved: Path, tmp_path: Path) -> None:
