@@ -39,7 +39,7 @@ def one_image(call: Call, x: torch.Tensor, folder: Path) -> None:
     assert_ports_agree(folder, Function(call), [x], dynamic={})
 
 
-SIGNAL, IMAGE, VOLUME, BACK = sample(4, 3, 2), sample(4, 3, 2, 2), sample(4, 3, 2, 2, 2), sample(3, 4, 2, 2)
+SIGNAL, IMAGE, VOLUME, BACK = sample(4, 3, 2), sample(4, 3, 3, 3), sample(4, 3, 2, 2, 2), sample(3, 4, 2, 2)
 """Weights."""
 
 SINGLE: dict[str, tuple[Call, tuple[int, ...]]] = {
@@ -59,6 +59,13 @@ SINGLE: dict[str, tuple[Call, tuple[int, ...]]] = {
 def test_image_without_a_batch_axis(name: str, tmp_path: Path) -> None:
     call, shape = SINGLE[name]
     one_image(call, sample(*shape), tmp_path)
+
+
+def test_weights_that_are_inputs(tmp_path: Path) -> None:
+    def network(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return F.conv_transpose2d(F.conv2d(x, weight, groups=2, padding=1), weight, stride=2, groups=2)
+
+    assert_ports_agree(tmp_path, Function2(network), [sample(2, 4, 6, 5), sample(4, 2, 3, 2)], dynamic={})
 
 
 POSITIONS: dict[str, tuple[Call, tuple[int, ...]]] = {
