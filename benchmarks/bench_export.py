@@ -23,20 +23,25 @@ from rich.table import Table
 
 PORTS = ("onnx", "tflite", "web")
 
-# Runs in a process of its own: converts a graph and prints CPU seconds and the peak memory over the idle process.
+# Runs in a process of its own: converts a graph and prints CPU seconds and the peak memory over the idle process. On
+# Linux that peak is VmHWM: ru_maxrss starts at what the parent held, and a parent with torch in it hides everything.
 _CONVERT = """
-import resource, sys, tempfile, time
+import re, resource, sys, tempfile, time
 from pathlib import Path
+def peak():
+    if sys.platform == "linux":
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 from triport.exporter.graph import Graph
 from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
 path, name = sys.argv[1:]
 target = get_target(name)
-idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+idle = peak()
 with tempfile.TemporaryDirectory() as folder:
     start = time.process_time()
     target.write(prepare(Graph.load(path), target), Path(folder) / target.artefact, {})
-    print(time.process_time() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) * 1024)
+    print(time.process_time() - start, peak() - idle)
 assert "torch" not in sys.modules
 """
 

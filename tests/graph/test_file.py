@@ -106,22 +106,26 @@ def test_loaded_arrays_are_read_only_views_of_the_mapped_file(tmp_path: Path) ->
         array[0] = 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of one process alone is told by Linux")
 def test_saving_takes_no_second_copy_of_the_weights(tmp_path: Path) -> None:
+    # VmHWM, because ru_maxrss starts at what the parent held: under pytest with torch in it nothing would ever grow.
     script = """
-import resource, sys, numpy as np
+import re, sys, numpy as np
+from pathlib import Path
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 from triport.exporter.graph import Graph
 from triport.exporter.graph import file
 graph = Graph()
 for i in range(20):
     graph.set_output(str(i), graph.add_constant(np.full(2**20, i, np.float32), str(i)))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 graph.save(sys.argv[1])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "m.triport")]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert grown * unit < 16 * 2**20  # the weights are 80 MB
+    assert 0 < grown < 16 * 2**20  # the weights are 80 MB
 
 
 def test_a_file_may_be_saved_over_the_one_it_was_loaded_from(tmp_path: Path) -> None:
