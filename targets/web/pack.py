@@ -25,23 +25,30 @@ def round_up(count: int, multiple: int) -> int:
 
 
 def pack_panels(weight: Array) -> Floats:
-    """[columns, depth] → [ceil(columns/8), depth, 8]"""
+    """[columns, depth] → [ceil(columns/8), depth, 8], and no other copy: the last layer may be half of all weights"""
     columns, depth = weight.shape
-    padded = np.zeros((round_up(columns, PANEL), depth), np.float32)
-    padded[:columns] = weight
-    return np.ascontiguousarray(padded.reshape(-1, PANEL, depth).transpose(0, 2, 1))
+    full = columns // PANEL
+    packed = np.zeros((round_up(columns, PANEL) // PANEL, depth, PANEL), np.float32)
+    packed[:full] = weight[: full * PANEL].reshape(full, PANEL, depth).transpose(0, 2, 1)
+    if columns % PANEL:
+        packed[full, :, : columns % PANEL] = weight[full * PANEL :].T
+    return packed
 
 
 def pack_filters(weight: Array, groups: int) -> Floats:
     """[O, kh, kw, I/groups] → [groups, ceil(O/groups/8), kh, kw, I/groups, 8]"""
     outputs = weight.shape[0] // groups
-    return np.concatenate([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups)])
+    return _joined([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups)])
 
 
 def pack_transposed_filters(weight: Array, groups: int) -> Floats:
     """[O/groups, kh, kw, I] → [groups, ceil(O/groups/8), kh, kw, I/groups, 8]"""
     outputs = weight.shape[0]
-    return np.concatenate([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups, axis=3)])
+    return _joined([pack_panels(part.reshape(outputs, -1)) for part in np.split(weight, groups, axis=3)])
+
+
+def _joined(parts: list[Floats]) -> Floats:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def pack_depthwise(weight: Array) -> Floats:
