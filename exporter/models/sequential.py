@@ -55,7 +55,9 @@ class Sequential(Model):
             if spec is not None:
                 self._set_spec(spec)
         elif self.built:
-            layer.ensure_built(self._last_shape(len(self._modules) - 1))
+            shape = self._last_shape(len(self._modules) - 1)
+            layer.ensure_built(shape)
+            layer.compute_output_shape(shape)  # a window larger than the image is said here, not by torch in predict
 
     def _add_input(self, layer: Layer) -> None:
         if self._modules or self._spec is not None:

@@ -166,6 +166,23 @@ def test_layers_that_do_not_fit_their_input_say_so_when_built(
         layer()(tp.Input(shape))
 
 
+@pytest.mark.parametrize(
+    ("shape", "last"),
+    [((2, 2, 1), lambda: L.Conv2D(1, 5)), ((5,), lambda: L.Reshape((2, 3)))],
+)
+def test_a_last_layer_that_does_not_fit_is_refused_as_it_is_added(
+    shape: tuple[int, ...], last: Callable[[], tp.Layer]
+) -> None:
+    with pytest.raises(UsageError, match=r"TP011[\s\S]*test_bad_input\.py:\d+"):
+        tp.Sequential([tp.Input(shape), last()])
+
+
+def test_an_embedding_names_the_numbers_it_has_rows_for() -> None:
+    words = tp.Sequential([tp.Input((2,), dtype="int32"), L.Embedding(5, 3, name="words")])
+    with pytest.raises(UsageError, match=r'"words" looks up numbers from 0 to 4; received numbers from 1 to 7'):
+        words.predict(np.array([[1, 7]]), verbose=0)
+
+
 def test_merging_layers_name_both_shapes() -> None:
     a, b = tp.Input((3,)), tp.Input((4,))
     with pytest.raises(UsageError, match=r"\[batch, 3\] and \[batch, 4\]"):

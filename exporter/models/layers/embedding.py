@@ -65,4 +65,12 @@ class Embedding(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype not in (torch.int32, torch.int64):
             x = x.to(torch.int32)
-        return F.embedding(x, self.weight)
+        try:
+            return F.embedding(x, self.weight)
+        except IndexError:  # on a CPU; other devices cannot say so while they run
+            self._refuse(
+                f"looks up numbers from 0 to {self.embeddings_rows - 1}; "
+                f"received numbers from {int(x.min())} to {int(x.max())}",
+                code="TP011",
+                help="make input_dim larger than the largest number, or map what is unknown to a number of its own",
+            )
