@@ -56,9 +56,16 @@ def given_cases(given: Given, types: Mapping[str, TensorType]) -> list[Case]:
     """
     if isinstance(given, str | Path):
         given = read_npz(Path(given))
-    sets = [given] if isinstance(given, Mapping) else list(given)
+    sets: list[object] = [given] if isinstance(given, Mapping) else list(given)
     cases: list[Case] = []
     for i, arrays in enumerate(sets, 1):
+        if not isinstance(arrays, Mapping):
+            received = given if isinstance(given, np.ndarray) else arrays
+            raise UsageError(
+                "TP004",
+                f"samples have to be arrays by the inputs' names, received {type(received).__name__}",
+                help="samples={" + ", ".join(f'"{name}": array' for name in types) + "}",
+            )
         inputs = {name: np.asarray(array) for name, array in arrays.items()}
         label = "given" if len(sets) == 1 else f"given {i}"
         cases += _in_slices(label, inputs, types)

@@ -32,6 +32,13 @@ def test_generated_samples_have_batch_1_2_and_7_and_are_the_same_every_time() ->
         np.testing.assert_array_equal(case.inputs["image"], again.inputs["image"])
 
 
+def test_samples_without_names_are_refused_with_the_names() -> None:
+    unnamed = np.zeros((2, 3), np.float32)
+    for given in (unnamed, [unnamed]):
+        with pytest.raises(UsageError, match=r"received ndarray\n +help: samples=\{\"x\": array, \"t\": array\}"):
+            given_cases(given, TYPES)  # type: ignore[arg-type]
+
+
 def test_a_graph_without_free_dims_is_run_once() -> None:
     (case,) = generated_cases(one_input(TensorType(DType.FLOAT32, (3, 4))))
     assert (case.label, case.inputs["x"].shape) == ("random", (3, 4))
