@@ -143,7 +143,7 @@ CATALOG: dict[str, Entry] = {
     "TP202": Entry(
         "torch op without a meaning here",
         "The model calls a torch op, or a form of one, that the portable graph cannot express. The message lists "
-        "each such op with the layer and line that calls it; docs/op-matrix.md lists what can be expressed.",
+        "each such op with the layer and line that calls it; docs/torch-coverage.md lists what can.",
     ),
     "TP203": Entry(
         "a number depends on a free dimension",

@@ -123,7 +123,7 @@ class _Conversion:
                 f"the torch op {first} has no meaning here{f' (and {len(others)} more)' if others else ''}",
                 at=str(source) or None,
                 details=listed if others else (),
-                help="write the model with ops that have one; docs/op-matrix.md lists them",
+                help="write the model with ops that have one; docs/torch-coverage.md lists them",
             )
 
     def _call(self, node: torch.fx.Node) -> None:

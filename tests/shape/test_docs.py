@@ -72,3 +72,15 @@ def test_the_readmes_javascript_runs(tmp_path: Path) -> None:
     (tmp_path / "page.mjs").write_text(script + "console.log(digit.shape.join());\n")
     result = subprocess.run(["node", "page.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "1,10", result.stderr
+
+
+def test_pages_that_messages_name_exist() -> None:
+    """A message whose help is a page that is not there sends its reader nowhere."""
+    named = {
+        (path.name, page)
+        for folder in ("exporter", "quantize", "targets", "runtime_checks", "cli")
+        for path in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"(?<![\w/])docs/[\w-]+\.(?:md|py)", path.read_text("utf-8"))
+    }
+    assert named
+    assert sorted(entry for entry in named if not (ROOT / entry[1]).is_file()) == []
