@@ -54,7 +54,7 @@ class Loss:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-def mismatch(what: str, y_true: Tensor, y_pred: Tensor) -> UsageError:
+def mismatch(what: str, y_true: Tensor, y_pred: Tensor, help: str | None = None) -> UsageError:
     """The error for two shapes that torch would broadcast or refuse."""
     return UsageError(
         "TP002",
@@ -62,7 +62,7 @@ def mismatch(what: str, y_true: Tensor, y_pred: Tensor) -> UsageError:
         f"they have to be the same",
         at=user_source(),
         because="torch would broadcast them to a table of every sample against every other, and train on that",
-        help="reshape the labels, for example y.reshape(-1, 1), or change the last layer",
+        help=help or "reshape the labels, for example y.reshape(-1, 1), or change the last layer",
     )
 
 
@@ -140,6 +140,11 @@ class CategoricalCrossentropy(Loss):
         super().__init__(name)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
+
+    def check(self, y_true: Tensor, y_pred: Tensor) -> None:
+        if y_true.shape != y_pred.shape:
+            help = 'for labels that are class numbers: loss="sparse_categorical_crossentropy"'
+            raise mismatch(type(self).__name__, y_true, y_pred, help=help)
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if self.label_smoothing:

@@ -91,6 +91,13 @@ def measured(metric: tp.metrics.Metric, y_true: np.ndarray, y_pred: np.ndarray) 
     return result
 
 
+def test_class_numbers_for_one_hot_labels_are_told_of_the_loss_that_takes_them() -> None:
+    made = tp.Sequential([tp.Input((2,)), tp.layers.Dense(3, activation="softmax")])
+    made.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(UsageError, match=r'help: .*loss="sparse_categorical_crossentropy"'):
+        made.fit(np.zeros((4, 2), np.float32), np.array([0, 1, 2, 1]), verbose=0)
+
+
 def test_metrics_agree_with_scikit_learn() -> None:
     metrics = tp.metrics
     truth, scores, answers = TRUTH.ravel(), SCORES.ravel(), SCORES.ravel() > 0.5
