@@ -118,6 +118,9 @@ def _register(rank: int) -> None:
 
     @captures(f"avg_pool{rank}d")
     def average_pool(context: Context, x: Value, *window: Any) -> Value:
+        if x.type.elements == 0:
+            # LiteRT's kernels make up a shape for the mean of nothing.
+            return context.constant(np.zeros(x.type.with_shape(context.result_shape()).static_shape(), np.float32))
         return _average_pool(context, x, rank, *window)
 
     @captures(f"adaptive_avg_pool{rank}d")
