@@ -369,3 +369,12 @@ def test_a_branch_on_data_is_refused_at_its_line() -> None:
     with open(__file__, encoding="utf-8") as source:
         line = next(n for n, text in enumerate(source, 1) if text.endswith("# here\n"))
     assert _refusal(Branching(), sample(1, 3)).at == f"test_modules.py:{line}"
+
+
+def test_a_model_that_overflows_float32_is_captured_as_what_it_is() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).eval()
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.fill_(1e25)
+    (sample, *_) = capture(module, {"input": torch.ones(2, 3)}).samples
+    assert np.isinf(sample.outputs["output"]).all()
