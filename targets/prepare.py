@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..exporter.errors import ModelError
 from ..exporter.graph import Graph, Node
+from ..exporter.graph.container import release_pages
 from ..exporter.passes import legalise
 from .emit import Refusal
 from .target import Target
@@ -21,13 +22,15 @@ def prepare(graph: Graph, target: Target) -> Graph:
 def legalised(graph: Graph, target: Target) -> Graph:
     """The graph after the target's passes, whether or not it can be written."""
     can = target.capabilities
-    return legalise(
+    prepared = legalise(
         graph,
         layout=can.layout,
         fuses=can.fuses,
         lifts_1d=can.lifts_1d,
         spells=lambda node: target.refusal(node) is None,
     )
+    release_pages(value.array() for value in graph.constants())
+    return prepared
 
 
 def refusals(prepared: Graph, target: Target) -> list[tuple[Node, Refusal]]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -88,6 +89,19 @@ class Contents:
         if whole.size != end:
             raise FormatError("TP400", f"{self.path} changed while it was read")
         return whole[self.data_start :]
+
+
+def release_pages(arrays: Iterable[Array]) -> None:
+    """Gives back the memory of the mapped files that these arrays lie in; they are read again when they are needed.
+
+    What passes have read of a file stays in memory beside what they made of it, which for a model is its weights twice.
+    """
+    for array in arrays:
+        owner: object = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 class TensorTable:
