@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     activation,
     arrange,
+    attention,
     conv,
     creation,
     einsum,
@@ -31,6 +32,7 @@ __all__ = ["capture", "capture_saved"]
 _FAMILIES = (
     activation,
     arrange,
+    attention,
     conv,
     creation,
     einsum,
