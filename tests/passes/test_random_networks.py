@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from passes.build import BATCH, CLAMPS, Builder, count, legalised
 
-from triport.exporter.graph import Graph, Shape, Value
+from triport.exporter.graph import DType, Graph, Shape, Value
 from triport.exporter.ops import (
     Add,
     AveragePool,
@@ -45,7 +45,7 @@ def _sizes(value: Value) -> tuple[int, ...]:
 
 @st.composite
 def networks(draw: st.DrawFn) -> Graph:
-    b = Builder()
+    b = Builder(DType.FLOAT64)  # no pass rounds a weight, so the numbers have to be the same to the last digits
     values = [b.input(*draw(st.sampled_from([(3, 4, 5), (4, 5, 3), (1, 4, 4), (4, 1, 1), (6, 4), (8,)])))]
     if draw(st.booleans()):
         values.append(b.input(*draw(st.sampled_from([(3, 4, 5), (2, 4, 4)])), name="z"))
@@ -113,7 +113,9 @@ def _concat(draw: st.DrawFn, b: Builder, x: Value, values: list[Value]) -> Value
     def rest(value: Value) -> list[object]:
         return [dim for i, dim in enumerate(value.type.shape) if i != axis]
 
-    return b.add(Concat(axis), x, draw(st.sampled_from([v for v in values if rest(v) == rest(x)])))
+    return b.add(
+        Concat(axis), x, draw(st.sampled_from([v for v in values if v.type.rank == x.type.rank and rest(v) == rest(x)]))
+    )
 
 
 def _transpose(draw: st.DrawFn, b: Builder, x: Value, values: list[Value]) -> Value:
@@ -179,8 +181,11 @@ STEPS: list[Step] = [
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(graph=networks())
 def test_numbers_stay_whatever_the_network(graph: Graph, layout: Layout) -> None:
-    prepared = legalised(graph, layout, fuses=FUSES, spells=lambda op: not isinstance(op, Mish))
-    assert str(legalised(graph, layout, fuses=FUSES, spells=lambda op: not isinstance(op, Mish))) == str(prepared)
+    def prepare() -> Graph:
+        return legalised(graph, layout, fuses=FUSES, spells=lambda op: not isinstance(op, Mish), close=1e-10)
+
+    prepared = prepare()
+    assert str(prepare()) == str(prepared)
     for node in prepared.nodes:
         assert getattr(node.op, "layout", layout) is layout
     assert count(prepared, Mish) == 0
