@@ -65,6 +65,9 @@ def nearest_exact(before: int, after: int, step: float, align_corners: bool) -> 
 
 
 def linear(before: int, after: int, step: float, align_corners: bool) -> Sequence[Tap]:
+    """Two neighbours by distance; torch copies an axis that keeps its size, whatever the factor."""
+    if before == after:
+        return [(np.arange(after), None)]
     at = np.maximum(_positions(after, step, align_corners), np.float32(0))
     first = _floor(at, before)
     share = np.minimum(at - first, 1).astype(np.float32)

@@ -51,5 +51,12 @@ def _resized(
             continue
         whole = scale.is_integer() and before * int(scale) == size
         if not whole and not (isinstance(before, int) and before * scale == size):
+            if mode is ResizeMode.NEAREST and size in (before, before * 2):
+                # torch's kernels for small images copy or double such an axis, its other kernels go by the factor
+                raise context.error(
+                    "TP202",
+                    f"scale_factor {scale} takes {before} cells to {size}, where torch's answer depends on its kernel",
+                    "pass size= instead, or recompute_scale_factor=True",
+                )
             return resampled(context, x, taps, factors, align_corners)
     return context.add(Resize(sizes, mode, align_corners), x)

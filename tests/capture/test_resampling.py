@@ -1,0 +1,54 @@
+"""Resampling as torch calls it: as it computes it, on every port, at any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from capture.eager import Function, captured, sample
+from capture.ports import assert_ports_agree
+
+from triport.exporter.errors import ModelError
+from triport.exporter.ops import Resize
+
+RESIZES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ...]]] = {
+    "nearest by a factor": (lambda x: F.interpolate(x, scale_factor=(1.7, 0.6)), (4, 5)),
+    "nearest exact": (lambda x: F.interpolate(x, size=(7, 3), mode="nearest-exact"), (4, 5)),
+    "nearest exact of a signal": (lambda x: F.interpolate(x, scale_factor=1.7, mode="nearest-exact"), (6,)),
+    "bilinear by a factor": (lambda x: F.interpolate(x, scale_factor=(1.7, 0.6), mode="bilinear"), (4, 5)),
+    "bilinear by a recomputed factor": (
+        lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
+        (4, 5),
+    ),
+    "trilinear by a factor": (lambda x: F.interpolate(x, scale_factor=1.3, mode="trilinear"), (3, 4, 5)),
+    "bicubic": (lambda x: F.interpolate(x, size=(7, 9), mode="bicubic"), (4, 5)),
+    "bicubic by a factor": (lambda x: F.interpolate(x, scale_factor=0.6, mode="bicubic"), (4, 5)),
+    "bicubic with aligned corners": (
+        lambda x: F.interpolate(x, size=(7, 1), mode="bicubic", align_corners=True),
+        (4, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESIZES)
+def test_resampling_at_any_batch(name: str, tmp_path: Path) -> None:
+    call, size = RESIZES[name]
+    others = [[sample(n, 3, *size, seed=n)] for n in (1, 7)]
+    assert_ports_agree(tmp_path, Function(call), [sample(2, 3, *size)], others=others)
+
+
+def test_a_factor_that_fits_the_sizes_is_one_resize() -> None:
+    graph = captured(Function(lambda x: F.interpolate(x, scale_factor=2.0)), sample(2, 3, 4, 5))
+    assert [type(node.op) for node in graph.nodes] == [Resize]
+
+
+def test_bicubic_from_a_free_size_is_refused() -> None:
+    with pytest.raises(ModelError, match="resampling over axis 2 depends on the free dimension height"):
+        captured(
+            Function(lambda x: F.interpolate(x, size=(7, 9), mode="bicubic")),
+            sample(2, 3, 4, 5),
+            dynamic={"x": {2: "height"}},
+        )
