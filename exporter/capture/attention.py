@@ -108,7 +108,7 @@ def _weights(context: Context, scores: Value, mask: Value | None) -> tuple[Value
         return weights, context.add(GreaterEqual(), highest, lowest)
     weights = _masked_softmax(context, scores, mask)
     if mask.is_constant:
-        looks = mask.array().any(axis=-1, keepdims=True)
+        looks = np.asarray(mask.array().any(axis=-1, keepdims=True))
         return weights, None if looks.all() else context.constant(looks)
     seen = context.add(ReduceMax((mask.type.rank - 1,), True), context.cast(mask, dtype))
     return weights, context.add(GreaterEqual(), seen, context.scalar(0.5, dtype))

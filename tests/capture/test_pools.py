@@ -68,7 +68,7 @@ def test_weights_that_are_inputs(tmp_path: Path) -> None:
     assert_ports_agree(tmp_path, Function2(network), [sample(2, 4, 6, 5), sample(4, 2, 3, 2)], dynamic={})
 
 
-POSITIONS: dict[str, tuple[Call, tuple[int, ...]]] = {
+POSITIONS: dict[str, tuple[Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], tuple[int, ...]]] = {
     "1d": (lambda x: F.max_pool1d(x, 3, 2, 1, return_indices=True), (3, 9)),
     "2d": (lambda x: F.max_pool2d(x, 3, 2, 1, 2, True, return_indices=True), (3, 7, 9)),
     "3d": (lambda x: F.max_pool3d(x, 2, 1, return_indices=True), (2, 3, 4, 5)),
@@ -93,7 +93,7 @@ def test_position_of_the_last_of_several_nans() -> None:
 def test_maxima_return_to_their_positions(tmp_path: Path) -> None:
     def there_and_back(x: torch.Tensor) -> torch.Tensor:
         y, at = F.max_pool2d(x, 2, 2, return_indices=True)
-        return F.max_unpool2d(y, at, 2, 2, output_size=(7, 6))
+        return F.max_unpool2d(y, at, (2, 2), (2, 2), output_size=(7, 6))
 
     others = [[sample(n, 3, 7, 6, seed=n)] for n in (1, 7)]
     assert_ports_agree(tmp_path, Function(there_and_back), [sample(2, 3, 7, 6)], others=others)
@@ -101,7 +101,7 @@ def test_maxima_return_to_their_positions(tmp_path: Path) -> None:
 
 def test_positions_given_as_an_input(tmp_path: Path) -> None:
     y, at = F.max_pool3d(sample(3, 4, 6, 4), 2, return_indices=True)
-    assert_ports_agree(tmp_path, Function2(lambda y, at: F.max_unpool3d(y, at, 2)), [y, at], dynamic={})
+    assert_ports_agree(tmp_path, Function2(lambda y, at: F.max_unpool3d(y, at, (2, 2, 2))), [y, at], dynamic={})
 
 
 def test_pool_to_one_cell_takes_any_size(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from triport.exporter.ops import (
     Transpose,
 )
 
-from .case import BATCH, Const, Data, OpCase
+from .case import BATCH, Data, OpCase
 
 CASES = [
     OpCase("reshape/flatten", Reshape((BATCH, 24)), (Data((2, 3, 4)),)),

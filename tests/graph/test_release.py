@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from triport.exporter.graph import DType, Graph, TensorType
 from triport.exporter.graph.container import release_pages
 from triport.exporter.ops import Add
