@@ -311,6 +311,21 @@ CATALOG: dict[str, Entry] = {
         "unknown or damaged file",
         "The file is of no kind that triport reads, or is damaged where the message says.",
     ),
+    "TP430": Entry(
+        "no usable .pt2 file",
+        "The file is not a program that torch.export.save wrote: it is cut short, damaged, or of another kind. Save it "
+        "again with torch.export.save(program, path).",
+    ),
+    "TP431": Entry(
+        "a saved program calls something that is no ATen op",
+        "A .pt2 file names the functions that the program calls. Only torch's own tensor ops and arithmetic on sizes "
+        "are called here; custom ops and higher-order ops (cond, while_loop) have no meaning in the portable graph.",
+    ),
+    "TP432": Entry(
+        "a saved program that could run code",
+        "Opening the file would run code that it carries: pickled Python objects, compiled code, or sizes that are "
+        "more than arithmetic. It is refused before anything in it is opened. Export the module again where you trust it.",
+    ),
     "TP500": Entry(
         "a port answers differently",
         "The artefact was loaded in its real runtime and its values differ from the reference by more than the "

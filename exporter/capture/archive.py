@@ -123,7 +123,7 @@ def _check_graph(path: Path, document: Any) -> None:
             continue
         if key == "target" and not _TARGET.fullmatch(value):
             raise FormatError(
-                "TP421",
+                "TP431",
                 f"{path.name} calls {value[:80]!r}, which is no ATen op",
                 because="a saved program names the functions to call, and only torch's own tensor ops are called here",
                 help="export the module again without custom or higher-order ops",
@@ -160,13 +160,13 @@ def _first_line(error: Exception) -> str:
 
 def _corrupt(path: Path, problem: str) -> FormatError:
     return FormatError(
-        "TP420", f"{path.name} is no usable .pt2 file: {problem}", help="save it again with torch.export.save"
+        "TP430", f"{path.name} is no usable .pt2 file: {problem}", help="save it again with torch.export.save"
     )
 
 
 def _unsafe(path: Path, problem: str) -> FormatError:
     return FormatError(
-        "TP422",
+        "TP432",
         f"{path.name} is refused: {problem}",
         because="such a file can run code when it is opened",
         help="export the module again where you trust it, without custom objects, and with plain tensors as examples",

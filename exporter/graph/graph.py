@@ -7,7 +7,7 @@ reads, and otherwise in the order of creation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +162,15 @@ class Graph:
         from .file import load_graph
 
         return load_graph(path)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for named arrays, as torch computes them; see `reference.run_graph`.
+
+        Raises UsageError when a name, shape or dtype does not fit.
+        """
+        from ..reference import run_graph
+
+        return run_graph(self, inputs)
 
     # -- the verbs -------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ def test_a_pickle_that_runs_code_is_refused_unopened(saved: Path, tmp_path: Path
             archive.writestr(f"{source.namelist()[0].partition('/')[0]}/{record}", pickle.dumps(Touches(proof)))
     with pytest.raises(FormatError) as refused:
         load_program(bad)
-    assert refused.value.code == "TP422"
+    assert refused.value.code == "TP432"
     assert not proof.exists()
 
 
@@ -124,7 +124,7 @@ def test_a_call_of_anything_but_aten_is_refused_by_name(saved: Path, tmp_path: P
 
     with pytest.raises(FormatError, match=target.replace(".", r"\.")) as refused:
         load_program(rewritten(saved, tmp_path / "bad.pt2", plant))
-    assert refused.value.code == "TP421"
+    assert refused.value.code == "TP431"
 
 
 def test_a_pickled_constant_is_refused(saved: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_file_cut_short_is_corrupt(saved: Path, tmp_path: Path, share: float) 
     bad.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(FormatError) as refused:
         load_program(bad)
-    assert refused.value.code == "TP420"
+    assert refused.value.code == "TP430"
 
 
 def test_a_flipped_bit_in_a_record_is_found(saved: Path, tmp_path: Path) -> None:
