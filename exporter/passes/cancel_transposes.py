@@ -189,13 +189,13 @@ def _is_free(node: Node, value: Value, back: Perm, perm: Perm) -> bool:
         return True
     # Reading another's transpose only pays, and only ends, when those of this node go.
     alone = all(v.users == (node,) for v in node.inputs if _transposed_by(v) == perm)
-    return alone and _already(value, back) is not None
+    return alone and _already(node, value, back) is not None
 
 
-def _already(value: Value, back: Perm) -> Value | None:
-    """The value with its axes moved back, where a node in use computes that anyway."""
-    found = (u.output for u in value.users if isinstance(u.op, Transpose) and u.op.perm == back and u.output.users)
-    return next(found, None)
+def _already(node: Node, value: Value, back: Perm) -> Value | None:
+    """The value with its axes moved back, where that is computed anyway: for another reader than ``node``."""
+    moved = (user.output for user in value.users if isinstance(user.op, Transpose) and user.op.perm == back)
+    return next((y for y in moved if any(reader is not node for reader in y.users)), None)
 
 
 def _full_shape(value: Value, rank: int) -> Shape:
@@ -215,7 +215,7 @@ def _permuted(graph: Graph, node: Node, value: Value, back: Perm, perm: Perm) ->
         return graph.rebuild_constant(value, np.ascontiguousarray(array))
     moved = tuple(full[axis] for axis in back)
     if not moves_only_ones(full, back):
-        found = _already(value, back)
+        found = _already(node, value, back)
         return found or graph.add(Transpose(back), value, name=f"{node.name}/transpose", source=node.source)
     if moved == value.type.shape:
         return value
