@@ -324,7 +324,7 @@ CATALOG: dict[str, Entry] = {
     "TP432": Entry(
         "a saved program that could run code",
         "Opening the file would run code that it carries: pickled Python objects, compiled code, or sizes that are "
-        "more than arithmetic. It is refused before anything in it is opened. Export the module again where you trust it.",
+        "more than arithmetic. It is refused before it is opened. Export the module again where you trust it.",
     ),
     "TP500": Entry(
         "a port answers differently",
