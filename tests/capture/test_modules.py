@@ -334,7 +334,6 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     ),
     "active dropout": ("TP202", lambda: _refusal(Function(F.dropout), sample(1, 4))),
     "statistics of the batch": ("TP204", lambda: _refusal(TrainingNorm(), sample(2, 3))),
-    "uneven factor": ("TP202", lambda: _refusal(nn.Upsample(scale_factor=1.5), sample(1, 2, 5))),
     "free number": (
         "TP203",
         lambda: _refusal(Function(lambda x: x * (x.shape[1] / 3)), sample(2, 3), dynamic={"x": {1: "time"}}),

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from passes.build import Builder, assert_same_numbers, fires, labels, leaves_alone
+from passes.build import Builder, assert_same_numbers, count, fires, labels, leaves_alone
 from passes.test_decompose_arithmetic import CASES as ARITHMETIC
 
-from triport.exporter.graph import Graph
+from triport.exporter.graph import Graph, Node
 from triport.exporter.graph.verify import verify
 from triport.exporter.ops import (
     REGISTRY,
+    Activation,
     Add,
     BatchNorm,
     Clamp,
@@ -19,14 +20,19 @@ from triport.exporter.ops import (
     HardSigmoid,
     HardSwish,
     LayerNorm,
+    Layout,
+    Linear,
     LogSoftmax,
+    MaxPool,
     Mish,
     Mul,
     OpAttrs,
+    PRelu,
     Relu,
     Rsqrt,
     Selu,
     Silu,
+    Slice,
     Softplus,
     Softsign,
 )
@@ -83,8 +89,40 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 
 def test_every_decomposition_has_a_case() -> None:
     assert {t for t in REGISTRY.values() if can_decompose(t)} == {
-        type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]
+        *(type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]),
+        *(Linear, MaxPool, PRelu),  # below
     }
+
+
+@pytest.mark.parametrize("activation", Activation)
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_with_a_computed_weight_is_a_product(activation: Activation, bias: bool) -> None:
+    b = Builder()
+    weight = b.graph.add_input("w", b.constant(3, 6).type)
+    y = b.add(Linear(activation), b.input(5, 6), weight, *([b.constant(3)] if bias else []), name="layer")
+    after = fires(decompose(lambda node: not isinstance(node.op, Linear)), b.done(y))
+    assert labels(after)[:2] == ["transpose", "mat_mul"] and after.nodes[-1].name == "layer"
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("dilation", [(2, 1), (1, 3), (2, 2)])
+def test_dilated_max_pool_is_the_largest_of_slices(layout: Layout, dilation: tuple[int, int]) -> None:
+    b = Builder()
+    x = b.input(3, 9, 8) if layout is Layout.CHANNELS_FIRST else b.input(9, 8, 3)
+    y = b.add(MaxPool((3, 2), (2, 1), ((1, 0), (0, 1)), dilation, layout), x, name="layer")
+
+    def spells(node: Node) -> bool:
+        return not isinstance(node.op, MaxPool) or set(node.op.dilation) == {1}
+
+    after = fires(decompose(spells), b.done(y))
+    assert count(after, Slice) and after.nodes[-1].name == "layer"
+
+
+def test_prelu_is_two_halves() -> None:
+    b = Builder()
+    y = b.add(PRelu(), b.input(4, 5), b.constant(4, 1), name="layer")
+    after = fires(decompose(lambda node: not isinstance(node.op, PRelu)), b.done(y))
+    assert sorted(labels(after)) == ["add", "minimum", "mul", "relu"]
 
 
 def test_layer_norm_with_parameters() -> None:
