@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from triport.exporter.graph import Array, DType, Graph, Sample, Source, Sym, TensorType, Value
-from triport.exporter.ops import Conv, Linear, MaxPool, Mul, Relu, Reshape, Sigmoid, Softmax, Sqrt
+from triport.exporter.ops import Cast, Conv, Exp, Linear, MaxPool, Mul, Relu, Reshape, Sigmoid, Softmax, Sqrt
 from triport.exporter.reference import run_graph
 
 BATCH = Sym.named("batch")
@@ -62,13 +62,12 @@ def root_of_a_product() -> Graph:
     return graph
 
 
-def dilated_pools() -> Graph:
-    """Two max pools with dilation, which TFLite has no kernel for, after one without."""
-    graph = Graph("dilated")
-    y = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 3, 12, 12)))
-    for i, dilation in enumerate((1, 2, 2)):
-        pool = MaxPool(kernel=(2, 2), stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(dilation, dilation))
-        y = graph.add(pool, y, name=f"pool{i}", source=Source(f"pool{i}", f"pools.py:{10 + i}"))
+def wide_numbers() -> Graph:
+    """A relu, then two steps in float64, which phones and pages do not compute in."""
+    graph = Graph("wide")
+    y = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 3)))
+    for i, op in enumerate((Relu(), Cast(DType.FLOAT64), Exp())):
+        y = graph.add(op, y, name=f"step{i}", source=Source(f"step{i}", f"steps.py:{10 + i}"))
     graph.set_output("y", y)
     return graph
 

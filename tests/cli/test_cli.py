@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_graphs import convnet, dilated_pools, perceptron
+from small_graphs import convnet, perceptron, wide_numbers
 
 from triport.cli import run
 from triport.cli.main import VERBS
@@ -25,7 +25,7 @@ Say = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    for graph in (convnet(), perceptron(), dilated_pools(), perceptron(broken=np.nan)):
+    for graph in (convnet(), perceptron(), wide_numbers(), perceptron(broken=np.nan)):
         broken = "broken" if graph.name == "perceptron" and (folder / "perceptron.triport").exists() else graph.name
         save_graph(graph, folder / f"{broken}.triport")
     damaged = bytearray((folder / "convnet.triport").read_bytes())
@@ -105,7 +105,7 @@ def test_verify_ends_with_1_when_a_port_disagrees(
         (["frobnicate"], 2, "No such command"),
         (["explain", "TP999"], 2, "no error code 'TP999'"),
         (["inspect", "{models}/nothing.onnx"], 2, "does not exist"),
-        (["export", "{models}/dilated.triport"], 3, 'max_pool2d "pool1" cannot be written to'),
+        (["export", "{models}/wide.triport"], 3, 'cast "step1" cannot be written to'),
         (["export", "{models}/broken.triport"], 3, 'linear "second" holds 1 NaN'),
         (["export", "{models}/convnet.triport", "-o", "{models}/convnet.triport/dist"], 4, "cannot be written"),
         (["export", "{models}/damaged.triport"], 5, "damaged"),
@@ -146,20 +146,20 @@ def test_a_missing_runtime_ends_with_4_only_where_it_must(models: Path, tmp_path
 
 
 def test_an_error_is_json_too_where_json_was_asked_for(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["export", str(models / "dilated.triport"), "--to", "tflite", "--json"]) == 3
+    assert run(["export", str(models / "wide.triport"), "--to", "tflite", "--json"]) == 3
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] in CATALOG
-    assert error["at"] == 'pools.py:11, layer "pool1"'
+    assert error["at"] == 'steps.py:11, layer "step1"'
     assert error["help"]
 
 
 def test_an_error_reads_as_designed(models: Path) -> None:
-    answer = triport("export", models / "dilated.triport", "--to", "tflite")
+    answer = triport("export", models / "wide.triport", "--to", "tflite")
     lines = answer.stderr.splitlines()
-    assert re.match(r'error\[TP\d{3}\]: max_pool2d "pool1" cannot be written to tflite: ', lines[0])
-    assert lines[1] == '  at: pools.py:11, layer "pool1"'
+    assert re.match(r'error\[TP\d{3}\]: cast "step1" cannot be written to tflite: ', lines[0])
+    assert lines[1] == '  at: steps.py:11, layer "step1"'
     assert lines[2].startswith("  because: ")
-    assert '"pool2" (pools.py:12, layer "pool2")' in answer.stderr
+    assert '"step2" (steps.py:12, layer "step2")' in answer.stderr
     assert lines[-1].startswith("  help: ")
     assert "--to onnx" in lines[-1]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_graphs import convnet, dilated_pools, perceptron, root_of_a_product
+from small_graphs import convnet, perceptron, root_of_a_product, wide_numbers
 
 from triport.exporter.errors import EnvironmentError_, ModelError, UsageError
 from triport.exporter.graph import Graph
@@ -132,12 +132,12 @@ def test_torch_is_not_imported_without_verification(model_file: Path, tmp_path: 
 
 def test_every_node_that_cannot_be_expressed_is_listed_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
-        export(dilated_pools(), tmp_path / "dist", ["onnx", "tflite"])
+        export(wide_numbers(), tmp_path / "dist", ["onnx", "tflite"])
     text = str(error.value)
-    assert '"pool1"' in text
-    assert '"pool2" (pools.py:12, layer "pool2")' in text
-    assert error.value.at == 'pools.py:11, layer "pool1"'
-    assert "pool0" not in text
+    assert '"step1"' in text
+    assert '"step2" (steps.py:12, layer "step2")' in text
+    assert error.value.at == 'steps.py:11, layer "step1"'
+    assert "step0" not in text
     assert not (tmp_path / "dist").exists()
 
 
