@@ -17,7 +17,6 @@ from triport.exporter import ops
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType
 from triport.exporter.graph.file import save_graph
-from triport.exporter.ops import Layout
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 
@@ -131,16 +130,6 @@ def test_an_operand_that_is_read_again_is_not_written_over(bundle: Write) -> Non
     graph.set_output("y", graph.add(ops.Mul(), graph.add(ops.Reshape((BATCH, 6)), squashed), x))
     plan = json.loads((bundle(graph) / "plan.json").read_text())
     assert plan["ops"][0][1:3] == ["@1", "@0"]
-
-
-def test_convolution_over_three_axes_is_refused() -> None:
-    graph = Graph("volume")
-    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4, 4, 4, 1)))
-    op = ops.Conv((1, 1, 1), ((0, 0),) * 3, (1, 1, 1), layout=Layout.CHANNELS_LAST)
-    graph.set_output("y", graph.add(op, x, graph.add_constant(np.ones((2, 3, 3, 3, 1), np.float32))))
-    with pytest.raises(ModelError, match="two spatial axes, not 3") as refused:
-        prepare(graph, WebTarget())
-    assert refused.value.code == "TP102"
 
 
 def test_float64_is_refused() -> None:
