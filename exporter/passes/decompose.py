@@ -195,7 +195,10 @@ def _log_softmax(r: Rewriter, op: OpAttrs) -> Value:
 def _linear(r: Rewriter, op: OpAttrs) -> Value:
     """A product with the weight turned round: for weights that are computed while the model runs."""
     assert isinstance(op, Linear)
-    y = r(MatMul(), r.x, r(Transpose((1, 0)), r.node.inputs[1]))
+    x = r.x if r.x.type.rank > 1 else r(Reshape((1, *r.x.type.shape)), r.x)  # a vector is a matrix of one row
+    y = r(MatMul(), x, r(Transpose((1, 0)), r.node.inputs[1]))
+    if r.x.type.rank == 1:
+        y = r(Reshape(r.node.output.type.shape), y)
     if len(r.node.inputs) > 2:
         y = r(Add(), y, r.node.inputs[2])
     bounds = {Activation.RELU: Relu(), Activation.RELU6: Clamp(0.0, 6.0)}

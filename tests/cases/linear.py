@@ -13,6 +13,9 @@ CASES = [
     OpCase("linear/long", Linear(), (Data((1031,)), Const((17, 1031)), Const((17,)))),
     OpCase("linear/weight_is_an_input", Linear(), (Data((8,)), Data((5, 8), fixed=True), Const((5,)))),
     OpCase("linear/rank_3_weight_is_an_input", Linear(), (Data((4, 8)), Data((5, 8), fixed=True), Const((5,)))),
+    OpCase(
+        "linear/vector_weight_is_an_input", Linear(), (Data((8,), fixed=True), Data((5, 8), fixed=True), Const((5,)))
+    ),
     OpCase("matmul/batched", MatMul(), (Data((3, 4, 5)), Data((3, 5, 6)))),
     OpCase("matmul/rank_5", MatMul(), (Data((2, 1, 3, 4)), Data((1, 3, 4, 2)))),
     OpCase("matmul/one_row", MatMul(), (Data((1, 9)), Data((9, 1)))),
