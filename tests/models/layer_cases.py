@@ -22,7 +22,6 @@ class Case:
     make: Callable[[], tp.Layer]
     shapes: tuple[tuple[int, ...], ...]
     integers: int = 0
-    capturable: bool = True
 
     def inputs(self, batch: int, seed: int = 0) -> list[Tensor]:
         """Random inputs; integers below ``integers`` where that is not 0."""
@@ -87,7 +86,7 @@ CASES = [
     one("relu", lambda: L.ReLU(), ROW),
     one("relu6", lambda: L.ReLU(6.0), ROW),
     one("relu_sloped", lambda: L.ReLU(max_value=1.0, negative_slope=0.1), ROW),
-    Case("relu_threshold", lambda: L.ReLU(1.0, 0.1, threshold=0.2), (ROW,), capturable=False),
+    one("relu_threshold", lambda: L.ReLU(1.0, 0.1, threshold=0.2), ROW),
     one("leaky_relu", lambda: L.LeakyReLU(), ROW),
     one("prelu", lambda: L.PReLU("he_normal", shared_axes=[1, 2]), IMAGE),
     one("prelu_every", lambda: L.PReLU("he_normal"), IMAGE),
