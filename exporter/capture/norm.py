@@ -152,7 +152,7 @@ def native_group_norm(
     return group_norm(context, x, groups, weight, bias, eps, False), None, None
 
 
-@captures("rms_norm", "_fused_rms_norm")
+@captures("rms_norm")
 def rms_norm(
     context: Context, x: Value, normalized_shape: Sequence[Dim], weight: Value | None, eps: float | None
 ) -> Value:
@@ -163,6 +163,14 @@ def rms_norm(
     smallest = float(np.finfo(dtype.value).eps) if eps is None else eps
     y = context.add(Mul(), x, context.add(Rsqrt(), context.add(Add(), power, context.scalar(smallest, dtype))))
     return y if weight is None else context.add(Mul(), y, weight)
+
+
+@captures("_fused_rms_norm")
+def fused_rms_norm(
+    context: Context, x: Value, normalized_shape: Sequence[Dim], weight: Value | None, eps: float | None
+) -> tuple[Value, None]:
+    """`rms_norm` beside the factor that its gradient needs."""
+    return rms_norm(context, x, normalized_shape, weight, eps), None
 
 
 def _by_own_statistics(

@@ -61,6 +61,11 @@ FREE: dict[str, Callable[[torch.Tensor], Any]] = {
         F.pad(x, (-8, 5, 0, 0), mode="replicate"),
     ),
     "padding of volumes": lambda x: F.pad(x[:, None], (1, 1, 0, 2, 1, 0), mode="replicate"),
+    "padding by its own operations": lambda x: [
+        pad(x.flatten(2) if axes == 1 else x[:, None] if axes == 3 else x, [1, 2, 3, 0, 0, 0][: 2 * axes])
+        for axes in (1, 2, 3)
+        for pad in (getattr(torch.ops.aten, f"{mode}_pad{axes}d") for mode in ("reflection", "replication"))
+    ],
     "slices from the end": lambda x: (x[-1:], x[:, :, -100:3, -3:-1], x[-1], x[:, -1]),
     "slices of free rows": lambda x: (x[x.shape[0] // 2 :], x[: x.shape[0] // 2 + 1]),
     "splits": lambda x: (x.chunk(3, -1), torch.tensor_split(x, 3, -1), torch.tensor_split(x, (1, -2), -1)),

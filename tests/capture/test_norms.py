@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from capture.eager import sample
+from capture.eager import Function, captured, sample
 from capture.ports import assert_ports_agree
 from torch import nn
 
@@ -56,6 +56,23 @@ def test_batch_norm_of_statistics_that_come_in(tmp_path: Path) -> None:
 
     examples = [sample(*IMAGE), sample(6), sample(6, seed=1).abs()]
     assert_ports_agree(tmp_path, Given(), examples, {"x": {0: "batch"}})
+
+
+aten: Any = torch.ops.aten
+SCALE, SHIFT = torch.linspace(0.5, 2, 6), torch.linspace(-1, 1, 6)
+
+DECOMPOSED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "native_layer_norm": lambda x: aten.native_layer_norm(x, [4], SCALE[:4], SHIFT[:4], 1e-3)[0],
+    "native_group_norm": lambda x: aten.native_group_norm(x, SCALE, SHIFT, x.shape[0], 6, 20, 3, 1e-3)[0],
+    "_fused_rms_norm": lambda x: aten._fused_rms_norm(x, [4], SCALE[:4], 1e-3)[0],
+    "_native_batch_norm_legit": lambda x: aten._native_batch_norm_legit(x, SCALE, SHIFT, True, 0.1, 1e-3)[0],
+}
+"""Norms as programs spell them that torch has decomposed."""
+
+
+@pytest.mark.parametrize("name", DECOMPOSED)
+def test_norm_of_a_decomposed_program(name: str) -> None:
+    captured(Function(DECOMPOSED[name]), sample(*IMAGE))
 
 
 @pytest.mark.parametrize("name", ["groups", "one group", "instance 2d"])

@@ -18,6 +18,7 @@ RESIZES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ...]
     "nearest by a factor": (lambda x: F.interpolate(x, scale_factor=(1.7, 0.6)), (4, 5)),
     "nearest exact": (lambda x: F.interpolate(x, size=(7, 3), mode="nearest-exact"), (4, 5)),
     "nearest exact of a signal": (lambda x: F.interpolate(x, scale_factor=1.7, mode="nearest-exact"), (6,)),
+    "nearest exact of a volume": (lambda x: F.interpolate(x, size=(2, 7, 6), mode="nearest-exact"), (3, 4, 5)),
     "bilinear by a factor": (lambda x: F.interpolate(x, scale_factor=(1.7, 0.6), mode="bilinear"), (4, 5)),
     "bilinear by a recomputed factor": (
         lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
