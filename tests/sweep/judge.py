@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sweep.keys import Key
 from sweep.outcome import SAME, Outcome, Verdict, outcome_of
@@ -18,13 +16,13 @@ from torch.utils import _pytree as pytree
 
 from triport.exporter.capture import capture
 from triport.exporter.errors import CheckError, EnvironmentError_, UsageError
-from triport.exporter.graph import Array, Graph
+from triport.exporter.graph import Graph
 from triport.runtime_checks.parity import check_port
 from triport.runtime_checks.runners import LiteRT, OnnxRuntime, Session
 from triport.runtime_checks.runners.bundle import BundleSession
 from triport.runtime_checks.runners.node import NodeProcess
 from triport.runtime_checks.samples import Case
-from triport.runtime_checks.truth import Limit, Truth, truth_by_reference
+from triport.runtime_checks.truth import Truth, truth_by_reference
 from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
 
@@ -127,15 +125,4 @@ def _captured(sample: Sample) -> tuple[Graph, Truth]:
     outputs = dict(zip(graph.outputs, answers, strict=True))
     inputs = {name: tensor.contiguous().numpy() for name, tensor in sample.inputs.items()}
     truth = truth_by_reference(graph, [Case("sample", inputs, outputs, True)])
-    return graph, replace(truth, limits={n: _single(limit, outputs[n], inputs) for n, limit in truth.limits.items()})
-
-
-def _single(limit: Limit, answer: Array, inputs: Mapping[str, Array]) -> Limit:
-    """One number spans no range, and its own size is none either: silu(-8.5) is -0.0018, from kernels that are exact to
-    a share of what silu spans. The size of what went in stands for the range then.
-    """
-    if answer.size != 1 or not limit.dtype.is_float:
-        return limit
-    sizes = (float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in inputs.values() if a.dtype.kind == "f")
-    least = limit.tolerance.range_share * max(sizes, default=0.0)
-    return replace(limit, bound=max(limit.bound, least), golden_bound=max(limit.golden_bound, least))
+    return graph, truth
