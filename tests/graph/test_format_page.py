@@ -25,6 +25,7 @@ def load(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 
@@ -73,11 +74,16 @@ def test_the_page_of_ops_is_up_to_date() -> None:
     assert load("make_ops").render() == (DOCS / "ops.md").read_text(encoding="utf-8"), "run: python docs/make_ops.py"
 
 
+def test_the_page_of_ops_and_ports_is_up_to_date() -> None:
+    page = (DOCS / "op-matrix.md").read_text(encoding="utf-8")
+    assert load("make_op_matrix").render() == page, "run: python docs/make_op_matrix.py"
+
+
 def test_files_carry_the_version_of_the_package() -> None:
     assert triport.__version__ == VERSION
 
 
-@pytest.mark.parametrize("page", ["format.md", "ops.md"])
+@pytest.mark.parametrize("page", ["format.md", "ops.md", "op-matrix.md"])
 def test_links_lead_to_pages_that_exist(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([\w./-]+)\)", text):
