@@ -14,6 +14,7 @@ PYTHON311 ?= $(shell for p in python3.11 python3; do \
 VENV_STAMP := .venv/.installed-$(shell { cat requirements-dev.txt; sed '/^\[tool.pytest/,$$d' pyproject.toml; } | sha256sum | cut -c1-16)
 COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
 COMPAT_DIR := build/compat
+NETWORKS_STAMP := .venv-networks/.installed-$(shell cat requirements-networks.txt requirements-dev.txt | sha256sum | cut -c1-16)
 
 # Chrome, Chromium or Edge: $CHROME, or the first of these on PATH.
 CHROME_NAMES := chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge microsoft-edge-stable
@@ -24,7 +25,7 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test sweep lint format compat bench kernels clean
+.PHONY: help venv browser demo test sweep lint format compat networks bench kernels clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 16
@@ -73,7 +74,7 @@ lint: venv ## ruff and mypy --strict
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@MYPYPATH=.typecheck $(MYPY) -p triport
-	@cd tests && MYPYPATH=../.typecheck:.:../examples:../benchmarks ../$(MYPY) --config-file ../pyproject.toml \
+	@cd tests && MYPYPATH=../.typecheck:.:../examples:../examples/networks:../benchmarks ../$(MYPY) --config-file ../pyproject.toml \
 	    --cache-dir ../.mypy_cache --explicit-package-bases $(TORCH_TYPES) . ../examples ../benchmarks
 
 format: venv ## rewrite the sources as ruff likes them
@@ -92,6 +93,19 @@ $(COMPAT_STAMP):
 	    > .venv-compat/install.log 2>&1 || { tail -n 30 .venv-compat/install.log >&2; exit 1; }
 	@touch $@
 
+# Their packages come without what they depend on (torchvision would bring another torch): requirements-networks.txt
+# lists all of it, and the rest is taken from .venv.
+networks: venv browser $(NETWORKS_STAMP) ## networks that others made, on every port (transformers, timm and their like)
+	@OMP_NUM_THREADS=1 .venv-networks/bin/python examples/networks/run.py $(NETWORKS_ARGS)
+
+$(NETWORKS_STAMP): | $(VENV_STAMP)
+	@rm -rf .venv-networks && .venv/bin/python -m venv .venv-networks
+	@.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(.venv-networks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/developing.pth"
+	@.venv-networks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-networks.txt \
+	    > .venv-networks/install.log 2>&1 || { tail -n 30 .venv-networks/install.log >&2; exit 1; }
+	@touch $@
+
 bench: venv browser ## print every figure of docs/benchmarks.md anew
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
 
@@ -99,4 +113,4 @@ kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py
 
 clean: ## remove what the commands made, the virtual environments too
-	@rm -rf .venv .venv-compat .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-compat .venv-networks .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

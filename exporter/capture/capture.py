@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from ..errors import ModelError, TriportError, UsageError
 from ..graph import Array, DType, Graph, Sample
+from ..graph.bind import bind_sizes
 from ..graph.golden import plan_golden, within_budget
 from ..passes.dead_code import remove_dead_code
 from ..reference import run_graph
@@ -24,7 +25,12 @@ from .saved import SavedModule, example_inputs
 
 
 def capture(
-    module: torch.nn.Module, example_inputs: Examples, dynamic: Dynamic | None = None, *, name: str = "model"
+    module: torch.nn.Module,
+    example_inputs: Examples,
+    dynamic: Dynamic | None = None,
+    *,
+    name: str = "model",
+    more_examples: Sequence[Examples] = (),
 ) -> Graph:
     """The portable graph of a torch module, in eval mode.
 
@@ -33,6 +39,8 @@ def capture(
                      is enough, sizes along free dims do not matter
     dynamic          {input name: {axis: dim name}}; default: axis 0 of every input is ``batch``. {} fixes every size
     name             what the model is called in the artefacts
+    more_examples    further examples, with other sizes along the free dims for instance: the graph is compared with the
+                     module on them too, they are recorded like the first, and every export checks its ports on them
 
     The module's own eager outputs on the examples are recorded as golden samples, and the graph's reference is compared
     with them before it is returned.
@@ -42,8 +50,10 @@ def capture(
     """
     with _in_eval_mode(module):
         inputs = normalize_inputs(module, example_inputs, dynamic)
-        _check_dtypes(module, inputs)
-        return _captured(module, inputs, lambda: export_program(module, inputs), name)
+        more = [normalize_inputs(module, further, dynamic) for further in more_examples]
+        for each in (inputs, *more):
+            _check_dtypes(module, each)
+        return _captured(module, inputs, lambda: export_program(module, inputs), name, more)
 
 
 def capture_saved(path: str | Path, *, name: str = "") -> Graph:
@@ -60,20 +70,37 @@ def capture_saved(path: str | Path, *, name: str = "") -> Graph:
     return _captured(module, inputs, lambda: program, name or Path(path).stem)
 
 
-def _captured(module: torch.nn.Module, inputs: Inputs, export: Callable[[], ExportedProgram], name: str) -> Graph:
+def _captured(
+    module: torch.nn.Module,
+    inputs: Inputs,
+    export: Callable[[], ExportedProgram],
+    name: str,
+    more: Sequence[Inputs] = (),
+) -> Graph:
     """The graph of what ``export`` gives, with golden samples, compared with the module."""
-    example = {n: tensor.cpu().numpy() for n, tensor in inputs.tensors.items()}
+    example = _arrays(inputs)
     output_names = list(_answer(module, example))
     graph = convert_program(without_compositions(without_writes(export())), module, inputs, output_names)
     graph.name = name
     remove_dead_code(graph)
     samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
+    samples[1:1] = [_whole_sample(graph, _arrays(further)) for further in more]
     for sample in samples:
         arrays = sample.inputs  # made and stored ones come in another order than forward takes them
         sample.outputs = _answer(module, {name: arrays[name] for name in example})
         _check_against(graph, sample)
-    graph.samples = within_budget(samples, graph.parameter_bytes())
+    graph.samples = within_budget(samples, graph.parameter_bytes(), at_least=1 + len(more))
     return graph
+
+
+def _arrays(inputs: Inputs) -> dict[str, Array]:
+    return {name: tensor.cpu().numpy() for name, tensor in inputs.tensors.items()}
+
+
+def _whole_sample(graph: Graph, example: dict[str, Array]) -> Sample:
+    """A further example of the user's as a golden sample, not cut; UsageError when it does not fit the graph."""
+    bind_sizes(graph, example)
+    return plan_golden(example)[0]
 
 
 @contextlib.contextmanager

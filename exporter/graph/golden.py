@@ -143,13 +143,13 @@ def plan_golden(
     ]
 
 
-def within_budget(samples: Iterable[Sample], weight_bytes: int) -> list[Sample]:
-    """The leading samples that together take at most 8 kB and 1 % of the weights; the first one always stays."""
+def within_budget(samples: Iterable[Sample], weight_bytes: int, *, at_least: int = 1) -> list[Sample]:
+    """The leading samples that together take at most 8 kB and 1 % of the weights; the first ones always stay."""
     kept: list[Sample] = []
     left = STORED_BYTES + weight_bytes // 100
     for sample in samples:
         left -= sample.stored_bytes
-        if kept and left < 0:
+        if len(kept) >= at_least and left < 0:
             break
         kept.append(sample)
     return kept

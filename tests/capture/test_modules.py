@@ -377,3 +377,40 @@ def test_a_model_that_overflows_float32_is_captured_as_what_it_is() -> None:
             weight.fill_(1e25)
     (sample, *_) = capture(module, {"input": torch.ones(2, 3)}).samples
     assert np.isinf(sample.outputs["output"]).all()
+
+
+# -- further examples --------------------------------------------------------------------------------------------------
+
+
+class ManyRows(nn.Module):
+    """Takes another way for many rows, which tracing does not see."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2 if torch.compiler.is_compiling() or x.shape[0] < 5 else x
+
+
+def test_further_examples_are_recorded_at_their_own_sizes() -> None:
+    free = {"input": {0: "batch", 1: "length"}}
+    sizes = [(2, 3), (5, 3), (1, 8)]
+    first, *others = [sample(*size) for size in sizes]
+    graph = capture(nn.Softmax(-1), [first], free, more_examples=[[x] for x in others])
+    assert [s.inputs["input"].shape for s in graph.samples] == [*sizes, (2, 3)]
+    for golden, x in zip(graph.samples, [first, *others], strict=False):
+        np.testing.assert_array_equal(golden.inputs["input"], x.numpy())
+        np.testing.assert_array_equal(golden.outputs["output"], x.softmax(-1).numpy())
+
+
+def test_further_examples_stay_whatever_they_take() -> None:
+    graph = capture(nn.Softmax(-1), [sample(1, 3)], more_examples=[[sample(n, 3)] for n in (1000, 2000)])
+    assert [s.outputs["output"].shape[0] for s in graph.samples] == [1, 1000, 2000]
+
+
+def test_the_graph_is_compared_with_the_module_on_further_examples() -> None:
+    capture(ManyRows(), [sample(1, 3)], more_examples=[[sample(4, 3)]])
+    with pytest.raises(ModelError, match="does not answer what the module answered"):
+        capture(ManyRows(), [sample(1, 3)], more_examples=[[sample(5, 3)]])
+
+
+def test_a_further_example_of_another_fixed_size_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"expected float32\[batch, 3\], got float32\[2, 4\]"):
+        capture(nn.Softmax(-1), [sample(2, 3)], more_examples=[[sample(2, 4)]])
