@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Dim, Value
-from ..ops import AveragePool, MaxPool, Mul
+from ..graph import Dim, Value
+from ..ops import AveragePool, MaxPool, Mul, Pad
 from ..ops.conv import Padding
 from .adaptive_pool import Part, adaptive_pool, adaptive_windows
 from .context import Context, spread
@@ -27,17 +27,26 @@ def _sides(
     dilation: tuple[int, ...],
     ceil_mode: bool,
 ) -> Padding:
-    """Padding before and after; with ceil_mode the last window may hang over the end, if it starts inside."""
+    """Padding before and after; with ceil_mode the last window may hang over the end, if it starts inside.
+
+    A window hangs over by less than a stride, and by less than itself: with as much padding no window is missing,
+    whatever the size. Where the size is known, so is how much of that is reached.
+    """
     sides = []
-    for i, before in enumerate(padding):
+    for i, (size, before) in enumerate(zip(sizes, padding, strict=True)):
         after = before
         if ceil_mode:
-            size = context.static(sizes[i], f"ceil_mode over axis {2 + i}")
             window = dilation[i] * (kernel[i] - 1) + 1
-            count = -(-(size + 2 * before - window) // stride[i]) + 1
-            if (count - 1) * stride[i] >= size + before:
-                count -= 1
-            after = max((count - 1) * stride[i] + window - size - before, before)
+            after = min(before + stride[i] - 1, window - 1)
+            if isinstance(size, int):
+                after = max(after - (size + before + after - window) % stride[i], before)
+            elif before + stride[i] > window:  # torch has settled this for the size of the example
+                raise context.error(
+                    "TP203",
+                    f"with ceil_mode, a window of {window}, stride {stride[i]} and padding {before} the free dimension "
+                    f"{size} decides whether the last window is left out",
+                    "take a stride no longer than the window less its padding, or ceil_mode=False",
+                )
         sides.append((before, after))
     return tuple(sides)
 
@@ -69,39 +78,27 @@ def _average_pool(
     count_include_pad: bool,
     divisor_override: int | None = None,
 ) -> Value:
-    """What torch divides by, where it is not what `AveragePool` divides by, is put right by a factor behind it."""
+    """What torch divides by, where it is not what `AveragePool` divides by, is said with a Pad or put right behind."""
     kernel = spread(kernel_size, rank)
     strides, pads = spread(stride or kernel_size, rank), spread(padding, rank)
-    sizes = x.type.shape[-rank:]
-    sides = _sides(context, sizes, kernel, strides, pads, (1,) * rank, ceil_mode)
+    sides = _sides(context, x.type.shape[-rank:], kernel, strides, pads, (1,) * rank, ceil_mode)
     hangs_over = any(after > before for before, after in sides)
-    factors: Array | None = None
-    counted = count_include_pad and (any(pads) or not hangs_over)
-    if divisor_override is not None:
-        counted, factors = True, np.asarray(math.prod(kernel) / divisor_override)
-    elif counted and hangs_over:
-        factors = _padding_but_no_more(context, sizes, AveragePool(kernel, strides, sides, (1,) * rank))
-    op = AveragePool(kernel, strides, sides, (1,) * rank, count_include_pad=counted)
+    counted = divisor_override is not None or count_include_pad
 
     def compute(batch: Value) -> Value:
-        y = context.add(op, batch)
-        if factors is None:
+        around, divided = sides, counted
+        if counted and hangs_over and divisor_override is None:
+            # The padding counts as zeros, what a window hangs over beyond it does not count.
+            if any(pads):
+                batch = context.add(Pad((0, 0, *pads), (0, 0, *pads)), batch)
+            around, divided = tuple((0, after - before) for before, after in sides), False
+        y = context.add(AveragePool(kernel, strides, around, (1,) * rank, count_include_pad=divided), batch)
+        if divisor_override is None:
             return y
-        return context.add(Mul(), y, context.constant(factors.astype(x.type.dtype.numpy), "window over divisor"))
+        factor = np.asarray(math.prod(kernel) / divisor_override, x.type.dtype.numpy)
+        return context.add(Mul(), y, context.constant(factor, "window over divisor"))
 
     return per_image(context, x, rank, compute)
-
-
-def _padding_but_no_more(context: Context, sizes: Sequence[Dim], op: AveragePool) -> Array:
-    """Cells of a window over those that lie within the image and its padding before and (again) after: [*S']."""
-    factors = np.ones(())
-    for i, dim in enumerate(sizes):
-        size, (before, after) = context.static(dim, "ceil_mode"), op.padding[i]
-        count = (size + before + after - op.kernel[i]) // op.stride[i] + 1
-        first = np.arange(count) * op.stride[i]
-        cells = np.minimum(first + op.kernel[i], size + 2 * before) - first
-        factors = np.multiply.outer(factors, op.kernel[i] / cells)
-    return factors
 
 
 def _register(rank: int) -> None:

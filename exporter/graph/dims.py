@@ -8,6 +8,7 @@ print the same, so shapes can be compared, hashed and written to a file as short
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -232,10 +233,17 @@ def _simplest(terms: Mapping[_Monomial, int]) -> Dim:
     return Sym(kept)
 
 
-def _split_multiples(dim: Dim, divisor: int) -> tuple[Dim, Dim]:
-    """``dim == quotient * divisor + rest`` with every term that divides in the quotient."""
-    quotient = {m: c // divisor for m, c in _terms_of(dim).items() if c % divisor == 0 or m == ()}
-    rest = {m: (c % divisor if m == () else c) for m, c in _terms_of(dim).items() if c % divisor or m == ()}
+def _split(dim: Dim, divisor: int) -> tuple[Dim, Dim]:
+    """``dim == quotient * divisor + rest``: the rest has coefficients below the divisor, of the sign they had, and a
+    constant from 0 on.
+    """
+    quotient: dict[_Monomial, int] = {}
+    rest: dict[_Monomial, int] = {}
+    for monomial, coefficient in _terms_of(dim).items():
+        whole = coefficient // divisor
+        if whole < 0 and monomial and coefficient % divisor:
+            whole += 1
+        quotient[monomial], rest[monomial] = whole, coefficient - whole * divisor
     return _simplest(quotient), _simplest(rest)
 
 
@@ -244,10 +252,29 @@ def _divide(numerator: Dim, denominator: Dim) -> Dim:
     if exact is not None:
         return exact
     if isinstance(denominator, int) and denominator > 0:
-        whole, rest = _split_multiples(numerator, denominator)
-        if isinstance(rest, int):
-            return whole + rest // denominator
-        return whole + Sym({(_Quotient(str(rest), "//", str(denominator)),): 1})
+        whole, rest = _split(numerator, denominator)
+        return whole + (rest // denominator if isinstance(rest, int) else _quotient(rest, denominator))
+    return Sym({(_Quotient(str(numerator), "//", str(denominator)),): 1})
+
+
+def _quotient(numerator: Sym, denominator: int) -> Dim:
+    """``numerator // denominator`` in the one form that equal quotients share, for what `_split` leaves."""
+    constant = numerator._terms.get((), 0)
+    variable = {monomial: c for monomial, c in numerator._terms.items() if monomial}
+    if next(iter(variable.values())) < 0:  # -h // 2 is -((h + 1) // 2)
+        return -_divide(denominator - 1 - numerator, denominator)
+    common = math.gcd(denominator, *variable.values())
+    if common > 1:  # (2h + 1) // 4 is h // 2
+        reduced = {monomial: c // common for monomial, c in variable.items()}
+        return _divide(_simplest({**reduced, (): constant // common}), denominator // common)
+    inner = [monomial for monomial in variable if any(isinstance(atom, _Quotient) for atom in monomial)]
+    if len(inner) == 1 and len(inner[0]) == 1 and variable[inner[0]] == 1:
+        atom = inner[0][0]
+        if isinstance(atom, _Quotient) and atom.operator == "//" and atom.denominator.isdigit():
+            # (h // 2 + 1) // 3 is (h + 2) // 6
+            divisor = int(atom.denominator)
+            others = numerator - Sym({(atom,): 1})
+            return _divide(parse_dim(atom.numerator) + others * divisor, denominator * divisor)
     return Sym({(_Quotient(str(numerator), "//", str(denominator)),): 1})
 
 
@@ -255,7 +282,7 @@ def _remainder(numerator: Dim, denominator: Dim) -> Dim:
     if exact_quotient(numerator, denominator) is not None:
         return 0
     if isinstance(denominator, int) and denominator > 0:
-        rest = _split_multiples(numerator, denominator)[1]
+        rest = _simplest({monomial: c % denominator for monomial, c in _terms_of(numerator).items()})
         if isinstance(rest, int):
             return rest % denominator
         return Sym({(_Quotient(str(rest), "%", str(denominator)),): 1})

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...exporter.graph import Dim, Node, TensorType, Value
-from ...exporter.graph.dims import exact_quotient
 from ...exporter.ops import Clamp, HardSigmoid, Layout, MaxPool, Relu, Sigmoid, Softmax
 from ...exporter.ops.base import Activation
 from .schema import schema
@@ -45,14 +44,16 @@ class Window:
         return self.before == 0 and (self.size - self.extent) // self.stride + 1 == self.count
 
     def is_same(self) -> bool:
-        """Whether SAME gives exactly these positions, for every size."""
-        steps = exact_quotient(self.size, self.stride)
-        if steps is None:
-            if not isinstance(self.size, int):
-                return False
-            steps = -(-self.size // self.stride)
-        needed = (steps - 1) * self.stride + self.extent - self.size
-        return isinstance(needed, int) and steps == self.count and self.before == max(needed, 0) // 2
+        """Whether SAME gives exactly these positions, for every size: what it does depends on ``size % stride``."""
+        rest = self.size % self.stride
+        return all(self._is_same(rest) for rest in ([rest] if isinstance(rest, int) else range(self.stride)))
+
+    def _is_same(self, rest: int) -> bool:
+        """`is_same` for the sizes ``q * stride + rest``, however large."""
+        steps = 1 if rest else 0
+        needed = (steps - 1) * self.stride + self.extent - rest
+        count = (rest + self.before + self.after - self.extent) // self.stride + 1
+        return count == steps and self.before == max(needed, 0) // 2
 
     def needed_after(self) -> int:
         """Padding cells behind the input that a window reaches; what is asked for where the size is free."""

@@ -119,6 +119,37 @@ def test_equal_windows_are_one_pool() -> None:
     assert sum(isinstance(node.op, Concat) for node in graph.nodes) == 1, "one axis has windows of unequal size"
 
 
+OVER_THE_END: dict[str, Call] = {
+    "maximum": lambda x: F.max_pool2d(x, 2, 2, ceil_mode=True),
+    "maximum of three": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True),
+    "dilated maximum": lambda x: F.max_pool2d(x, (3, 2), 2, 1, (2, 3), ceil_mode=True),
+    "mean": lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True),
+    "mean over counted padding": lambda x: F.avg_pool2d(x, (5, 3), 2, (2, 1), ceil_mode=True),
+    "mean beside padding": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+    "mean with a divisor": lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True, divisor_override=5),
+    "and back to the size": lambda x: F.interpolate(
+        F.max_pool2d(F.max_pool2d(x, 2, ceil_mode=True), 2, ceil_mode=True), size=x.shape[2:], mode="bilinear"
+    ),
+}
+"""With ceil_mode, whether and how far the last window hangs over depends on the size."""
+
+
+@pytest.mark.parametrize("name", OVER_THE_END)
+def test_ceil_mode_over_free_sizes(name: str, tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 8, 6), (3, 9, 7), (2, 11, 15))]
+    assert_ports_agree(tmp_path, Function(OVER_THE_END[name]), [sample(2, 3, 7, 8)], dynamic=free, others=others)
+
+
+def test_ceil_mode_whose_last_window_comes_and_goes_with_a_free_size_is_refused() -> None:
+    def three_by_three(x: torch.Tensor) -> torch.Tensor:
+        return F.max_pool2d(x, 3, 3, 1, ceil_mode=True)
+
+    captured(Function(three_by_three), sample(2, 3, 7, 8))
+    with pytest.raises(ModelError, match="the free dimension height decides whether the last window is left out"):
+        captured(Function(three_by_three), sample(2, 3, 7, 8), dynamic={"x": {2: "height"}})
+
+
 def test_windows_of_a_free_size_are_refused() -> None:
     with pytest.raises(ModelError, match="adaptive pooling over axis 2 depends on the free dimension height"):
         captured(

@@ -123,6 +123,14 @@ def test_sums_and_products_do_not_depend_on_the_order(a: Expression, b: Expressi
         ((H * 2 + 5) // 2, "h+2"),
         (BATCH * H * 4 // (H * 2), "batch*2"),
         (H % 2 + W, "(h)%(2)+w"),
+        (-((-H) // 2), "(h+1)//(2)"),
+        (3 * H // 2, "(h)//(2)+h"),
+        ((2 * H + 1) // 4, "(h)//(2)"),
+        ((H // 2 + 1) // 3, "(h+2)//(6)"),
+        (((H + 1) // 2 + 1) // 2, "(h+3)//(4)"),
+        ((H // 2 + W) // 3, "(h+w*2)//(6)"),
+        ((5 - H) // 3, "-(h)//(3)+1"),
+        (5 * H % 3, "(h*2)%(3)"),
     ],
 )
 def test_spelling(dim: Dim, text: str) -> None:
