@@ -1,7 +1,7 @@
 """Rewrites ops that a target does not spell into ops that it may.
 
-before:  %1 = mish(%x)
-after:   %2 = softplus(%x)    %3 = tanh(%2)    %1 = mul(%x, %3)
+before:  %1 = silu(%x)
+after:   %2 = sigmoid(%x)    %1 = mul(%x, %2)
 
 The last node keeps the name of the one it stands for. A decomposition may use ops that are decomposed in their turn.
 Each is written for accuracy first: none may cost more than a few float32 roundings against the op's own formula.
@@ -33,9 +33,7 @@ from ..ops import (
     MatMul,
     Maximum,
     Minimum,
-    Mish,
     Mul,
-    Neg,
     OpAttrs,
     ReduceMax,
     ReduceMean,
@@ -46,11 +44,9 @@ from ..ops import (
     Selu,
     Sigmoid,
     Silu,
-    Softplus,
     Softsign,
     Sqrt,
     Sub,
-    Tanh,
     Transpose,
 )
 from .base import Pass
@@ -131,17 +127,6 @@ def _rewrite(graph: Graph, node: Node, spells: Spells, stems: Stems) -> bool:
     graph.replace(node.output, value)
     graph.remove(node)
     return True
-
-
-@decomposes(Mish)
-def _mish(r: Rewriter, op: OpAttrs) -> Value:
-    return r(Mul(), r.x, r(Tanh(), r(Softplus(), r.x)))
-
-
-@decomposes(Softplus)
-def _softplus(r: Rewriter, op: OpAttrs) -> Value:
-    """relu(x) + log(1 + exp(-|x|)): the exponential never overflows."""
-    return r(Add(), r(Relu(), r.x), r(Log(), r(Add(), r(Exp(), r(Neg(), r(Abs(), r.x))), 1.0)))
 
 
 @decomposes(Softsign)

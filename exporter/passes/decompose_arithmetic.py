@@ -44,15 +44,18 @@ from ..ops import (
     LogicalXor,
     Maximum,
     Minimum,
+    Mish,
     Mul,
     Neg,
     NotEqual,
     OpAttrs,
+    Relu,
     Remainder,
     Round,
     Sign,
     Sin,
     Sinh,
+    Softplus,
     Sqrt,
     Sub,
     Tan,
@@ -178,16 +181,42 @@ def _expm1(r: Rewriter, op: OpAttrs) -> Value:
     return r(Mul(), r(Tanh(), r(Mul(), r.x, 0.5)), r(Add(), r(Exp(), r.x), 1.0))
 
 
+_TWICE_ATANH = (2.00000001, 0.66666322, 0.40024595, 0.27965158, 0.28157778)
+"""c with 2 atanh(s) ≈ s (c₀ + c₁ s² + c₂ s⁴ + …) for |s| ≤ 1/3, to 5e-9 of the value.
+
+Interpolated in s² at Chebyshev's points.
+"""
+
+
+def _log1p_to_one(r: Rewriter, x: Value) -> Value:
+    """log(1 + x) = 2 atanh(x / (2 + x)) of x in [-0.5, 1], exact to the last digits where x is tiny as well."""
+    share = r(Div(), x, r(Add(), x, 2.0))
+    square = r(Mul(), share, share)
+    series: Value | float = _TWICE_ATANH[-1]
+    for coefficient in reversed(_TWICE_ATANH[:-1]):
+        series = r(Add(), r(Mul(), square, series), coefficient)
+    return r(Mul(), share, series)
+
+
 @decomposes(Log1p)
 def _log1p(r: Rewriter, op: OpAttrs) -> Value:
-    """Below 0.3, with s = x / (2 + x): 2 (s + s³/3 + s⁵/5 + …), since runtimes' log loses digits near 1."""
-    share = r(Div(), r.x, r(Add(), r.x, 2.0))
-    square = r(Mul(), share, share)
-    series: Value | float = 2 / 11
-    for power in (9, 7, 5, 3, 1):
-        series = r(Add(), r(Mul(), square, series), 2 / power)
+    """Near 0 the series, since runtimes' log loses digits near 1."""
     near = r(Less(), r(Abs(), r.x), 0.3)
-    return _choose(r, near, r(Mul(), share, series), r(Log(), r(Add(), r.x, 1.0)))
+    return _choose(r, near, _log1p_to_one(r, r.x), r(Log(), r(Add(), r.x, 1.0)))
+
+
+@decomposes(Softplus)
+def _softplus(r: Rewriter, op: OpAttrs) -> Value:
+    """relu(x) + log1p(exp(-|x|)): nothing overflows, and far below 0 it is exp(x), where log(1 + exp(x)) would be 0."""
+    return r(Add(), r(Relu(), r.x), _log1p_to_one(r, r(Exp(), r(Neg(), r(Abs(), r.x)))))
+
+
+@decomposes(Mish)
+def _mish(r: Rewriter, op: OpAttrs) -> Value:
+    """With e = exp(x), tanh(log(1 + e)) = n / (n + 2) of n = e (e + 2); beyond 20 it is 1."""
+    grown = r(Exp(), r(Minimum(), r.x, 20.0))
+    n = r(Mul(), grown, r(Add(), grown, 2.0))
+    return r(Mul(), r.x, r(Div(), n, r(Add(), n, 2.0)))
 
 
 @decomposes(Fmod)

@@ -48,10 +48,13 @@ _UNARY: dict[str, OpAttrs] = {
 }
 _EXTREMES = (-1e4, -100.0, -20.0, -1e-4, -0.0, 0.0, 1e-4, 20.0, 80.0)
 _PASS_NAN = ("relu", "relu6", "sigmoid", "tanh", "leaky_relu", "silu")
+_SMALL_BELOW_ZERO = ("sigmoid", "silu", "softplus", "mish")
+"""Small but not zero where x is far below it; with no larger number beside them they are judged by their size."""
 
 CASES = [
     *(OpCase(name, op, (Data((5, 7), -8, 8),)) for name, op in _UNARY.items()),
     *(OpCase(f"{name}/extremes", op, (Data((9,), values=_EXTREMES),)) for name, op in _UNARY.items()),
+    *(OpCase(f"{name}/far_below_zero", _UNARY[name], (Data((3,), values=(-9.5,)),)) for name in _SMALL_BELOW_ZERO),
     OpCase("relu/one_channel", Relu(), (Data((1,)),)),
     OpCase("prelu/shared", PRelu(), (Data((4, 5)), Const((1,)))),
     OpCase("prelu/channels", PRelu(), (Data((4, 5, 6)), Const((1, 4, 1, 1)))),

@@ -21,18 +21,19 @@ from ....exporter.ops import (
     Relu,
     Selu,
     Sigmoid,
+    Silu,
     Softmax,
     Softplus,
     Softsign,
     Tanh,
 )
+from ...emit import Refusal
 from ..emitters import emits
 from ..writer import OnnxWriter
 
 _PLAIN: dict[type[OpAttrs], str] = {
     Relu: "Relu",
     Selu: "Selu",
-    Sigmoid: "Sigmoid",
     HardSwish: "HardSwish",
     Tanh: "Tanh",
     Softplus: "Softplus",
@@ -45,6 +46,35 @@ _PLAIN: dict[type[OpAttrs], str] = {
 @emits(*_PLAIN)
 def plain(node: Node, writer: OnnxWriter) -> None:
     writer.node(_PLAIN[type(node.op)], node)
+
+
+@emits(Sigmoid)
+def sigmoid(node: Node, writer: OnnxWriter) -> None:
+    """ONNX Runtime's Sigmoid is off by 3e-8: nothing to the ops behind it, much to who reads a small probability."""
+    if node.output.users:
+        writer.node("Sigmoid", node)
+    else:
+        writer.node("Reciprocal", node, [_one_plus_exp(node, writer)])
+
+
+def _ends_the_graph(node: Node) -> Refusal | None:
+    if not node.output.users:
+        return None
+    return Refusal("the runtime fuses it when it is written as mul and sigmoid", "write mul and sigmoid")
+
+
+@emits(Silu, accepts=_ends_the_graph)
+def silu(node: Node, writer: OnnxWriter) -> None:
+    """x / (1 + exp(-x)), for the same reason as in `sigmoid`."""
+    writer.node("Div", node, [node.inputs[0], _one_plus_exp(node, writer)])
+
+
+def _one_plus_exp(node: Node, writer: OnnxWriter) -> str:
+    """1 + exp(-x)"""
+    one = writer.constant(node, "one", np.asarray(1.0, node.output.type.dtype.numpy))
+    below = writer.node("Neg", node, output=f"{node.name}/negative")
+    grown = writer.node("Exp", node, [below], output=f"{node.name}/exp")
+    return writer.node("Add", node, [grown, one], output=f"{node.name}/divisor")
 
 
 @emits(Clamp)
