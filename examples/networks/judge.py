@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 import triport as tp
 from triport.exporter.errors import TriportError
 from triport.exporter.graph import Array
+from triport.runtime_checks.manifest import download_bytes, file_sums
 from triport.runtime_checks.parity import Check, check_port
 from triport.runtime_checks.runners import get_runner
 from triport.runtime_checks.samples import Case
@@ -44,7 +45,7 @@ class PortResult:
 
     reason       why not; empty for `Verdict.SAME`
     difference   the largest, as a share of what is allowed: above 1 is wrong
-    bytes        of the file, or of all files of the bundle
+    bytes        of the file, or what a page fetches of the bundle
     """
 
     port: str
@@ -130,7 +131,7 @@ def judge_port(artefact: Path, port: str, runtime: str, truth: Truth) -> PortRes
             checks = check_port(session, truth)
     except Exception as error:  # noqa: BLE001 - as above
         return _failed(port, runtime, error)
-    files = [artefact] if artefact.is_file() else [path for path in artefact.rglob("*") if path.is_file()]
+    files = file_sums(artefact.parent, artefact.name)
     wrong = next((check for check in checks if not check.passed), None)
     return PortResult(
         port,
@@ -138,7 +139,7 @@ def judge_port(artefact: Path, port: str, runtime: str, truth: Truth) -> PortRes
         Verdict.WRONG if wrong else Verdict.SAME,
         f"{wrong.code}: {wrong.output} at {wrong.case}: {wrong.problem}" if wrong else "",
         max(map(_share, checks), default=0.0),
-        sum(file.stat().st_size for file in files),
+        download_bytes(files),
     )
 
 

@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the other examples are
+
 from catalog import Network, networks
 from judge import ARTEFACTS, PortResult, Result, Verdict, judge
 

@@ -1,11 +1,11 @@
-"""Text networks of Hugging Face's transformers, small and with random weights."""
+"""Text networks of Hugging Face's transformers, small and with random weights; one with its real ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from catalog import Inputs, Network, random_integers, seeded
+from catalog import Inputs, Network, random_floats, random_integers, seeded
 from torch import nn
 
 VOCABULARY = 100
@@ -36,6 +36,90 @@ def tokens(batch: int, length: int) -> Inputs:
     return {"input_ids": ids, "attention_mask": mask}
 
 
+def t5_encoder() -> nn.Module:
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, use_cache=False)
+    return seeded(lambda: T5EncoderModel(config))
+
+
+def whisper_encoder() -> nn.Module:
+    from transformers import WhisperConfig, WhisperModel
+
+    config = WhisperConfig(
+        vocab_size=VOCABULARY,
+        num_mel_bins=8,
+        d_model=32,
+        encoder_layers=2,
+        encoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_layers=1,
+        decoder_attention_heads=4,
+        decoder_ffn_dim=64,
+        max_source_positions=20,
+        pad_token_id=0,
+        use_cache=False,
+    )
+    return seeded(lambda: WhisperModel(config).encoder)
+
+
+def sentence_encoder() -> nn.Module:
+    from sentence_embedding import minilm
+
+    return minilm()
+
+
 NETWORKS = [
-    Network("bert", lambda: from_config("bert", **SMALL), tokens, FREE, CHECKS),
+    Network("bert", lambda: from_config("bert", **SMALL), tokens, FREE, CHECKS, browser=True),
+    Network(
+        "distilbert",
+        lambda: from_config("distilbert", vocab_size=VOCABULARY, dim=32, n_layers=2, n_heads=4, hidden_dim=64),
+        tokens,
+        FREE,
+        CHECKS,
+    ),
+    Network("roberta", lambda: from_config("roberta", **SMALL), tokens, FREE, CHECKS),
+    Network(
+        "gpt2",
+        lambda: from_config("gpt2", vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, use_cache=False),
+        tokens,
+        FREE,
+        CHECKS,
+    ),
+    Network(
+        "llama",
+        lambda: from_config("llama", **SMALL, num_key_value_heads=2, use_cache=False),
+        tokens,
+        FREE,
+        CHECKS,
+    ),
+    Network("t5-encoder", t5_encoder, tokens, FREE, CHECKS),
+    Network(
+        "mobilebert",
+        lambda: from_config("mobilebert", **SMALL, embedding_size=16, true_hidden_size=16, intra_bottleneck_size=16),
+        tokens,
+        FREE,
+        CHECKS,
+    ),
+    Network(
+        "vit",
+        lambda: from_config(
+            "vit",
+            image_size=32,
+            patch_size=8,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+        ),
+        lambda batch: {"pixel_values": random_floats(batch, 3, 32, 32)},
+        {"pixel_values": {0: "batch"}},
+    ),
+    Network(
+        "whisper-encoder",
+        whisper_encoder,
+        lambda batch: {"input_features": random_floats(batch, 8, 40)},
+        {"input_features": {0: "batch"}},
+    ),
+    Network("minilm", sentence_encoder, tokens, FREE, CHECKS),
 ]
