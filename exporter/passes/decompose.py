@@ -52,7 +52,7 @@ from ..ops import (
 from .base import Pass
 
 Spells = Callable[[Node], bool]
-Decomposition = Callable[["Rewriter", OpAttrs], Value]
+Decomposition = Callable[["Rewriter", OpAttrs], Value | None]
 Stems = dict[Node, frozenset[type[OpAttrs]]]
 """The ops that a node stands for a part of."""
 
@@ -87,7 +87,7 @@ class Rewriter:
 
 
 def decomposes(*ops: type[OpAttrs]) -> Callable[[Decomposition], Decomposition]:
-    """Decorator: ``function(rewriter, op)`` returns the value that replaces a node of these ops."""
+    """Decorator: ``function(rewriter, op)`` returns the value that replaces a node of these ops, or None: it cannot."""
 
     def register(function: Decomposition) -> Decomposition:
         for op in ops:
@@ -121,6 +121,8 @@ def _rewrite(graph: Graph, node: Node, spells: Spells, stems: Stems) -> bool:
         return False
     rewriter = Rewriter(graph, node)
     value = _DECOMPOSITIONS[type(node.op)](rewriter, node.op)
+    if value is None:
+        return False
     stems.update(dict.fromkeys(rewriter.made, stem | {type(node.op)}))
     if value is not rewriter.x:
         graph.hand_name_over(node, value)

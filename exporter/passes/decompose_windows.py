@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 
 from ..graph import Dim, Value
-from ..ops import Add, Maximum, MaxPool, Minimum, Mul, OpAttrs, Pad, PRelu, Relu, Slice
+from ..ops import Add, AveragePool, Maximum, MaxPool, Minimum, Mul, OpAttrs, Pad, PRelu, Relu, Slice
 from .decompose import Rewriter, decomposes
 
 
@@ -34,6 +34,22 @@ def _largest_tap(r: Rewriter, op: MaxPool, i: int, axis: int, x: Value) -> Value
     for tap in taps[1:]:
         y = r(Maximum(), y, tap)
     return y
+
+
+@decomposes(AveragePool)
+def _average_pool(r: Rewriter, op: OpAttrs) -> Value | None:
+    """Without padding: the sum of all taps, axis after axis, over their number."""
+    assert isinstance(op, AveragePool)
+    if any(any(sides) for sides in op.padding):
+        return None
+    y = r.x
+    for i, axis in enumerate(op.layout.spatial_axes(r.x.type.rank)):
+        count = r.node.output.type.shape[axis]
+        taps = [tap_of(r, y, axis, k, count, op.stride[i]) for k in range(op.kernel[i])]
+        y = taps[0]
+        for tap in taps[1:]:
+            y = r(Add(), y, tap)
+    return r(Mul(), y, 1 / math.prod(op.kernel))
 
 
 def padded(r: Rewriter, x: Value, axis: int, sides: tuple[int, int], value: float) -> Value:

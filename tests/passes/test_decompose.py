@@ -13,6 +13,7 @@ from triport.exporter.ops import (
     REGISTRY,
     Activation,
     Add,
+    AveragePool,
     BatchNorm,
     Clamp,
     Elu,
@@ -90,7 +91,7 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 def test_every_decomposition_has_a_case() -> None:
     assert {t for t in REGISTRY.values() if can_decompose(t)} == {
         *(type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]),
-        *(Linear, MaxPool, PRelu),  # below
+        *(AveragePool, Linear, MaxPool, PRelu),  # below
     }
 
 
@@ -116,6 +117,21 @@ def test_dilated_max_pool_is_the_largest_of_slices(layout: Layout, dilation: tup
 
     after = fires(decompose(spells), b.done(y))
     assert count(after, Slice) and after.nodes[-1].name == "layer"
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_average_pool_is_a_sum_of_slices(layout: Layout) -> None:
+    b = Builder()
+    x = b.input(3, 9, 8) if layout is Layout.CHANNELS_FIRST else b.input(9, 8, 3)
+    pool = AveragePool((3, 2), (2, 1), ((0, 0), (0, 0)), (1, 1), layout=layout)
+    after = fires(decompose(lambda node: not isinstance(node.op, AveragePool)), b.done(b.add(pool, x, name="layer")))
+    assert set(labels(after)) == {"slice", "add", "mul"} and after.nodes[-1].name == "layer"
+
+
+def test_average_pool_with_padding_stays() -> None:
+    b = Builder()
+    pool = AveragePool((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    leaves_alone(decompose(lambda node: not isinstance(node.op, AveragePool)), b.done(b.add(pool, b.input(3, 9, 8))))
 
 
 def test_prelu_is_two_halves() -> None:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from ....exporter.graph import Array, DType, Node, TensorType
-from ....exporter.ops import AveragePool, MaxPool
+from ....exporter.ops import AveragePool, MaxPool, Pad, Pow, Reshape, Transpose
 from ...emit import Refusal
 from ..padding import VALID, Window, is_never_negative, pad, pad_in_front, scheme, windows
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
@@ -61,7 +61,20 @@ def _has_cells(node: Node) -> Refusal | None:
     return Refusal(f"XNNPACK makes up the shape of the mean of {node.inputs[0].type}", OTHER_PORTS, "TP103")
 
 
-@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense, _has_cells))
+def _numbers_alone(node: Node) -> Refusal | None:
+    """Condition: the op in front does not make NaN of ordinary numbers, as a fractional power of negative ones is."""
+    made_by = node.inputs[0].producer
+    while made_by is not None and isinstance(made_by.op, (Reshape, Transpose, Pad)):
+        made_by = made_by.inputs[0].producer
+    if made_by is None or not isinstance(made_by.op, Pow):
+        return None
+    exponent = made_by.inputs[1]
+    if exponent.is_constant and np.array_equal(exponent.array(), np.round(exponent.array())):
+        return None
+    return Refusal("XNNPACK's mean over a window that holds NaN is infinite", OTHER_PORTS, "TP103")
+
+
+@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense, _has_cells, _numbers_alone))
 def average_pool(node: Node, writer: Writer) -> None:
     """TFLite's SAME leaves padding out of the mean; a PAD in front counts it."""
     op, along = cast(AveragePool, node.op), _along(node)

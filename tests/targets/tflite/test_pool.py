@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from triport.exporter.graph import Sym
-from triport.exporter.ops import AveragePool, Layout, MaxPool, Relu, Sub
+from triport.exporter.ops import AveragePool, Layout, MaxPool, Pow, Relu, Sub
+from triport.targets.prepare import prepare
 
 BATCH = Sym.named("batch")
 LAST = Layout.CHANNELS_LAST
@@ -92,6 +93,18 @@ def test_max_pool_of_a_max_pool_keeps_negative_cells(bench: Any, sketch: Any) ->
     graph = sketch.output(sketch.op(op_of("max", *window), sketch.op(op_of("max", *window), below_zero)))
     formula = naive("max", *window)
     bench.agree(graph, lambda x: formula(formula(formula(x) - 5)))
+
+
+@pytest.mark.parametrize(("exponent", "codes"), [(1.5, "ADD"), (2.0, "AVERAGE_POOL_2D")])
+def test_a_mean_of_fractional_powers_is_a_sum(bench: Any, sketch: Any, exponent: float, codes: str) -> None:
+    """XNNPACK's AVERAGE_POOL_2D answers infinity where a window holds NaN, which those of negative numbers are."""
+    powers = sketch.op(Pow(), sketch.input(BATCH, 4, 4, 2), sketch.of(np.float32(exponent)))
+    graph = sketch.output(sketch.op(op_of("not_counted", (2, 2), (2, 2), ((0, 0), (0, 0))), powers))
+    prepared = prepare(graph, bench.target)
+    assert codes in bench.codes(prepared)
+    formula = naive("not_counted", (2, 2), (2, 2), ((0, 0), (0, 0)))
+    with np.errstate(invalid="ignore"):
+        bench.agree(prepared, lambda x: formula(x.astype(np.float64) ** exponent))
 
 
 def test_dilated_pooling_is_refused(bench: Any, sketch: Any) -> None:
