@@ -29,6 +29,12 @@ def zeros(context: Context, *_: object) -> Value | Filled:
     return _filled(context, 0)
 
 
+@captures("empty", "empty_like", "new_empty", "empty_permuted", "empty_strided", "new_empty_strided")
+def empty(context: Context, *_: object) -> Value | Filled:
+    """What stands in memory that nobody has written is anyone's guess; zeros are one."""
+    return _filled(context, 0)
+
+
 @captures("full", "full_like")
 def full(context: Context, like: object, number: float, *_: object) -> Value | Filled:
     return _filled(context, number)

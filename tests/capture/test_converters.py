@@ -132,6 +132,9 @@ FUNCTIONS: dict[str, tuple[Callable[[torch.Tensor], Any], tuple[int, ...]]] = {
             *(x + torch.ones(12), x * torch.zeros(1, 12), x + torch.full((12,), 3.0)),
             *(x + x.new_ones(12), x - x.new_zeros(1), x + x.new_full((12,), 2), torch.ones_like(x[0]) + x),
             *(torch.zeros_like(x[0]) + x, torch.full_like(x[0], 2) * x),
+            *(torch.empty(12).fill_(2) * x, torch.empty_like(x).zero_() + x, x.new_empty(12).fill_(1) + x),
+            *(torch.empty_strided((3, 4), (4, 1)).fill_(1), x.new_empty_strided((3, 4), (4, 1)).fill_(1)),
+            torch.empty_permuted((3, 4), (1, 0)).fill_(1),
         ),
         ROW,
     ),
@@ -232,7 +235,7 @@ OTHER_FILES = ("arrange", "attention", "einsum", "index", "recurrent", "unpool",
 """Files of converters that have a test file to themselves beside this one."""
 
 ELSEWHERE = {
-    "test_writes.py": ("fill.Scalar", "fill.Tensor", "zero.default", "copy.default"),
+    "test_writes.py": ("fill.Tensor", "copy.default"),
     "test_products.py": (
         *("addbmm", "outer", "ger", "addr", "inner", "chain_matmul", "linalg_multi_dot", "linalg_vecdot", "kron"),
         "bilinear",
