@@ -14,6 +14,7 @@ from ..ops.conv import Padding
 from .adaptive_pool import Part, adaptive_pool, adaptive_windows
 from .context import Context, spread
 from .pool_indices import Windows, positions_of_maxima
+from .recurrent_calls import NAMESPACE
 from .registry import captures
 from .spatial import per_image
 
@@ -102,7 +103,7 @@ def _average_pool(
 
 
 def _register(rank: int) -> None:
-    @captures(f"max_pool{rank}d")
+    @captures(f"max_pool{rank}d", f"{NAMESPACE}.max_pool{rank}d")
     def max_pool(context: Context, x: Value, *window: Any) -> Value:
         op = _max_pool(context, x, rank, *window)
         return per_image(context, x, rank, lambda batch: context.add(op, batch))

@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from ..errors import ModelError, TriportError, UsageError
 from .attention import plain_transformers
 from .recurrent_calls import whole_recurrent_calls
+from .whole_pools import whole_pools
 
 Examples = torch.Tensor | np.ndarray[Any, Any] | Sequence[Any] | Mapping[str, Any]
 Dynamic = Mapping[str, Mapping[int, str]]
@@ -107,7 +108,7 @@ def export_program(module: torch.nn.Module, inputs: Inputs) -> ExportedProgram:
     if getattr(module, "forward_takes_list", False):
         listed = (list(listed),)
     try:
-        with torch.no_grad(), whole_recurrent_calls(), plain_transformers():
+        with torch.no_grad(), whole_recurrent_calls(), whole_pools(), plain_transformers():
             return torch.export.export(
                 module, arguments, keywords, dynamic_shapes=shapes if keywords else listed, strict=False
             )

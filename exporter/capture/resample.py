@@ -6,13 +6,13 @@ from the sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ..graph import Value
-from ..ops import Add, Gather, Mul
+from ..ops import Add, Gather, MatMul, Mul
 from .context import Context
 
 Floats = npt.NDArray[np.float32]
@@ -25,8 +25,37 @@ Taps = Callable[[int, int, float, bool], Sequence[Tap]]
 CUBIC = -0.75
 
 
+Filter = Callable[[Floats], Floats]
+"""The weight of a cell by its distance, in cells of the coarser grid."""
+
+
 def resampled(context: Context, x: Value, taps: Taps, scales: Sequence[float | None], align_corners: bool) -> Value:
     """x [N, C, *S] resampled to the shape torch gives the result."""
+    for axis, before, after, step in _steps(context, x, scales, align_corners):
+        x = _along(context, x, axis, taps(before, after, step, align_corners))
+    return x
+
+
+def antialiased(
+    context: Context, x: Value, kernel: Filter, reach: float, scales: Sequence[float | None], align_corners: bool
+) -> Value:
+    """x [N, C, H, W] resampled by a filter over cells of the coarser grid: a product with a matrix along each axis.
+
+    reach   distance from which on the filter is 0
+    """
+    for axis, before, after, step in _steps(context, x, scales, align_corners):
+        weights = _window_weights(before, after, step, kernel, reach).astype(x.type.dtype.numpy)
+        if axis == x.type.rank - 1:
+            x = context.add(MatMul(), x, context.constant(weights.T.copy(), "weights"))
+        else:
+            x = context.add(MatMul(), context.constant(weights, "weights"), x)
+    return x
+
+
+def _steps(
+    context: Context, x: Value, scales: Sequence[float | None], align_corners: bool
+) -> Iterator[tuple[int, int, int, float]]:
+    """Axis, cells before, cells after and step from cell to cell of each axis that changes."""
     for axis, scale in enumerate(scales, start=2):
         before = context.static(x.type.shape[axis], f"resampling over axis {axis}")
         after = context.static(context.result_shape()[axis], f"resampling over axis {axis}")
@@ -35,8 +64,7 @@ def resampled(context: Context, x: Value, taps: Taps, scales: Sequence[float | N
         else:
             step = 1 / scale if scale else before / after
         if (before, step) != (after, 1.0):
-            x = _along(context, x, axis, taps(before, after, step, align_corners))
-    return x
+            yield axis, before, after, step
 
 
 def _along(context: Context, x: Value, axis: int, taps: Sequence[Tap]) -> Value:
@@ -86,10 +114,35 @@ def cubic(before: int, after: int, step: float, align_corners: bool) -> Sequence
     return taps
 
 
-def _keys(x: Floats) -> Floats:
-    near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
-    far = ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC
+def triangle(x: Floats) -> Floats:
+    """1 - |x|, for distances below 1."""
+    weights: Floats = np.maximum(1 - np.abs(x), 0).astype(np.float32)
+    return weights
+
+
+def keys_of_a_half(x: Floats) -> Floats:
+    """The cubic kernel with a = -0.5, for distances below 2."""
+    distance = np.abs(x)
+    return np.where(distance < 2, _keys(distance, -0.5), 0).astype(np.float32)
+
+
+def _keys(x: Floats, a: float = CUBIC) -> Floats:
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     return np.where(x <= 1, near, far).astype(np.float32)
+
+
+def _window_weights(before: int, after: int, step: float, kernel: Filter, reach: float) -> Floats:
+    """[after, before]: each row sums to 1 over the cells whose centres the window covers."""
+    width = np.float32(max(step, 1.0))
+    centres = (np.float32(step) * (np.arange(after, dtype=np.float32) + np.float32(0.5)))[:, None]
+    support = np.float32(reach) * width
+    first = np.maximum((centres - support + np.float32(0.5)).astype(np.int64), 0)
+    last = np.minimum((centres + support + np.float32(0.5)).astype(np.int64), before)
+    cells = np.arange(before)
+    weights = kernel((cells - centres + np.float32(0.5)) / width) * ((first <= cells) & (cells < last))
+    shares: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def _positions(after: int, step: float, align_corners: bool) -> Floats:

@@ -8,7 +8,7 @@ from ..graph import Value
 from ..ops import Resize, ResizeMode
 from .context import Context
 from .registry import captures
-from .resample import Taps, cubic, linear, nearest_exact, resampled
+from .resample import Taps, antialiased, cubic, keys_of_a_half, linear, nearest_exact, resampled, triangle
 from .resample import nearest as nearest_taps
 
 
@@ -30,6 +30,16 @@ def bilinear(context: Context, x: Value, size: object, align_corners: bool, *sca
 @captures("upsample_bicubic2d")
 def bicubic(context: Context, x: Value, size: object, align_corners: bool, *scales: object) -> Value:
     return resampled(context, x, cubic, _by_axis(x, scales), bool(align_corners))
+
+
+@captures("_upsample_bilinear2d_aa")
+def bilinear_antialiased(context: Context, x: Value, size: object, align_corners: bool, *scales: object) -> Value:
+    return antialiased(context, x, triangle, 1.0, _by_axis(x, scales), bool(align_corners))
+
+
+@captures("_upsample_bicubic2d_aa")
+def bicubic_antialiased(context: Context, x: Value, size: object, align_corners: bool, *scales: object) -> Value:
+    return antialiased(context, x, keys_of_a_half, 2.0, _by_axis(x, scales), bool(align_corners))
 
 
 def _by_axis(x: Value, scales: Sequence[object]) -> list[float | None]:

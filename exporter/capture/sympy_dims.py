@@ -10,6 +10,9 @@ import torch
 from ..errors import ModelError
 from ..graph import Dim, Sym
 
+MAX_DENOMINATOR = 1024
+"""Factors that are multiples of this part (0.5, 1.25 …) are exact in float for any size; 0.3 is not one of them."""
+
 
 class DimNames:
     """Which of torch's symbols stands for which free dim."""
@@ -46,8 +49,11 @@ def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
                 help="avoid nonzero, masks as indices and .item() in the model",
             )
         return dims[str(expression)]
-    parts = [_translate(part, dims) for part in expression.args]
     kind = type(expression).__name__
+    if kind in ("TruncToInt", "FloorToInt"):
+        numerator, denominator = _fraction(expression.args[0], dims)
+        return numerator // denominator  # sizes are not negative: truncation is the floor
+    parts = [_translate(part, dims) for part in expression.args]
     if expression.is_Add:
         total: Dim = 0
         for part in parts:
@@ -67,4 +73,27 @@ def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
         for _ in range(parts[1]):
             power = power * parts[0]
         return power
-    raise ModelError("TP205", f"a size is {expression}, which shape arithmetic here cannot express")
+    raise _inexpressible(expression)
+
+
+def _fraction(expression: Any, dims: Mapping[str, Dim]) -> tuple[Dim, int]:
+    """A product of sizes and factors such as 1.5, whose rounding in float is none, as numerator and denominator."""
+    if expression.is_Float:
+        numerator, denominator = float(expression).as_integer_ratio()
+        if denominator > MAX_DENOMINATOR:
+            raise _inexpressible(expression)
+        return numerator, denominator
+    if expression.is_Mul:
+        top: Dim = 1
+        bottom = 1
+        for part in expression.args:
+            numerator_of_part, denominator = _fraction(part, dims)
+            top, bottom = top * numerator_of_part, bottom * denominator
+        return top, bottom
+    if type(expression).__name__ == "ToFloat":
+        return _translate(expression.args[0], dims), 1
+    return _translate(expression, dims), 1
+
+
+def _inexpressible(expression: object) -> ModelError:
+    return ModelError("TP205", f"a size is {expression}, which shape arithmetic here cannot express")

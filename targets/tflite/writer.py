@@ -12,6 +12,7 @@ import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, TensorType, Value, evaluate_dim
 from ...exporter.graph.dims import dim_names
+from ...exporter.ops import BorderMode, BorderPad
 from .flatfile import Model, Operator, Subgraph, Tensor, all_operators
 from .runtimes import minimum_runtime
 from .schema import TENSOR_TYPES, device_dtype
@@ -186,9 +187,10 @@ def on_device(array: Array) -> Array:
 
 
 def stand_in_sizes(graph: Graph) -> dict[str, int]:
-    """Sizes for the free dims that make every shape of the graph possible: 1 where that does, else a power of two."""
+    """Sizes for the free dims that make every op of the graph possible: 1 where that does, else a power of two."""
     sizes = {name: 1 for value in graph.inputs for name in value.type.free_names}
     shapes = [v.type.shape for v in graph.inputs] + [v.type.shape for node in graph.nodes for v in node.outputs]
+    shapes += [_beyond_the_mirror(node) for node in graph.nodes]
     symbolic: dict[str, Dim] = {str(dim): dim for shape in shapes for dim in shape if not isinstance(dim, int)}
     for _ in range(16):
         too_small = [dim for dim in symbolic.values() if evaluate_dim(dim, sizes) < 1]
@@ -197,3 +199,14 @@ def stand_in_sizes(graph: Graph) -> dict[str, int]:
         for name in {name for dim in too_small for name in dim_names(dim)}:
             sizes[name] *= 2
     return sizes
+
+
+def _beyond_the_mirror(node: Node) -> tuple[Dim, ...]:
+    """What a border leaves over of each axis that it mirrors: one cell at least, which is not repeated."""
+    op = node.op
+    if not isinstance(op, BorderPad) or op.mode is not BorderMode.REFLECT:
+        return ()
+    return tuple(
+        size - max(before, after)
+        for size, before, after in zip(node.inputs[0].type.shape, op.before, op.after, strict=True)
+    )

@@ -246,6 +246,7 @@ ELSEWHERE = {
     ),
     "test_resampling.py": (
         *("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "upsample_bicubic2d"),
+        *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
     ),
     "test_moving.py": (
         *("tensor_split.sections", "tensor_split.indices"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from capture.eager import Function, Function2, captured, sample
+from capture.eager import Function, Function2, captured, ops, sample
 from capture.ports import assert_ports_agree
+from torch import nn
 
 from triport.exporter.errors import ModelError
 from triport.exporter.ops import Concat
@@ -139,6 +141,15 @@ def test_ceil_mode_over_free_sizes(name: str, tmp_path: Path) -> None:
     free = {"x": {0: "batch", 2: "height", 3: "width"}}
     others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 8, 6), (3, 9, 7), (2, 11, 15))]
     assert_ports_agree(tmp_path, Function(OVER_THE_END[name]), [sample(2, 3, 7, 8)], dynamic=free, others=others)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1, "dilation": 2}, {"stride": 2, "ceil_mode": True}])
+def test_maximum_over_a_free_length(options: dict[str, Any], tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "length"}}
+    others = [[sample(1, 4, 12, seed=1)], [sample(3, 4, 7, seed=3)]]
+    pool = nn.MaxPool1d(3, **options)
+    graph = assert_ports_agree(tmp_path, pool, [sample(2, 4, 9)], {"input": free["x"]}, others)
+    assert ops(graph) == ["max_pool"]
 
 
 def test_ceil_mode_whose_last_window_comes_and_goes_with_a_free_size_is_refused() -> None:

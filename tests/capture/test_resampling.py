@@ -31,6 +31,16 @@ RESIZES: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ...]
         lambda x: F.interpolate(x, size=(7, 1), mode="bicubic", align_corners=True),
         (4, 5),
     ),
+    "bicubic, antialiased": (lambda x: F.interpolate(x, size=(4, 17), mode="bicubic", antialias=True), (13, 11)),
+    "bicubic by a factor, antialiased": (
+        lambda x: F.interpolate(x, scale_factor=(0.37, 2.0), mode="bicubic", antialias=True, align_corners=True),
+        (13, 11),
+    ),
+    "bilinear, antialiased": (lambda x: F.interpolate(x, size=(1, 5), mode="bilinear", antialias=True), (13, 11)),
+    "bilinear by a factor, antialiased": (
+        lambda x: F.interpolate(x, scale_factor=(1.0, 0.3), mode="bilinear", antialias=True),
+        (9, 11),
+    ),
 }
 
 
@@ -44,6 +54,26 @@ def test_resampling_at_any_batch(name: str, tmp_path: Path) -> None:
 def test_a_factor_that_fits_the_sizes_is_one_resize() -> None:
     graph = captured(Function(lambda x: F.interpolate(x, scale_factor=2.0)), sample(2, 3, 4, 5))
     assert [type(node.op) for node in graph.nodes] == [Resize]
+
+
+@pytest.mark.parametrize("factor", [2.0, 1.5, 0.75])
+def test_a_factor_on_free_sizes(factor: float, tmp_path: Path) -> None:
+    def resized(x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(x, scale_factor=factor, mode="bilinear", recompute_scale_factor=True)
+
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, 9 + n, 7 - n, seed=n)] for n in (1, 3)]
+    graph = assert_ports_agree(tmp_path, Function(resized), [sample(2, 3, 7, 8)], dynamic=free, others=others)
+    assert Resize in {type(node.op) for node in graph.nodes}
+
+
+def test_a_factor_whose_rounding_depends_on_a_free_size_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"a size is 0\.3"):
+        captured(
+            Function(lambda x: F.interpolate(x, scale_factor=0.3, recompute_scale_factor=True)),
+            sample(2, 3, 8, 9),
+            dynamic={"x": {2: "height"}},
+        )
 
 
 def test_bicubic_from_a_free_size_is_refused() -> None:

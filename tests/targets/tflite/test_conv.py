@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from triport.exporter.graph import DType, Sym, TensorType, Value
-from triport.exporter.ops import Activation, Conv, Layout, Relu
+from triport.exporter.ops import Activation, BorderMode, BorderPad, Conv, Layout, Relu
 
 BATCH = Sym.named("batch")
 LAST = Layout.CHANNELS_LAST
@@ -104,6 +104,13 @@ def test_stand_in_sizes_grow_until_every_window_fits(bench: Any, sketch: Any) ->
     details = bench.load(sketch.output(sketch.op(op, x, weight))).interpreter.get_input_details()
     assert details[0]["shape"].tolist() == [1, 16, 20, 1]
     assert details[0]["shape_signature"].tolist() == [-1, -1, 20, 1]
+
+
+def test_stand_in_sizes_grow_until_there_is_enough_to_mirror(bench: Any, sketch: Any) -> None:
+    x = sketch.input(BATCH, Sym.named("length"), 3)
+    op = BorderPad((0, 3, 0), (0, 5, 0), BorderMode.REFLECT)
+    details = bench.load(sketch.output(sketch.op(op, x))).interpreter.get_input_details()
+    assert details[0]["shape"].tolist() == [1, 8, 3]
 
 
 def test_a_weight_that_is_computed_is_refused(bench: Any, sketch: Any) -> None:
