@@ -13,6 +13,11 @@ from .console import names, print_json, print_report, say
     "--to", "ports", default="onnx,tflite,web", show_default=True, metavar="PORTS", help="Ports to write for."
 )
 @click.option("-o", "--out", default="dist", show_default=True, metavar="FOLDER", help="Where the artefacts go.")
+@click.option(
+    "--input-layout",
+    type=click.Choice(["nhwc"]),
+    help="Take images as [N, H, W, C] where the model takes [N, C, H, W]; samples come so too.",
+)
 @click.option("--samples", metavar="FILE.npz", help="Compare on these inputs too: one array for each input, by name.")
 @click.option(
     "--in", "runners", metavar="RUNTIMES", help="Check in these runtimes, for example chromium or litert-plain."
@@ -24,6 +29,7 @@ def command(
     model: str,
     ports: str,
     out: str,
+    input_layout: str | None,
     samples: str | None,
     runners: str | None,
     no_verify: bool,
@@ -48,6 +54,7 @@ def command(
             verify=not no_verify,
             strict_verify=strict_verify,
             runners=names(runners),
+            input_layout=input_layout,
             progress=say,
         )
     except ExportFailed as failure:

@@ -48,6 +48,12 @@ CATALOG: dict[str, Entry] = {
         "An export folder is verified against the model it was exported from: triport.json holds the SHA-256 of "
         "that graph, and the one given has another. Any change of a weight, a name or a sample makes another model.",
     ),
+    "TP007": Entry(
+        "no image to turn",
+        "Images can be taken as [batch, height, width, channels] where the model takes [batch, channels, height, "
+        "width] and a convolution, a pool or a resize reads them. No input of this model is such an image. Leave the "
+        "option out.",
+    ),
     "TP010": Entry(
         "an argument of a layer, a model or of training",
         "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what"

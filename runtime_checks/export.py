@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exporter.errors import CheckError, EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph
+from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, notes_on, turn_inputs
 from ..targets.registry import TARGET_NAMES, get_target
 from ..targets.target import Target
 from .inspection import needs_of, parameter_count
@@ -67,6 +68,7 @@ def export(
     verify: bool = True,
     strict_verify: bool = False,
     runners: Sequence[str] | None = None,
+    input_layout: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
     """Writes a model for the ports in ``to`` and proves that they answer as the model does.
@@ -77,6 +79,8 @@ def export(
     verify          False writes without running anything; torch is then not imported
     strict_verify   a port that cannot be run here is an error, not a line in the report
     runners         runtimes to check in instead of the usual ones: onnxruntime, litert, node, chromium …
+    input_layout    "nhwc": images that the model takes as [N, C, H, W] are [N, H, W, C] in every artefact, and in
+                    ``samples``; a phone and a browser then need not turn them
     progress        is told what happens, in a few words
 
     Returns the report, which lies beside the artefacts as report.json and report.html too. Raises ModelError when a
@@ -94,7 +98,7 @@ def export(
     chosen = choose_runners([target.name for target in targets], runners) if verify else {}
     if strict_verify:
         require_all(chosen)
-    graph = as_graph(model)
+    graph = as_graph(model, input_layout)
     extra = given_cases(samples, {value.name: value.type for value in graph.inputs}) if samples is not None else []
     prepared = prepare_all(graph, targets)
     check_weights(graph)
@@ -115,18 +119,24 @@ def export(
                 progress(f"checking {target.artefact}")
             ports.append(_port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]))
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
-        report = make_report(graph, folder, truth, ports, notes)
+        report = make_report(graph, folder, truth, ports, [*notes, *notes_on(graph)])
         _publish(staging, graph, description, kept, report)
     return report
 
 
-def as_graph(model: Graph | Module | str | Path) -> Graph:
-    """The graph of whatever stands for a model; UsageError TP001 for anything else."""
+def as_graph(model: Graph | Module | str | Path, input_layout: str | None = None) -> Graph:
+    """The graph of whatever stands for a model, its images turned if that is wanted; UsageError TP001 for another."""
+    turns = check_input_layout(input_layout)
+    if isinstance(model, str | Path) and Path(model).suffix == ".pt2":
+        return _captured(Path(model), input_layout)
+    graph = _given_graph(model)
+    return turn_inputs(graph).graph if turns and graph.metadata.get(METADATA_KEY) != NHWC else graph
+
+
+def _given_graph(model: Graph | Module | str | Path) -> Graph:
     if isinstance(model, Graph):
         return model
     if isinstance(model, str | Path):
-        if Path(model).suffix == ".pt2":
-            return _captured(Path(model))
         from ..exporter.graph.file import load_graph
 
         return load_graph(model)
@@ -142,7 +152,7 @@ def as_graph(model: Graph | Module | str | Path) -> Graph:
     )
 
 
-def _captured(path: Path) -> Graph:
+def _captured(path: Path, input_layout: str | None) -> Graph:
     """The graph of a saved torch.export program, which takes torch to read."""
     if not has_reference():
         raise EnvironmentError_(
@@ -152,7 +162,7 @@ def _captured(path: Path) -> Graph:
         )
     from ..exporter.capture import capture_saved
 
-    return capture_saved(path)
+    return capture_saved(path, input_layout=input_layout)
 
 
 def make_report(

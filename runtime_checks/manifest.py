@@ -17,7 +17,7 @@ from ..exporter.errors import FormatError
 from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
 from ..exporter.graph.codec import graph_to_document
 from ..exporter.graph.container import TensorTable, write_container
-from ..exporter.ops import AveragePool, Conv, ConvTranspose, Layout, MaxPool, Resize, Transpose
+from ..exporter.passes.input_layout import METADATA_KEY, layout_of
 from ..exporter.version import VERSION
 from .inspection import parameter_count
 
@@ -27,9 +27,7 @@ FORMAT_VERSION = 1
 MAX_BYTES = 64 * 2**20
 """A triport.json larger than this is not read: golden samples take kilobytes."""
 
-_SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, Resize)
 _FETCHED = ("index.js", "plan.json", "weights.bin")  # and one of the .wasm files
-_LETTERS = {3: "L", 4: "HW", 5: "DHW"}
 
 
 def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
@@ -46,6 +44,7 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
         },
         "inputs": [_tensor(graph, value.name, value, "inputs") for value in graph.inputs],
         "outputs": [_tensor(graph, name, value, "outputs") for name, value in graph.outputs.items()],
+        "input_layout": graph.metadata.get(METADATA_KEY),
         "labels": graph.metadata.get("labels"),
         "preprocessing": graph.metadata.get("preprocessing"),
         "quantization": "int8" if quantized else None,
@@ -151,29 +150,6 @@ def golden_samples(document: Mapping[str, Any]) -> list[Sample]:
         return [_to_sample(entry) for entry in document["golden"]]
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
         raise FormatError("TP420", f"a golden sample in {FILE} is damaged", because=str(error)) from error
-
-
-def layout_of(graph: Graph, value: Value) -> str | None:
-    """``NHWC``, ``NCHW``, ``NLC`` … as the first spatial op that reads the value says; None when none does."""
-    letters = _LETTERS.get(value.type.rank)
-    if letters is None:
-        return None
-    seen = {value}
-    waiting = [(value, tuple(range(value.type.rank)))]  # a value, and the axis of ours that each of its axes is
-    while waiting:
-        read, axes = waiting.pop(0)
-        for node in read.users:
-            if isinstance(node.op, _SPATIAL):
-                first = node.op.layout is Layout.CHANNELS_FIRST
-                order = f"NC{letters}" if first else f"N{letters}C"
-                return "".join(letter for _, letter in sorted(zip(axes, order, strict=True)))
-            turned = tuple(axes[axis] for axis in node.op.perm) if isinstance(node.op, Transpose) else axes
-            for output in node.outputs:
-                same = isinstance(node.op, Transpose) or output.type.shape == read.type.shape
-                if same and output not in seen:
-                    seen.add(output)
-                    waiting.append((output, turned))
-    return None
 
 
 class _Hash:

@@ -9,6 +9,7 @@ from typing import Any
 from ..exporter.errors import UsageError
 from ..exporter.graph import DType, Graph
 from ..exporter.graph.file import load_graph
+from ..exporter.passes.input_layout import METADATA_KEY, NHWC, turn_inputs
 from ..targets.prepare import legalised
 from ..targets.registry import get_target
 from .manifest import check_files, download_bytes, fingerprint, golden_samples, read_manifest
@@ -68,8 +69,10 @@ def verify(
 
 
 def _same_model(document: Mapping[str, Any], model: Graph | str | Path) -> Graph:
-    """The graph, once it is known to be the one that was exported; UsageError TP006 for another."""
+    """The graph as it was exported, once it is known to be that one; UsageError TP006 for another."""
     graph = model if isinstance(model, Graph) else load_graph(model)
+    if document.get(METADATA_KEY) == NHWC and graph.metadata.get(METADATA_KEY) != NHWC:
+        graph = turn_inputs(graph).graph
     if fingerprint(graph) != document["model"].get("sha256"):
         raise UsageError(
             "TP006",

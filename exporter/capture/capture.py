@@ -15,6 +15,7 @@ from ..graph import Array, DType, Graph, Sample
 from ..graph.bind import bind_sizes
 from ..graph.golden import plan_golden, within_budget
 from ..passes.dead_code import remove_dead_code
+from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
 from ..reference import run_graph
 from .archive import load_program
 from .convert import PORTABLE, convert_program, dtype_name
@@ -31,6 +32,7 @@ def capture(
     *,
     name: str = "model",
     more_examples: Sequence[Examples] = (),
+    input_layout: str | None = None,
 ) -> Graph:
     """The portable graph of a torch module, in eval mode.
 
@@ -41,6 +43,8 @@ def capture(
     name             what the model is called in the artefacts
     more_examples    further examples, with other sizes along the free dims for instance: the graph is compared with the
                      module on them too, they are recorded like the first, and every export checks its ports on them
+    input_layout     "nhwc": the graph takes images as [N, H, W, C]; examples and ``dynamic`` are still as the module
+                     takes them. A phone and a browser then need not turn the image
 
     The module's own eager outputs on the examples are recorded as golden samples, and the graph's reference is compared
     with them before it is returned.
@@ -48,26 +52,29 @@ def capture(
     Raises ModelError when the module cannot be captured or the graph disagrees with it, UsageError when the examples
     do not fit.
     """
+    turns = check_input_layout(input_layout)
     with _in_eval_mode(module):
         inputs = normalize_inputs(module, example_inputs, dynamic)
         more = [normalize_inputs(module, further, dynamic) for further in more_examples]
         for each in (inputs, *more):
             _check_dtypes(module, each)
-        return _captured(module, inputs, lambda: export_program(module, inputs), name, more)
+        return _captured(module, inputs, lambda: export_program(module, inputs), name, more, turns=turns)
 
 
-def capture_saved(path: str | Path, *, name: str = "") -> Graph:
+def capture_saved(path: str | Path, *, name: str = "", input_layout: str | None = None) -> Graph:
     """The portable graph of a saved torch.export program (.pt2), proven against the program itself in eager mode.
 
-    name   what the model is called in the artefacts; default: the file's
+    name           what the model is called in the artefacts; default: the file's
+    input_layout   as `capture` takes it
 
     Raises FormatError when the file is corrupt or could run code, ModelError as `capture` does.
     """
+    turns = check_input_layout(input_layout)
     program = load_program(path)
     module = SavedModule(program)
     inputs = example_inputs(program)
     _check_dtypes(module, inputs)
-    return _captured(module, inputs, lambda: program, name or Path(path).stem)
+    return _captured(module, inputs, lambda: program, name or Path(path).stem, turns=turns)
 
 
 def _captured(
@@ -76,17 +83,24 @@ def _captured(
     export: Callable[[], ExportedProgram],
     name: str,
     more: Sequence[Inputs] = (),
+    *,
+    turns: bool = False,
 ) -> Graph:
-    """The graph of what ``export`` gives, with golden samples, compared with the module."""
+    """The graph of what ``export`` gives, with golden samples, compared with the module.
+
+    turns   whether the graph takes images in channels last; samples are then made so, and turned back for the module
+    """
     example = _arrays(inputs)
     output_names = list(_answer(module, example))
     graph = convert_program(without_compositions(without_writes(export())), module, inputs, output_names)
     graph.name = name
     remove_dead_code(graph)
-    samples = plan_golden(example, {value.name: value.type for value in graph.inputs})
-    samples[1:1] = [_whole_sample(graph, _arrays(further)) for further in more]
+    turned = turn_inputs(graph) if turns else Turned(graph, {})
+    graph = turned.graph
+    samples = plan_golden(to_last(example, turned.inputs), {value.name: value.type for value in graph.inputs})
+    samples[1:1] = [_whole_sample(graph, to_last(_arrays(further), turned.inputs)) for further in more]
     for sample in samples:
-        arrays = sample.inputs  # made and stored ones come in another order than forward takes them
+        arrays = to_first(sample.inputs, turned.inputs)  # made and stored ones come in another order than forward's
         sample.outputs = _answer(module, {name: arrays[name] for name in example})
         _check_against(graph, sample)
     graph.samples = within_budget(samples, graph.parameter_bytes(), at_least=1 + len(more))

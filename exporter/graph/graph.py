@@ -186,6 +186,13 @@ class Graph:
         self.inputs.append(value)
         return value
 
+    def retype_input(self, value: Value, type: TensorType) -> Value:
+        """An input of another type in the place of ``value``, whose name it takes; `replace` the old one's readers."""
+        name, value.name = value.name, self.fresh_name(f"{value.name}~")
+        retyped = Value(name, type)
+        self.inputs[self.inputs.index(value)] = retyped
+        return retyped
+
     def add_constant(self, array: Array, name: str = "constant") -> Value:
         """A constant; its array must not be changed afterwards."""
         return Value(self.fresh_name(name), TensorType(DType.of(array), array.shape), np.asarray(array))

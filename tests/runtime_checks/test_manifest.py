@@ -18,12 +18,12 @@ from triport.exporter.errors import FormatError
 from triport.exporter.graph import Array, DType, Graph, Recipe, Sample, TensorType
 from triport.exporter.graph.file import save_graph
 from triport.exporter.ops import Layout, MaxPool, Relu, Transpose
+from triport.exporter.passes.input_layout import layout_of
 from triport.runtime_checks.manifest import (
     _sha256,
     check_files,
     fingerprint,
     golden_samples,
-    layout_of,
     manifest,
     read_manifest,
 )

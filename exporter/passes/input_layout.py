@@ -1,0 +1,147 @@
+"""Lets images come in as [N, H, W, C] where the model takes [N, C, H, W].
+
+before:  %y = conv2d(%x [N, C, H, W], w)
+after:   %1 = transpose(%x [N, H, W, C], to first)    %y = conv2d(%1, w)
+
+Ports that compute in channels last cancel the transpose with the one before the layer. Sequences that feed a
+convolution over one axis and volumes are turned alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..graph import Array, Graph, Sample, Value
+from ..graph.golden import STORED_BYTES
+from ..ops import Layout, Transpose
+from ..ops.base import to_channels_first, to_channels_last
+from .assign_layout import SPATIAL
+
+NHWC = "nhwc"
+"""The input layout that can be asked for."""
+
+METADATA_KEY = "input_layout"
+"""Where a graph says that its images were turned."""
+
+WHOLE_BYTES = 1 << 22
+"""A golden sample whose image no rule makes any more is stored if it has at most so many bytes."""
+
+_LETTERS = {3: "L", 4: "HW", 5: "DHW"}
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A graph that takes its images in channels last.
+
+    inputs   {input name: its rank}, of those that are turned
+    """
+
+    graph: Graph
+    inputs: dict[str, int]
+
+
+def check_input_layout(wanted: str | None) -> bool:
+    """Whether channels last is asked for; UsageError TP001 for a layout that is not known."""
+    if wanted is None or wanted == NHWC:
+        return wanted is not None
+    raise UsageError(
+        "TP001",
+        f'input_layout is "{NHWC}" or left out, got {wanted!r}',
+        help=f'input_layout="{NHWC}" takes images as [batch, height, width, channels]; leave it out to keep them',
+    )
+
+
+def layout_of(graph: Graph, value: Value) -> str | None:
+    """``NHWC``, ``NCHW``, ``NLC`` … as the first spatial op that reads the value says; None when none does."""
+    letters = _LETTERS.get(value.type.rank)
+    if letters is None:
+        return None
+    seen = {value}
+    waiting = [(value, tuple(range(value.type.rank)))]  # a value, and the axis of ours that each of its axes is
+    while waiting:
+        read, axes = waiting.pop(0)
+        for node in read.users:
+            if isinstance(node.op, SPATIAL):
+                first = node.op.layout is Layout.CHANNELS_FIRST
+                order = f"NC{letters}" if first else f"N{letters}C"
+                return "".join(letter for _, letter in sorted(zip(axes, order, strict=True)))
+            turned = tuple(axes[axis] for axis in node.op.perm) if isinstance(node.op, Transpose) else axes
+            for output in node.outputs:
+                same = isinstance(node.op, Transpose) or output.type.shape == read.type.shape
+                if same and output not in seen:
+                    seen.add(output)
+                    waiting.append((output, turned))
+    return None
+
+
+def turn_inputs(graph: Graph) -> Turned:
+    """The graph with every image in channels last; the original is left alone.
+
+    UsageError TP007 when no input is an image in channels first.
+    """
+    other = graph.copy()
+    layouts = {value.name: layout_of(other, value) for value in other.inputs}
+    inputs: dict[str, int] = {}
+    for value in list(other.inputs):
+        if layouts[value.name] == f"NC{_LETTERS.get(value.type.rank)}":
+            inputs[value.name] = value.type.rank
+            _turn(other, value)
+    if not inputs:
+        known = ", ".join(f'"{value.name}" {value.type}' for value in graph.inputs)
+        last = any((layout or "").endswith("C") for layout in layouts.values())
+        because = "its images are in channels last already" if last else "no convolution, pool or resize reads one"
+        raise UsageError(
+            "TP007",
+            f"{graph.name} has no image in channels first to take as {NHWC.upper()}; its inputs: {known or 'none'}",
+            because=because,
+            help="leave out --input-layout (input_layout=)",
+        )
+    other.metadata[METADATA_KEY] = NHWC
+    other.samples = _turned_samples(graph.samples, inputs)
+    return Turned(other, inputs)
+
+
+def notes_on(graph: Graph) -> list[str]:
+    """What the user of a graph with turned inputs should know: which of them are no images, and lost samples."""
+    if graph.metadata.get(METADATA_KEY) is None:
+        return []
+    others = [value.name for value in graph.inputs if layout_of(graph, value) is None]
+    notes = [f'input "{n}" is taken as it is: no convolution, pool or resize reads it as an image' for n in others]
+    if not graph.samples:
+        notes.append(
+            "golden samples that were recorded in channels first are too large to be stored turned: capture the module "
+            f'with input_layout="{NHWC}" to have some'
+        )
+    return notes
+
+
+def to_first(arrays: dict[str, Array], inputs: dict[str, int]) -> dict[str, Array]:
+    """Arrays as the user's module takes them, from those that the turned graph takes."""
+    return {n: x.transpose(to_channels_first(inputs[n])) if n in inputs else x for n, x in arrays.items()}
+
+
+def to_last(arrays: dict[str, Array], inputs: dict[str, int]) -> dict[str, Array]:
+    """Arrays as the turned graph takes them, from those that the user's module takes."""
+    return {n: x.transpose(to_channels_last(inputs[n])).copy() if n in inputs else x for n, x in arrays.items()}
+
+
+def _turn(graph: Graph, value: Value) -> None:
+    rank = value.type.rank
+    shape = tuple(value.type.shape[axis] for axis in to_channels_last(rank))
+    given = graph.retype_input(value, value.type.with_shape(shape))
+    graph.replace(value, graph.add(Transpose(to_channels_first(rank)), given, name=f"{given.name}/transpose"))
+
+
+def _turned_samples(samples: list[Sample], inputs: dict[str, int]) -> list[Sample]:
+    """What the module answered still holds; an image that a recipe made in channels first has to be stored."""
+    kept: list[Sample] = []
+    for sample in samples:
+        arrays = to_last(sample.inputs, inputs)
+        recipes = {name: recipe for name, recipe in sample.recipes.items() if name not in inputs}
+        turned = Sample(arrays, sample.outputs, recipes)
+        made = sample.recipes.keys() & inputs.keys()
+        limit = STORED_BYTES if kept else WHOLE_BYTES
+        if not made or sum(arrays[name].nbytes for name in made) <= limit:
+            kept.append(turned)
+    return kept
