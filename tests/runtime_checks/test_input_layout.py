@@ -59,7 +59,7 @@ def test_a_captured_module_is_proven_on_every_port_with_images_in_channels_last(
     answer = graph.run({"image": image, "hint": hint})["output"]
     with torch.no_grad():
         own = net(torch.from_numpy(image).permute(0, 3, 1, 2), torch.from_numpy(hint)).numpy()
-    np.testing.assert_allclose(answer, own, atol=1e-6)
+    assert np.abs(answer.astype(np.float64) - own).max() < 1e-6
     report = export(graph, tmp_path, samples={"image": image, "hint": hint})
     assert report.status is Status.VERIFIED
     assert 'input "hint" is taken as it is: no convolution, pool or resize reads it as an image' in report.notes
