@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from ..graph import Dim, Graph, Node, Value
 from ..ops import (
@@ -58,6 +59,9 @@ Stems = dict[Node, frozenset[type[OpAttrs]]]
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+
+FAR_MEAN = 32.0
+"""Deviations from 0 at which a mean is far: its product with the factor is rounded to 2e-6 deviations of the result."""
 
 _DECOMPOSITIONS: dict[type[OpAttrs], Decomposition] = {}
 
@@ -211,18 +215,26 @@ def _layer_norm(r: Rewriter, op: OpAttrs) -> Value:
 
 @decomposes(BatchNorm)
 def _batch_norm(r: Rewriter, op: OpAttrs) -> Value:
-    """(x - mean) * (scale / sqrt(variance + epsilon)) + offset, the factor of constants worked out here in float64."""
+    """x * factor + rest: factor = scale / sqrt(variance + epsilon), rest = offset - mean * factor, all in float64.
+
+    That loses digits where the mean lies many deviations from 0, since x * factor and the rest then all but cancel;
+    the mean is subtracted first there. It is torch's own formula otherwise (``batch_norm_cpu_kernel``).
+    """
     assert isinstance(op, BatchNorm)
     shape = [1] * r.x.type.rank
     shape[op.axis] = -1
     if not all(value.is_constant for value in r.node.inputs[1:]):
         return _batch_norm_of_computed(r, op)
     scale, offset, mean, variance = (value.array().astype(np.float64) for value in r.node.inputs[1:])
-    factor = scale / np.sqrt(variance + op.epsilon)
-    mean_, factor_, offset_ = (
-        r.graph.add_constant(array.reshape(shape).astype(r.x.type.dtype.numpy)) for array in (mean, factor, offset)
-    )
-    return r(Add(), r(Mul(), r(Sub(), r.x, mean_), factor_), offset_)
+    deviation = np.sqrt(variance + op.epsilon)
+    factor = scale / deviation
+
+    def along(array: npt.NDArray[np.float64]) -> Value:
+        return r.graph.add_constant(array.reshape(shape).astype(r.x.type.dtype.numpy))
+
+    if np.all(np.abs(mean) <= FAR_MEAN * deviation):
+        return r(Add(), r(Mul(), r.x, along(factor)), along(offset - mean * factor))
+    return r(Add(), r(Mul(), r(Sub(), r.x, along(mean)), along(factor)), along(offset))
 
 
 def _batch_norm_of_computed(r: Rewriter, op: BatchNorm) -> Value:

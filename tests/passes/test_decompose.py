@@ -95,6 +95,19 @@ def test_every_decomposition_has_a_case() -> None:
     }
 
 
+@pytest.mark.parametrize(("mean", "ops"), [(20.0, ["mul", "add"]), (1000.0, ["sub", "mul", "add"])])
+def test_batch_norm_subtracts_the_mean_first_only_where_that_keeps_digits(mean: float, ops: list[str]) -> None:
+    b = Builder()
+    channels = [np.full(4, number, np.float32) for number in (0.7, 0.1, mean, 1.0)]
+    x = b.input(5, 4)
+    y = b.add(BatchNorm(0.0, 2), x, *(b.graph.add_constant(c, f"c{i}") for i, c in enumerate(channels)), name="layer")
+    after = fires(decompose(lambda node: False), b.done(y))
+    assert labels(after) == ops
+    given = {"x": mean + np.linspace(-3, 3, 60, dtype=np.float32).reshape(3, 5, 4)}
+    exact = (given["x"].astype(np.float64) - mean) * 0.7 + 0.1
+    np.testing.assert_allclose(run_graph(after, given)["y"], exact, rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize("activation", Activation)
 @pytest.mark.parametrize("bias", [False, True])
 def test_linear_with_a_computed_weight_is_a_product(activation: Activation, bias: bool) -> None:
