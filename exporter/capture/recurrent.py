@@ -168,11 +168,7 @@ def _is_zero(state: State) -> bool:
     if state.is_constant:
         return not state.array().any()
     made = state.producer
-    return (
-        made is not None
-        and made.op.name in ("expand", "reshape", "slice", "transpose")
-        and all(value.is_constant and not value.array().any() for value in made.inputs[:1])
-    )
+    return made is not None and made.op.name in ("expand", "reshape", "slice", "transpose") and _is_zero(made.inputs[0])
 
 
 def _known(context: Context, state: State) -> Value:

@@ -7,6 +7,7 @@ same form. Nothing in it is code: class names are looked up in this package's ow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .model import Model
     from .steps import Setup
 
+_CUSTOM: ContextVar[Mapping[str, Any]] = ContextVar("custom_objects")
+"""The classes of the user's that a description being read may name."""
 MAX_DEPTH = 64
 """How deep models, layers and lists may be nested in a description."""
 
@@ -29,11 +32,18 @@ def model_to_config(model: Model) -> dict[str, Any]:
     return object_to_config(model)
 
 
-def model_from_config(config: Mapping[str, Any]) -> Model:
-    """A new, untrained model. Raises FormatError TP040 for a description that does not fit."""
+def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Model:
+    """A new, untrained model; ``custom_objects`` has the classes of the user's that the description names.
+
+    Raises FormatError TP040 for a description that does not fit.
+    """
     from .model import Model
 
-    model = from_data(dict(config))
+    token = _CUSTOM.set(custom_objects or {})
+    try:
+        model = from_data(dict(config))
+    finally:
+        _CUSTOM.reset(token)
     if not isinstance(model, Model):
         raise FormatError("TP040", f"the description is of a {type(model).__name__}, not of a model")
     return model
@@ -100,13 +110,16 @@ def _class(name: str) -> Any:
 
     models: dict[str, Any] = {"Sequential": Sequential, "Functional": Functional}
     code = {"Lambda", "TorchModule"}
+    custom = _CUSTOM.get({})
+    if name in custom:
+        return custom[name]
     for table in (models, layers.CLASSES, initializers.CLASSES, regularizers.CLASSES):
         if name in table and name not in code:
             return table[name]
     raise FormatError(
         "TP040",
         f"the description names {name!r}, which is no layer of this version",
-        help="update triport, or save the model again",
+        help=f'if the class is yours: load_model(path, custom_objects={{"{name}": {name}}}); else update triport',
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import UsageError
-from .config import from_data, object_to_config
+from .config import from_data, object_to_config, to_data
 from .data import InputSpec
 from .layers.arguments import checked_name
 from .layers.base import Layer
@@ -18,13 +18,36 @@ from .structure import Node, Shape, SymbolicTensor, flatten, flatten_shapes, for
 
 
 @dataclass(frozen=True)
+class Slot:
+    """Where among a model's values an argument of a layer call stands."""
+
+    index: int
+
+
+@dataclass(frozen=True)
 class Step:
-    """One layer call of a functional model: which layer, which slots go in (a structure), which come out."""
+    """One layer call of a functional model: which layer, which slots go in (a structure), which come out.
+
+    ``arguments`` are those behind the first, by name: structures of slots and of data.
+    """
 
     layer: str
     inputs: Any
     outputs: tuple[int, ...]
     training: bool | None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def slots(self) -> list[int]:
+        """The slots that the call reads."""
+        further = [leaf.index for leaf in flatten(self.arguments) if isinstance(leaf, Slot)]
+        return [*flatten(self.inputs), *further]
+
+    def filled(self, values: Mapping[int, Any] | Sequence[Any]) -> dict[str, Any]:
+        """``arguments`` with the values of its slots."""
+        return {
+            name: map_structure(lambda leaf: values[leaf.index] if isinstance(leaf, Slot) else leaf, argument)
+            for name, argument in self.arguments.items()
+        }
 
 
 class Functional(Model):
@@ -52,7 +75,13 @@ class Functional(Model):
         for node in nodes:
             made = tuple(slots.setdefault(id(tensor), len(slots)) for tensor in flatten(node.outputs))
             used = map_structure(lambda tensor: slots[id(tensor)], node.inputs)
-            self._steps.append(Step(keys[id(node.layer)], used, made, node.training))
+            arguments = {
+                name: map_structure(
+                    lambda leaf: Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf, item
+                )
+                for name, item in node.arguments.items()
+            }
+            self._steps.append(Step(keys[id(node.layer)], used, made, node.training, arguments))
         self._slot_count = len(slots)
         self._outputs = map_structure(lambda tensor: slots[id(tensor)], outputs)
         self._output_names = self._named_outputs(outputs, ends, keys)
@@ -121,7 +150,11 @@ class Functional(Model):
             assert layer is not None
             used = step.inputs
             given = values[used] if isinstance(used, int) else map_structure(values.__getitem__, used)
-            result = layer(given) if step.training is None else layer(given, training=step.training)
+            arguments = step.filled(values) if step.arguments else step.arguments
+            if step.training is None:
+                result = layer(given, **arguments)
+            else:
+                result = layer(given, training=step.training, **arguments)
             if len(step.outputs) == 1 and isinstance(result, Tensor):
                 values[step.outputs[0]] = result
             else:
@@ -185,7 +218,9 @@ class Functional(Model):
         for step in self._steps:
             layer = self._modules[step.layer]
             assert isinstance(layer, Layer)
-            result = layer.compute_output_shape(map_structure(known.__getitem__, step.inputs))
+            arguments = step.filled(known)
+            shapes = layer.call_shapes(map_structure(known.__getitem__, step.inputs), arguments)
+            result = layer.call_output_shape(shapes, arguments)
             for slot, shape in zip(step.outputs, flatten_shapes(result), strict=True):
                 known[slot] = shape
         return map_structure(known.__getitem__, self._outputs)
@@ -199,6 +234,7 @@ class Functional(Model):
         layers = [{"key": key, **object_to_config(layer)} for key, layer in self._modules.items()]
         steps = [
             {"layer": step.layer, "inputs": step.inputs, "outputs": list(step.outputs), "training": step.training}
+            | ({"arguments": self._arguments_to_data(step)} if step.arguments else {})
             for step in self._steps
         ]
         named = bool(self._input_keys)
@@ -209,6 +245,17 @@ class Functional(Model):
             "layers": layers,
             "steps": steps,
             "outputs": self._outputs,
+        }
+
+    def _arguments_to_data(self, step: Step) -> dict[str, Any]:
+        """The further arguments of a call as JSON-only data. Raises UsageError TP015 for what JSON cannot carry."""
+        layer = self._modules[step.layer]
+        assert isinstance(layer, Layer)
+        return {
+            name: map_structure(
+                lambda leaf: {"slot": leaf.index} if isinstance(leaf, Slot) else to_data(leaf, layer), item
+            )
+            for name, item in step.arguments.items()
         }
 
     @classmethod
@@ -223,7 +270,9 @@ class Functional(Model):
             layer.auto_named = False
             layers[layer.name] = layer
         for step in config["steps"]:
-            result = layers[step["layer"]](map_structure(slots.__getitem__, step["inputs"]), training=step["training"])
+            given = map_structure(slots.__getitem__, step["inputs"])
+            arguments = {name: _with_slots(item, slots) for name, item in step.get("arguments", {}).items()}
+            result = layers[step["layer"]].call_symbolically(given, step["training"], arguments)
             slots.update(zip(step["outputs"], flatten(result), strict=True))
         inputs = {s["name"]: t for s, t in zip(config["inputs"], starts, strict=True)}
         outputs = map_structure(slots.__getitem__, config["outputs"])
@@ -235,7 +284,8 @@ class Functional(Model):
         for step in self._steps:
             layer = self._modules[step.layer]
             assert isinstance(layer, Layer)
-            result = layer.call_symbolically(map_structure(values.__getitem__, step.inputs), step.training)
+            given = map_structure(values.__getitem__, step.inputs)
+            result = layer.call_symbolically(given, step.training, step.filled(values))
             for slot, value in zip(step.outputs, flatten(result), strict=True):
                 values[slot] = value
         return starts, map_structure(values.__getitem__, self._outputs)
@@ -263,8 +313,20 @@ def _ordered(starts: list[SymbolicTensor], ends: list[SymbolicTensor], model: La
                 at=node.layer.where(),
             )
         stack.append((tensor, True))
-        stack.extend((needed, False) for needed in reversed(flatten(node.inputs)))
+        stack.extend((needed, False) for needed in reversed(node.needed()))
     return order
+
+
+def _slotted(slots: Mapping[int, int], leaf: Any) -> Any:
+    """A symbolic tensor as its slot; everything else as it is."""
+    return Slot(slots[id(leaf)]) if isinstance(leaf, SymbolicTensor) else leaf
+
+
+def _with_slots(item: Any, slots: Mapping[int, Any]) -> Any:
+    """An argument from a description: ``{"slot": 3}`` is the value of that slot, everything else is data."""
+    if isinstance(item, list):
+        return [_with_slots(part, slots) for part in item]
+    return slots[item["slot"]] if isinstance(item, Mapping) else item
 
 
 def _last_uses(steps: list[Step], outputs: Any) -> list[tuple[int, ...]]:
@@ -272,7 +334,7 @@ def _last_uses(steps: list[Step], outputs: Any) -> list[tuple[int, ...]]:
     kept, seen = set(flatten(outputs)), set[int]()
     result: list[tuple[int, ...]] = []
     for step in reversed(steps):
-        used = {*flatten(step.inputs), *step.outputs}
+        used = {*step.slots(), *step.outputs}
         result.append(tuple(used - kept - seen))
         seen |= used
     return result[::-1]

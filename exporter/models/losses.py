@@ -42,12 +42,31 @@ class Loss:
         if y_true.shape != y_pred.shape:
             raise mismatch(type(self).__name__, y_true, y_pred)
 
-    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """The mean over all positions, or over those that ``mask`` [batch, ...] counts; raises UsageError TP002."""
         self.check(y_true, y_pred)
-        if sample_weight is None:
+        if sample_weight is None and mask is None:
             return self.mean(y_true, y_pred)
         values = self.values(y_true, y_pred)
-        return (values * sample_weight.reshape(-1, *(1,) * (values.ndim - 1))).mean()
+        if sample_weight is not None:
+            values = values * sample_weight.reshape(-1, *(1,) * (values.ndim - 1))
+        if mask is None:
+            return values.mean()
+        if mask.shape != values.shape:
+            raise UsageError(
+                "TP002",
+                f"the output has a mask of shape {list(mask.shape)}, {type(self).__name__} gives numbers of shape "
+                f"{list(values.shape)}",
+                at=user_source(),
+                help="let the last layers drop the mask: x * 1 in a Lambda layer",
+            )
+        return (values * mask).sum() / (mask.sum() + EPSILON)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-only."""

@@ -9,6 +9,7 @@ extra "optimizer/I/K"  the optimizer's state K of the I-th trained weight, where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +93,11 @@ def save_model(model: Model, path: str | Path, include_optimizer: bool = False) 
     graph.save(path)
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None) -> Model:
     """The model in a ``.triport`` file, with its weights, compiled as it was: it predicts and trains on.
 
-    No source of the user's is needed. Every weight's shape is compared with the file before memory is taken for it.
+    No source of the user's is needed but for layers that the user wrote: ``custom_objects`` has their classes by name.
+    Every weight's shape is compared with the file before memory is taken for it.
     Raises UsageError TP015 for a file that describes no model (a graph alone: tp.Graph.load reads it), and FormatError
     for a damaged one.
     """
@@ -115,10 +117,12 @@ def load_model(path: str | Path) -> Model:
     config = graph.metadata["config"]
     if not isinstance(config, dict):
         raise FormatError("TP040", f"{path}: the description of the model is not an object")
-    with torch.device("meta"):
-        planned = model_from_config(config).state_dict()
-    _compare(path, planned, arrays)
-    model = model_from_config(config)
+    if not custom_objects:  # the user's own code may need real numbers
+        with torch.device("meta"):
+            planned = model_from_config(config).state_dict()
+        _compare(path, planned, arrays)
+    model = model_from_config(config, custom_objects)
+    _compare(path, model.state_dict(), arrays)
     with torch.no_grad():
         for name, slot in model.state_dict().items():
             slot.copy_(torch.from_numpy(np.array(arrays[name])))

@@ -25,7 +25,7 @@ class Sequential(Model):
     def __init__(self, layers: Sequence[Any] | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self._spec: InputSpec | None = None
-        self._input_name: str | None = None
+        self._is_learnt = False
         for layer in layers or []:
             self.add(layer)
 
@@ -85,6 +85,7 @@ class Sequential(Model):
     def build(self, input_shape: Shape) -> None:
         """Builds every layer for an input of this shape."""
         if self._spec is None:
+            self._is_learnt = True
             dtype = self.layers[0].preferred_dtype if self.layers else "float32"
             self._spec = InputSpec("input", tuple(input_shape), dtype, self.source)
         shape: Any = tuple(input_shape)
@@ -150,11 +151,25 @@ class Sequential(Model):
             x = x[0]
         if isinstance(x, dict):
             x = x.get(spec.name)
+        if self._is_learnt and isinstance(x, Tensor) and x.ndim == len(spec.shape):
+            spec = self._widened(spec, x)
         check_call(x, spec)
         for layer in self._modules.values():
             assert layer is not None
             x = layer(x)
         return x
+
+    def _widened(self, spec: InputSpec, x: Tensor) -> InputSpec:
+        """The input as far as x [batch, ...] shows it: a size between batch and features that changes is free.
+
+        Raises UsageError TP011 where a layer needs it fixed.
+        """
+        fixed = [axis for axis, size in enumerate(spec.shape[:-1]) if size is not None and x.shape[axis] != size]
+        if fixed:
+            shape = tuple(None if axis in fixed else size for axis, size in enumerate(spec.shape))
+            self._spec = spec = InputSpec(spec.name, shape, spec.dtype, spec.at)
+            self.build(shape)
+        return spec
 
     def get_config(self) -> dict[str, Any]:
         """The name, the input once it is known, every layer. Raises UsageError TP015 for a layer that holds code."""

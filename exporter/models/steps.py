@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from . import losses, metrics
+from .layers import masks
 from .structure import user_source
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ class Meter:
         self._counts.append(samples)
         if self.keeps_outputs:
             kept = [output.detach() for output in outputs]
+            found = [masks.of(output) for output in outputs]
+            if any(mask is not None for mask in found):
+                kept = [output if mask is None else output[mask] for output, mask in zip(kept, found, strict=True)]
+                targets = [y if mask is None else y[mask] for y, mask in zip(targets, found, strict=True)]
             self._outputs.append((kept, targets))
             self._kept += sum(output.numel() * output.element_size() for output in kept)
             if self._kept > KEPT_BYTES:
@@ -177,10 +182,10 @@ def compute_losses(
     if len(tasks) == 1:
         loss = tasks[0].loss
         assert loss is not None
-        values = [loss(targets[0], outputs[0], weights)]
+        values = [loss(targets[0], outputs[0], weights, masks.of(outputs[0]))]
     else:
         parts = [
-            (task.weight, task.loss(target, output, weights))
+            (task.weight, task.loss(target, output, weights, masks.of(output)))
             for task, target, output in zip(tasks, targets, outputs, strict=True)
             if task.loss is not None
         ]

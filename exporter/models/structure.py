@@ -47,12 +47,21 @@ def dtype_name(dtype: object) -> str:
 
 @dataclass(eq=False)
 class Node:
-    """One use of a layer on symbolic tensors. ``training`` is what the call asked for; None follows the model."""
+    """One use of a layer on symbolic tensors: its first argument (None: a model's input), and the others by name.
+
+    ``training`` is what the call asked for; None follows the model. ``arguments`` may hold symbolic tensors and data.
+    """
 
     layer: Layer
     inputs: Any
     training: bool | None = None
     outputs: Any = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def needed(self) -> list[SymbolicTensor]:
+        """The symbolic tensors that the call takes, in order."""
+        leaves = flatten([self.inputs, self.arguments])
+        return [leaf for leaf in leaves if isinstance(leaf, SymbolicTensor)]
 
 
 @dataclass(eq=False, repr=False)

@@ -51,6 +51,8 @@ def run_values(
         for position, node in enumerate(graph.nodes):
             operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
             for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
+                if wide and result.dtype.is_floating_point:
+                    result = result.to(wide)  # a cast names the dtype that the graph computes in
                 tensors[value] = result
                 yield value, result.contiguous().numpy()
             for value in node.inputs:

@@ -51,6 +51,7 @@ class OnnxWriter:
         self.inputs = inputs
         self.sizes: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
+        self._node_names: set[str] = set()
         self.initializers: dict[str, Array] = {}
 
     def node(
@@ -70,14 +71,23 @@ class OnnxWriter:
         names = [self.name(value) for value in (node.inputs if inputs is None else inputs)]
         results = [output] if output else [value.name for value in node.outputs]
         kept = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op_type, names, results, name=output or node.name, **kept))
+        self.nodes.append(helper.make_node(op_type, names, results, name=self._free(output or node.name), **kept))
         return results[0]
 
     def inner_node(
         self, op_type: str, node: Node, inputs: Sequence[str], outputs: Sequence[str], attributes: Mapping[str, Any]
     ) -> None:
         """An inner step with several outputs."""
-        self.nodes.append(helper.make_node(op_type, inputs, outputs, name=outputs[0], **attributes))
+        self.nodes.append(helper.make_node(op_type, inputs, outputs, name=self._free(outputs[0]), **attributes))
+
+    def _free(self, wanted: str) -> str:
+        """A name for an ONNX node: ONNX Runtime refuses two of one name, and an output may be called like a node."""
+        name, count = wanted, 0
+        while name in self._node_names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._node_names.add(name)
+        return name
 
     def name(self, value: Value | str) -> str:
         """The name of a value; a constant becomes an initialiser."""

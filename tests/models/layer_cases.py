@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,14 +15,25 @@ L = tp.layers
 IMAGE, STEPS, ROW = (7, 6, 4), (9, 4), (5,)
 
 
+def together(layer: tp.Layer, inputs: list[Any]) -> Any:
+    """One input as it is, several as a list."""
+    return layer(inputs[0] if len(inputs) == 1 else inputs)
+
+
+def spread(layer: tp.Layer, inputs: list[Any]) -> Any:
+    """Each input an argument of its own."""
+    return layer(*inputs)
+
+
 @dataclass(frozen=True)
 class Case:
-    """``make()`` is a layer; ``shapes`` are its inputs' shapes without the batch."""
+    """``make()`` is a layer; ``shapes`` are its inputs' shapes without the batch; ``call`` calls it on them."""
 
     name: str
     make: Callable[[], tp.Layer]
     shapes: tuple[tuple[int, ...], ...]
     integers: int = 0
+    call: Callable[[tp.Layer, list[Any]], Any] = together
 
     def inputs(self, batch: int, seed: int = 0) -> list[Tensor]:
         """Random inputs; integers below ``integers`` where that is not 0."""
@@ -92,7 +104,24 @@ CASES = [
     one("prelu_every", lambda: L.PReLU("he_normal"), IMAGE),
     one("elu", lambda: L.ELU(0.5), ROW),
     one("softmax", lambda: L.Softmax(axis=1), IMAGE),
+    one("lstm", lambda: L.LSTM(3), STEPS),
+    one("lstm_steps", lambda: L.LSTM(3, return_sequences=True, go_backwards=True, use_bias=False), STEPS),
+    one("lstm_relu", lambda: L.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid"), (5, 4)),
+    one("lstm_dropout", lambda: L.LSTM(3, dropout=0.5, recurrent_dropout=0.5, seed=3), STEPS),
+    one("gru", lambda: L.GRU(3, return_sequences=True), STEPS),
+    one("gru_reset_before", lambda: L.GRU(3, reset_after=False), (5, 4)),
+    one("simple_rnn", lambda: L.SimpleRNN(3), STEPS),
+    one("simple_rnn_relu", lambda: L.SimpleRNN(3, activation="relu", unroll=True), STEPS),
+    one("bidirectional", lambda: L.Bidirectional(L.LSTM(3)), STEPS),
+    one("bidirectional_steps", lambda: L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="sum"), STEPS),
+    one("bidirectional_pair", lambda: L.Bidirectional(L.LSTM(3), backward_layer=L.GRU(2, go_backwards=True)), STEPS),
+    one("bidirectional_mul", lambda: L.Bidirectional(L.SimpleRNN(3), "mul"), STEPS),
+    one("bidirectional_ave", lambda: L.Bidirectional(L.LSTM(3, return_sequences=True), "ave"), STEPS),
+    one("time_distributed", lambda: L.TimeDistributed(L.Dense(3)), STEPS),
+    one("time_distributed_conv", lambda: L.TimeDistributed(L.Conv1D(3, 2)), (3, 5, 2)),
     one("embedding", lambda: L.Embedding(11, 3), (6,), integers=11),
+    one("embedding_padded", lambda: L.Embedding(4, 3, mask_zero=True), (6,), integers=4),
+    one("masking", lambda: L.Masking(0.5), STEPS),
     one("rescaling", lambda: L.Rescaling(1 / 255, -0.5), IMAGE),
     one("rescaling_channels", lambda: L.Rescaling([1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, 1.0]), IMAGE),
     one("normalization", lambda: L.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 4, 9, 16]), IMAGE),
@@ -108,6 +137,16 @@ CASES = [
     Case("minimum", lambda: L.Minimum(), (ROW, ROW)),
     Case("concatenate", lambda: L.Concatenate(), (IMAGE, (7, 6, 2))),
     Case("concatenate_rows", lambda: L.Concatenate(axis=1), (IMAGE, (2, 6, 4))),
+    Case("attention", lambda: L.Attention(use_scale=True), (STEPS, (3, 4))),
+    Case("attention_concat", lambda: L.Attention(score_mode="concat"), (STEPS, (3, 5), (3, 4))),
+    Case("additive_attention", lambda: L.AdditiveAttention(dropout=0.2), (STEPS, (3, 4))),
+    Case("multi_head", lambda: L.MultiHeadAttention(2, 3), (STEPS, (3, 4)), call=spread),
+    Case(
+        "multi_head_causal",
+        lambda: L.MultiHeadAttention(2, 3, value_dim=5, output_shape=7, dropout=0.1, use_bias=False),
+        (STEPS, STEPS, (9, 2)),
+        call=lambda layer, inputs: layer(inputs[0], inputs[1], key=inputs[2], use_causal_mask=True),
+    ),
     Case("dot", lambda: L.Dot(axes=1), (ROW, ROW)),
     Case("dot_cosine", lambda: L.Dot(axes=-1, normalize=True), (STEPS, (3, 4))),
 ]

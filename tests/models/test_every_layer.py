@@ -25,7 +25,7 @@ def model_of(case: Case) -> tp.Model:
     dtype = "int32" if case.integers else "float32"
     inputs = [tp.Input(shape, dtype=dtype, name=f"x{i}") for i, shape in enumerate(case.shapes)]
     torch.manual_seed(1)
-    model = tp.Model(inputs, case.make()(inputs[0] if len(inputs) == 1 else inputs))
+    model = tp.Model(inputs, case.call(case.make(), inputs))
     with torch.no_grad():
         for name, weight in model.state_dict().items():
             weight.add_(torch.rand_like(weight) * 0.3 if "var" in name else torch.randn_like(weight) * 0.3)

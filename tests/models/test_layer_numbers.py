@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import triport as tp
-from triport.exporter.errors import UsageError
 
 L = tp.layers
 Array = np.ndarray
@@ -303,9 +302,3 @@ def test_he_normal_is_cut_at_two_sigma_and_keeps_its_variance() -> None:
     sigma = math.sqrt(2 / 400)
     assert float(values.std()) == pytest.approx(sigma, rel=0.02)
     assert float(values.abs().max()) <= 2 * sigma / 0.8796 + 1e-6
-
-
-def test_embedding_refuses_masks_and_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match="mask_zero") as error:
-        L.Embedding(10, 4, mask_zero=True)
-    assert "test_layer_numbers.py" in str(error.value) and "leave it out" in str(error.value)

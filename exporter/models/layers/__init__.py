@@ -6,11 +6,15 @@ from typing import Any, Unpack
 
 from .activation import ELU, Activation, Dropout, GaussianNoise, LeakyReLU, PReLU, ReLU, Softmax, SpatialDropout2D
 from .arguments import BaseArguments
+from .attention import AdditiveAttention, Attention, MultiHeadAttention
 from .base import Layer
 from .conv import Conv1D, Conv2D
 from .dense import Dense
 from .depthwise import Conv2DTranspose, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .embedding import Embedding
+from .gru import GRU
+from .lstm import LSTM
+from .masking import Masking
 from .merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from .norm import BatchNormalization, LayerNormalization
 from .pool import (
@@ -26,7 +30,9 @@ from .pool import (
 from .preprocessing import Normalization, Rescaling
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .resizing import Cropping1D, Cropping2D, UpSampling1D, UpSampling2D, ZeroPadding1D, ZeroPadding2D
+from .simple_rnn import SimpleRNN
 from .wrapped import Lambda, TorchModule
+from .wrappers import Bidirectional, TimeDistributed
 
 Convolution1D, Convolution2D = Conv1D, Conv2D
 MaxPool1D, MaxPool2D = MaxPooling1D, MaxPooling2D
@@ -83,14 +89,19 @@ def concatenate(inputs: list[Any], axis: int = -1, **base: Unpack[BaseArguments]
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv2D",
@@ -118,12 +129,14 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -134,9 +147,11 @@ __all__ = [
     "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout2D",
     "Subtract",
+    "TimeDistributed",
     "TorchModule",
     "UpSampling1D",
     "UpSampling2D",

@@ -19,6 +19,8 @@ from .order import to_channels_first, to_channels_last
 class Activation(Layer):
     """An activation by name: ``Activation("relu")``."""
 
+    supports_masking = True
+
     def __init__(self, activation: Any, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.activation = activation_of(activation)
@@ -29,6 +31,8 @@ class Activation(Layer):
 
 class ReLU(Layer):
     """max(x, 0); may be cut at ``max_value``, slope below 0, and be 0 (or sloped) up to ``threshold``."""
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """x above 0, ``negative_slope``·x below (also called ``alpha``)."""
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, alpha: float | None = None, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.negative_slope = negative_slope if alpha is None else alpha
@@ -80,6 +86,7 @@ class PReLU(Layer):
     x [batch, height, width, channels] weight is [height, width, channels], with shared_axes=[1, 2] it is [channels].
     """
 
+    supports_masking = True
     weight_order = ("weight",)
     weight: Tensor
 
@@ -124,6 +131,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """x above 0, alpha·(exp(x) - 1) below."""
 
+    supports_masking = True
+
     def __init__(self, alpha: float = 1.0, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.alpha = alpha
@@ -135,6 +144,8 @@ class ELU(Layer):
 class Softmax(Layer):
     """exp(x) / sum(exp(x)) along ``axis``."""
 
+    supports_masking = True
+
     def __init__(self, axis: int = -1, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)
         self.axis = axis
@@ -143,7 +154,7 @@ class Softmax(Layer):
         return F.softmax(x, dim=self.axis)
 
 
-class _Random(Layer):
+class RandomLayer(Layer):
     """A layer that draws in training: from torch's global generator, or from one of its own when it has a seed."""
 
     _generator: torch.Generator | None = None
@@ -154,15 +165,22 @@ class _Random(Layer):
             self._generator = torch.Generator().manual_seed(seed)
         return self._generator
 
+    def choice(self, shape: Sequence[int], rate: float, seed: int | None, like: Tensor) -> Tensor:
+        """What to multiply with: 0 for a share ``rate`` of the values, 1 / (1 - rate) for the others."""
+        kept = torch.rand(shape, generator=self.generator(seed)) >= rate
+        return kept.to(like.device, like.dtype) / (1 - rate)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_generator": None}
 
 
-class Dropout(_Random):
+class Dropout(RandomLayer):
     """In training sets a share ``rate`` of the values to 0 and scales the others by 1 / (1 - rate); else x itself.
 
     ``noise_shape`` (the batch first, None for free) shares the choice along its axes of size 1.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -188,8 +206,7 @@ class Dropout(_Random):
             return F.dropout(x, self.rate, True)
         wanted = self.noise_shape or [None] * x.ndim
         sizes = [have if want is None else want for want, have in zip(wanted, x.shape, strict=True)]
-        kept = torch.rand(sizes, generator=self.generator(self.seed)) >= self.rate
-        return x * (kept.to(x.device, x.dtype) / (1 - self.rate))
+        return x * self.choice(sizes, self.rate, self.seed, x)
 
 
 class SpatialDropout2D(Dropout):
@@ -201,8 +218,10 @@ class SpatialDropout2D(Dropout):
         super().__init__(rate, (None, 1, 1, None), seed, **base)
 
 
-class GaussianNoise(_Random):
+class GaussianNoise(RandomLayer):
     """In training adds normal noise of standard deviation ``stddev``; else x itself."""
+
+    supports_masking = True
 
     def __init__(self, stddev: float, seed: int | None = None, **base: Unpack[BaseArguments]) -> None:
         super().__init__(**base)

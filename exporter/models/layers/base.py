@@ -7,8 +7,9 @@ dense ``[out, in]``) under torch's names, so ``state_dict()``, ``torch.optim`` a
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -21,15 +22,14 @@ from ..structure import (
     Node,
     Shape,
     SymbolicTensor,
-    dtype_name,
     flatten,
-    flatten_shapes,
     format_shape,
     is_shape,
     map_structure,
     user_source,
     with_batch,
 )
+from . import calls, masks
 from .arguments import checked_name, own_arguments, snake_case
 
 _REGULARIZED = {
@@ -41,6 +41,7 @@ _REGULARIZED = {
     "beta_regularizer": "bias",
     "depthwise_regularizer": "weight",
     "pointwise_regularizer": "pointwise_weight",
+    "recurrent_regularizer": "recurrent_weight",
 }
 _SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
 
@@ -56,6 +57,14 @@ class Layer(nn.Module):
     """State-dict names in the order of ``get_weights``; empty: the order of creation, parameters before buffers."""
     input_rank: ClassVar[int | tuple[int, ...] | None] = None
     """Accepted number of dimensions, the batch counted; None accepts any."""
+    is_per_position: ClassVar[bool] = False
+    """Whether the layer treats every position before the last axis alike, so that more axes there change nothing."""
+    supports_masking: bool = False
+    """Whether the output has the input's mask."""
+    call_parameters: ClassVar[dict[str, inspect.Parameter]]
+    """What ``call`` or ``forward`` takes, ``self`` left out."""
+    is_foreign: ClassVar[bool]
+    """Whether the user wrote what the layer computes, and not what shape that has."""
     preferred_dtype: ClassVar[str] = "float32"
     """The dtype of a model's input when this is its first layer and nothing else says."""
 
@@ -88,6 +97,13 @@ class Layer(nn.Module):
         self.built_shape: Any = None
         self._trainable = trainable
         self._nodes: list[Node] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A subclass that writes ``call`` means that to be computed, whatever ``forward`` it inherits."""
+        super().__init_subclass__(**kwargs)
+        if "call" in vars(cls) and "forward" not in vars(cls):
+            cls.forward = Layer.forward  # type: ignore[method-assign]
+        cls.call_parameters, cls.is_foreign = calls.parameters(cls), calls.is_foreign(cls)
 
     # -- building -----------------------------------------------------------------------------------------------
 
@@ -141,8 +157,13 @@ class Layer(nn.Module):
         return weight
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for an input's; free sizes stay None. Layers that change the shape override this."""
-        return input_shape
+        """The output's shape for an input's; free sizes stay None. Layers that change the shape override this.
+
+        A layer of the user's that does not is run on zeros, to see the shape.
+        """
+        if not self.is_foreign:
+            return input_shape
+        return map_structure(lambda seen: seen.shape, calls.observed_of_shapes(self, input_shape))
 
     def compute_output_dtype(self, input_dtypes: Any) -> str:
         """The output's dtype; float32 unless a layer says otherwise."""
@@ -158,68 +179,71 @@ class Layer(nn.Module):
                 first = first[0]
             if isinstance(first, Tensor):
                 try:
-                    return super().__call__(*args, **kwargs)
+                    return self._compute(args, kwargs)
                 except RuntimeError as error:
-                    self._explain(args, error)
+                    calls.explain(self, args, error)
                     raise
         return self._call_slowly(args, kwargs, training)
 
     def _call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None) -> Any:
-        inputs = args[0] if len(args) == 1 else list(args)
-        leaves = flatten(inputs) if args else flatten(kwargs)
-        if any(isinstance(leaf, SymbolicTensor) for leaf in leaves):
-            return self.call_symbolically(inputs if args else kwargs, training)
+        inputs, arguments = calls.bound(self, args, kwargs)
+        if any(isinstance(leaf, SymbolicTensor) for leaf in flatten([inputs, arguments])):
+            return self.call_symbolically(inputs, training, arguments)
         if not self.built:
-            self.ensure_built(map_structure(_free_batch, inputs if args else kwargs))
+            self.ensure_built(calls.shapes(self, inputs, arguments))
         if training is None or training == self.training:
-            return super().__call__(*args, **kwargs)
+            return self._compute(args, kwargs)
         before = self.training
         self.train(training)
         try:
-            return super().__call__(*args, **kwargs)
+            return self._compute(args, kwargs)
         finally:
             self.train(before)
 
-    def call_symbolically(self, inputs: Any, training: bool | None = None) -> Any:
+    def _compute(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        mask = masks.of(args[0]) if args else None
+        if mask is None:
+            return super().__call__(*args, **kwargs)
+        return masks.call(self, super().__call__, args, kwargs, mask)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The output's mask for an input's: the same where ``supports_masking``, else none; see ``masks``."""
+        return mask if self.supports_masking else None
+
+    def call_symbolically(
+        self, inputs: Any, training: bool | None = None, arguments: dict[str, Any] | None = None
+    ) -> Any:
         """Records this use of the layer; returns the symbolic output (or a structure of them)."""
         for leaf in flatten(inputs):
             if not isinstance(leaf, SymbolicTensor):
                 self._refuse(f"was called on symbolic tensors mixed with {type(leaf).__name__}")
-        shapes = map_structure(lambda tensor: tensor.shape, inputs)
-        self.ensure_built(shapes)
-        node = Node(self, inputs, training)
-        output_shape = self.compute_output_shape(shapes)
-        dtype = self.compute_output_dtype(map_structure(lambda tensor: tensor.dtype, inputs))
-        node.outputs = _map_shapes(lambda shape: SymbolicTensor(shape, dtype, node), output_shape)
+        node = Node(self, inputs, training, arguments=arguments or {})
+        node.outputs = calls.announced(node)
         self._nodes.append(node)
         return node.outputs
 
+    def call_shapes(self, shapes: Any, arguments: Mapping[str, Any]) -> Any:
+        """What ``build`` and ``compute_output_shape`` are told of a call: the shapes of the first argument.
+
+        ``arguments`` has the shapes of the tensors among the others; a layer with several inputs may add them.
+        """
+        return shapes
+
+    def call_output_shape(self, shapes: Any, arguments: Mapping[str, Any]) -> Any:
+        """The shape of a call's output, for layers whose arguments change what comes out."""
+        return self.compute_output_shape(shapes)
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Computes the layer; a subclass written for Keras may call it ``call`` instead."""
+        """Computes the layer; a subclass written for Keras may call it ``call`` instead.
+
+        Such a ``call`` is told in ``training``, where it takes that, which of the two modes the layer is in.
+        """
         call: Callable[..., Any] | None = getattr(type(self), "call", None)
         if call is None:
             raise NotImplementedError(f"{type(self).__name__} defines neither forward nor call")
+        if "training" in self.call_parameters:
+            kwargs.setdefault("training", self.training)
         return call(self, *args, **kwargs)
-
-    def _explain(self, args: tuple[Any, ...], error: RuntimeError) -> None:
-        """After torch refused: raises a UsageError when the cause is a shape or dtype; returns when it is not."""
-        for expected, tensor in zip(flatten_shapes(self.built_shape), flatten(list(args)), strict=False):
-            if not isinstance(tensor, Tensor):
-                continue
-            sizes = tuple(tensor.shape)
-            wrong = len(sizes) != len(expected) or any(
-                want is not None and want != size for want, size in zip(expected[1:], sizes[1:], strict=True)
-            )
-            if wrong:
-                self._refuse(f"expects an input of shape {format_shape(expected)}, received {list(sizes)}", cause=error)
-            weight = next(self.parameters(), None)
-            if weight is not None and tensor.dtype != weight.dtype and tensor.dtype.is_floating_point:
-                self._refuse(
-                    f"computes in {dtype_name(weight.dtype)}, received {dtype_name(tensor.dtype)}",
-                    code="TP003",
-                    help="convert the input first: x.float()",
-                    cause=error,
-                )
 
     # -- weights ------------------------------------------------------------------------------------------------
 
@@ -349,12 +373,23 @@ class Layer(nn.Module):
         config: dict[str, Any] = {"name": self.name}
         if not self._trainable:
             config["trainable"] = False
+        is_whole = type(self).get_config is Layer.get_config
         for argument in own_arguments(type(self)):
-            config[argument] = to_data(self.config_value(argument), self)
+            try:
+                config[argument] = to_data(self.config_value(argument), self)
+            except UsageError:
+                if is_whole:  # else the subclass goes on from here and adds it
+                    raise
         return config
 
     def config_value(self, argument: str) -> Any:
         """What a constructor argument was; a layer that keeps it under another name overrides this."""
+        if not hasattr(self, argument):
+            self._refuse(
+                f"keeps its argument {argument!r} under no attribute of that name, so it cannot be written into a file",
+                code="TP015",
+                help=f"set self.{argument} = {argument} in __init__, or write get_config",
+            )
         return getattr(self, argument)
 
     @classmethod
@@ -394,15 +429,3 @@ def _plain(shape: Any) -> Any:
     if isinstance(shape, int) or shape is None:
         return shape
     return tuple(int(size) if isinstance(size, np.integer) else size for size in shape)
-
-
-def _free_batch(value: Any) -> Shape:
-    return (None, *(int(size) for size in value.shape[1:]))
-
-
-def _map_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
-    if is_shape(shapes):
-        return function(shapes)
-    if isinstance(shapes, dict):
-        return {key: _map_shapes(function, item) for key, item in shapes.items()}
-    return [_map_shapes(function, item) for item in shapes]

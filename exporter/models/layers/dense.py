@@ -20,7 +20,9 @@ class Dense(Layer):
     x  [batch, ..., in]  →  y  [batch, ..., units];   weight [units, in], bias [units]
     """
 
+    supports_masking = True
     weight_order = ("weight", "bias")
+    is_per_position = True
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .. import initializers, regularizers
 from ..structure import Shape
+from . import masks
 from .arguments import CoreArguments
 from .base import Layer
 from .windows import sizes
@@ -19,6 +20,8 @@ class Embedding(Layer):
     """A row of a table for each number: x [batch, ...] integers in [0, input_dim) → y [batch, ..., output_dim].
 
     weight [input_dim, output_dim]
+
+    With ``mask_zero`` steps of number 0 are padding: layers behind this one skip them, see ``masks``.
     """
 
     weight_order = ("weight",)
@@ -40,13 +43,7 @@ class Embedding(Layer):
         super().__init__(**base)
         self.embeddings_rows = sizes(input_dim, 1, "input_dim")[0]
         self.output_dim = sizes(output_dim, 1, "output_dim")[0]
-        if mask_zero:
-            self._refuse(
-                "has no mask: mask_zero=True is not supported",
-                code="TP010",
-                help="leave it out and let 0 be a token of its own; the layers after it learn to ignore it",
-            )
-        self.mask_zero, self.input_length = False, None
+        self.mask_zero, self.input_length = mask_zero, None
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.register_parameter("weight", None)
@@ -59,6 +56,9 @@ class Embedding(Layer):
     def build(self, input_shape: Shape) -> None:
         self.add_weight((self.embeddings_rows, self.output_dim), self.embeddings_initializer)
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return inputs != 0 if self.mask_zero else None
+
     def compute_output_shape(self, input_shape: Any) -> Shape:
         return (*input_shape, self.output_dim)
 
@@ -66,7 +66,8 @@ class Embedding(Layer):
         if x.dtype not in (torch.int32, torch.int64):
             x = x.to(torch.int32)
         try:
-            return F.embedding(x, self.weight)
+            y = F.embedding(x, self.weight)
+            return masks.attach(y, x != 0) if self.mask_zero else y
         except IndexError:  # on a CPU; other devices cannot say so while they run
             self._refuse(
                 f"looks up numbers from 0 to {self.embeddings_rows - 1}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -38,6 +39,11 @@ class _Merge(Layer):
 
     def compute_output_dtype(self, input_dtypes: Any) -> str:
         return "float32" if "float32" in input_dtypes else str(input_dtypes[0])
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Steps that count in every input that has a mask."""
+        given = [item for item in mask or () if item is not None]
+        return functools.reduce(torch.logical_and, given) if given else None
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         result = inputs[0]
@@ -122,6 +128,15 @@ class Concatenate(_Merge):
         known = [size for size in sizes if size is not None]
         joined = sum(known) if len(known) == len(sizes) else None
         return (*input_shape[0][:axis], joined, *input_shape[0][axis + 1 :])
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Along the steps one mask after the other; else steps that count in any input."""
+        if mask is None:
+            return None
+        given = zip(inputs, mask, strict=True)
+        whole = [torch.ones_like(x[..., 0], dtype=torch.bool) if item is None else item for x, item in given]
+        is_along_steps = self.axis % inputs[0].ndim < inputs[0].ndim - 1
+        return torch.cat(whole, dim=self.axis) if is_along_steps else functools.reduce(torch.logical_or, whole)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(inputs), dim=self.axis)

@@ -28,6 +28,7 @@ class BatchNormalization(Layer):
     training.
     """
 
+    supports_masking = True
     weight_order = ("weight", "bias", "running_mean", "running_var")
     weight: Tensor | None
     bias: Tensor | None
@@ -81,7 +82,13 @@ class BatchNormalization(Layer):
         self.add_weight((channels,), self.moving_mean_initializer, trainable=False, name="running_mean")
         self.add_weight((channels,), self.moving_variance_initializer, trainable=False, name="running_var")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is not None and self.training and self._trainable:
+            self._refuse(
+                "takes the statistics of a batch, and a mask says that part of it is padding",
+                code="TP010",
+                help="use LayerNormalization there, or put BatchNormalization in front of the layer that masks",
+            )
         if x.ndim > 2:
             return to_channels_last(self._normalize(to_channels_first(x)))
         return self._normalize(x)
@@ -114,6 +121,7 @@ class LayerNormalization(Layer):
     x  [batch, ..., features]  →  y of the same shape;   weight (gamma), bias (beta) [features]
     """
 
+    supports_masking = True
     weight_order = ("weight", "bias")
     weight: Tensor | None
     bias: Tensor | None

@@ -151,9 +151,17 @@ class _GlobalMax(_GlobalPooling):
 
 
 class GlobalAveragePooling1D(_GlobalAverage):
-    """Mean over all steps: x [batch, steps, channels] → y [batch, channels]."""
+    """Mean over all steps, or over those a mask counts (0 where it counts none): x [batch, steps, channels] → y
+    [batch, channels]."""
 
     input_rank = 3
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return super().forward(x)
+        counts = (mask != 0).to(x.dtype).unsqueeze(-1)
+        total = (x * counts).sum(dim=1, keepdim=self.keepdims)
+        return total / counts.sum(dim=1, keepdim=self.keepdims).clamp(min=1)
 
 
 class GlobalAveragePooling2D(_GlobalAverage):

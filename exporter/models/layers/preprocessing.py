@@ -17,6 +17,8 @@ from .base import Layer
 class Rescaling(Layer):
     """x · scale + offset; one number each, or one a channel. Integers become float32."""
 
+    supports_masking = True
+
     def __init__(
         self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **base: Unpack[BaseArguments]
     ) -> None:
@@ -45,6 +47,7 @@ class Normalization(Layer):
     mean, variance: buffers of the kept axes' sizes. ``invert`` computes x · sqrt(variance) + mean.
     """
 
+    supports_masking = True
     weight_order = ("mean", "variance")
 
     def __init__(
