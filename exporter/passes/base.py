@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..graph import Graph, Value
+from ..graph import Graph, Node, Value
 from ..ops import OpAttrs
 
 Pass = Callable[[Graph], bool]
+Spells = Callable[[Node], bool]
+"""Whether a target can write a node as it is."""
 
 
 def only_user_is(value: Value, graph: Graph, op: type[OpAttrs]) -> bool:

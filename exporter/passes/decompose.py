@@ -50,9 +50,9 @@ from ..ops import (
     Sub,
     Transpose,
 )
-from .base import Pass
+from .base import Pass, Spells
+from .merge_axes import merged
 
-Spells = Callable[[Node], bool]
 Decomposition = Callable[["Rewriter", OpAttrs], Value | None]
 Stems = dict[Node, frozenset[type[OpAttrs]]]
 """The ops that a node stands for a part of."""
@@ -123,6 +123,8 @@ def _rewrite(graph: Graph, node: Node, spells: Spells, stems: Stems) -> bool:
     stem = stems.get(node, frozenset())
     if type(node.op) not in _DECOMPOSITIONS or type(node.op) in stem or spells(node):
         return False
+    if merged(graph, node, spells):
+        return True
     rewriter = Rewriter(graph, node)
     value = _DECOMPOSITIONS[type(node.op)](rewriter, node.op)
     if value is None:

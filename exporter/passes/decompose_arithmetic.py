@@ -279,11 +279,13 @@ def _bitwise_or(r: Rewriter, op: OpAttrs) -> Value:
 
 
 @decomposes(Where)
-def _where(r: Rewriter, op: OpAttrs) -> Value:
-    """Between bools: (condition and a) or (not condition and b). Small integers by way of int32."""
+def _where(r: Rewriter, op: OpAttrs) -> Value | None:
+    """Between bools: (condition and a) or (not condition and b). Small integers by way of int32; nothing else."""
     condition, a, b = r.node.inputs
     if a.type.dtype is DType.BOOL:
         taken, other = r(LogicalAnd(), condition, a), r(LogicalAnd(), r(LogicalNot(), condition), b)
         return r(LogicalOr(), taken, other)
+    if a.type.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+        return None
     wide = (r(Cast(DType.INT32), value) for value in (a, b))
     return r(Cast(a.type.dtype), r(Where(), condition, *wide))

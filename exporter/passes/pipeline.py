@@ -9,10 +9,10 @@ from ..ops import Activation, Layout, OpAttrs
 from . import decompose_arithmetic as _decompose_arithmetic  # noqa: F401  (importing it registers decompositions)
 from . import decompose_windows as _decompose_windows  # noqa: F401  (as above)
 from .assign_layout import assign_layout
-from .base import Pass
+from .base import Pass, Spells
 from .cancel_transposes import cancel_transposes
 from .dead_code import remove_dead_code
-from .decompose import Spells, decompose
+from .decompose import decompose
 from .fold_constants import fold_constants
 from .fold_transpose_into_linear import fold_transpose_into_linear
 from .fuse_activation import fuse_activation
@@ -20,6 +20,7 @@ from .fuse_batch_norm import fuse_batch_norm
 from .fuse_crop import fuse_crop
 from .fuse_pad import fuse_pad
 from .lift_1d import lift_1d
+from .merge_axes import merge_axes
 from .merge_constants import merge_constants
 from .name_outputs import name_outputs
 from .simplify_reshape import simplify_reshape
@@ -35,7 +36,7 @@ def passes_for(
     Pads are taken in first, while they stand next to the window op, since a transpose that moves down comes between.
     Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and
     again once the target's layout is assigned. Decomposing comes after the layout, on which a target's word on a node
-    may depend.
+    may depend. Axes are merged at the end: simplifying reshapes brings those of an op that needs fewer back.
     """
     passes: list[Pass] = [
         remove_dead_code,
@@ -59,6 +60,8 @@ def passes_for(
         fold_constants,
         cancel_transposes,
         simplify_reshape,
+        merge_axes(spells),
+        fold_constants,
         fuse_activation(fuses),
         merge_constants,
         remove_dead_code,

@@ -30,8 +30,7 @@ from ..ops import (
     Slice,
     Transpose,
 )
-from .base import Pass
-from .decompose import Spells
+from .base import Pass, Spells
 
 _ACTIVATIONS: dict[Activation, OpAttrs] = {Activation.RELU: Relu(), Activation.RELU6: Clamp(0.0, 6.0)}
 

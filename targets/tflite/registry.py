@@ -36,10 +36,10 @@ def of_dtype(*accepted: DType, operand: int = 0) -> Condition:
 
 
 def at_most_rank(limit: int) -> Condition:
-    """Condition: no operand has more axes than the kernel walks."""
+    """Condition: neither an operand nor the result has more axes than the kernel walks."""
 
     def condition(node: Node) -> Refusal | None:
-        rank = max(value.type.rank for value in node.inputs)
+        rank = max(value.type.rank for value in (*node.inputs, *node.outputs))
         if rank <= limit:
             return None
         return Refusal(

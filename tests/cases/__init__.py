@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape
+from . import (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    many_axes,
+    norm,
+    pool,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 from .case import OpCase
 
 CASES: list[OpCase] = [
@@ -12,6 +26,7 @@ CASES: list[OpCase] = [
     *index.CASES,
     *linear.CASES,
     *logic.CASES,
+    *many_axes.CASES,
     *norm.CASES,
     *pool.CASES,
     *recurrent.CASES,

@@ -104,5 +104,11 @@ def test_ops_that_are_each_written_with_the_other_end_where_neither_is_spelled()
     assert Remainder in {type(node.op) for node in graph.nodes}
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_a_choice_between_numbers_that_int32_does_not_hold_stays(dtype: type[np.generic]) -> None:
+    graph = _graph(Where(), (_BOOLS, _INTEGERS.astype(dtype), _INTEGERS[::-1].astype(dtype)))
+    assert not decompose(lambda node: False)(graph)
+
+
 def test_bits_that_no_sum_stands_for_stay() -> None:
     assert not can_decompose(BitwiseXor)

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from ....exporter.graph import Array, DType, Node, TensorType
-from ....exporter.ops import AveragePool, MaxPool, Pad, Pow, Reshape, Transpose
+from ....exporter.ops import Add, AveragePool, MaxPool, Mul, Pad, Pow, Reshape, Slice, Transpose
 from ...emit import Refusal
 from ..padding import VALID, Window, is_never_negative, pad, pad_in_front, scheme, windows
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
@@ -61,10 +61,14 @@ def _has_cells(node: Node) -> Refusal | None:
     return Refusal(f"XNNPACK makes up the shape of the mean of {node.inputs[0].type}", OTHER_PORTS, "TP103")
 
 
+_KEEP_NAN = (Add, AveragePool, Mul, Pad, Reshape, Slice, Transpose)
+"""What may stand between the power and the pool: a pool over three axes is written as two."""
+
+
 def _numbers_alone(node: Node) -> Refusal | None:
     """Condition: the op in front does not make NaN of ordinary numbers, as a fractional power of negative ones is."""
     made_by = node.inputs[0].producer
-    while made_by is not None and isinstance(made_by.op, (Reshape, Transpose, Pad)):
+    while made_by is not None and isinstance(made_by.op, _KEEP_NAN):
         made_by = made_by.inputs[0].producer
     if made_by is None or not isinstance(made_by.op, Pow):
         return None

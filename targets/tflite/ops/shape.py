@@ -17,7 +17,7 @@ from ..sizes import constant_shape, shape_tensor
 from ..writer import Writer
 
 
-@emits(Reshape, accepts=of_dtype(*MOVABLE))
+@emits(Reshape, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def reshape(node: Node, writer: Writer) -> None:
     op = cast(Reshape, node.op)
     write_reshape(writer, node, writer.tensor(node.inputs[0]), op.shape, writer.tensor(node.output))
