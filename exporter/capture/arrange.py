@@ -11,6 +11,7 @@ from ..graph import Dim, DType, Sym, Value
 from ..ops import (
     Add,
     Concat,
+    Equal,
     GreaterEqual,
     Iota,
     LessEqual,
@@ -23,7 +24,7 @@ from ..ops import (
     Where,
 )
 from .context import Context
-from .index import expanded
+from .index import counted, expanded
 from .registry import captures
 
 Number = float | Sym
@@ -207,8 +208,13 @@ def linspace(context: Context, start: float, stop: float, steps: Dim, *_: object
 
 @captures("eye", "eye.m")
 def eye(context: Context, *_: object) -> Value:
-    rows, columns = (context.static(dim, "the size of an identity matrix") for dim in context.result_shape())
-    return context.constant(np.eye(rows, columns, dtype=context.result_dtype().numpy))
+    """One where the row's number is the column's."""
+    rows, columns = context.result_shape()
+    dtype = context.result_dtype()
+    if isinstance(rows, int) and isinstance(columns, int):
+        return context.constant(np.eye(rows, columns, dtype=dtype.numpy))
+    row = context.add(Reshape((rows, 1)), counted(context, rows))
+    return context.cast(context.add(Equal(), row, counted(context, columns)), dtype)
 
 
 # -- diagonals ---------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class _Conversion:
         self.graph = Graph()
         self.context = Context(self.graph)
         self.dims = DimNames()
+        self.needed = _needed(program)
         self.results: dict[torch.fx.Node, Any] = {}
         self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
         self.tied: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Array] = {}
@@ -51,7 +52,7 @@ class _Conversion:
         self._refuse_unknown()
         self._placeholders()
         for node in self.program.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node in self.needed:
                 self._call(node)
         returned = self._whole([self._resolve(value) for value in user_outputs(self.program)])
         if len(output_names) != len(returned) or not all(isinstance(value, Value) for value in returned):
@@ -113,7 +114,7 @@ class _Conversion:
     def _refuse_unknown(self) -> None:
         unknown: dict[tuple[str, Source], None] = {}
         for node in self.program.graph.nodes:
-            if node.op == "call_function" and not _is_plumbing(node) and _converter(node) is None:
+            if node in self.needed and not _is_plumbing(node) and _converter(node) is None:
                 unknown[str(node.target), self._source(node)] = None
         if unknown:
             (first, source), *others = unknown
@@ -225,6 +226,19 @@ class _Conversion:
         trace = node.meta.get("stack_trace") or ""
         frames = ((file, int(line)) for file, line in re.findall(r'File "([^"]+)", line (\d+)', trace))
         return Source(layer, str(declared) if declared else innermost(frames))
+
+
+def _needed(program: ExportedProgram) -> set[torch.fx.Node]:
+    """The calls that an output is computed from, and all that write; the rest are checks of the model's own."""
+    stack = [value for value in user_outputs(program) if isinstance(value, torch.fx.Node)]
+    stack += [node for node in program.graph.nodes if written_argument(node) is not None]
+    needed: set[torch.fx.Node] = set()
+    while stack:
+        node = stack.pop()
+        if node not in needed:
+            needed.add(node)
+            stack.extend(node.all_input_nodes)
+    return {node for node in needed if node.op == "call_function"}
 
 
 def dtype_name(tensor: torch.Tensor) -> str:

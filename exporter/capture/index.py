@@ -228,7 +228,7 @@ def _scatter_cells(context: Context, x: Value, axis: int, indices: Value, source
     flat = _times(context, context.cast(indices, _INDEX), product(whole[axis + 1 :]))
     for other, size in enumerate(shape):
         if other != axis and size != 1:
-            places = _times(context, _count(context, size), product(whole[other + 1 :]))
+            places = _times(context, counted(context, size), product(whole[other + 1 :]))
             flat = _plus(context, flat, _along(context, places, other, len(shape)))
     if source.type.rank == 0:
         updates = expanded(context, source, (product(shape),))
@@ -239,8 +239,8 @@ def _scatter_cells(context: Context, x: Value, axis: int, indices: Value, source
     return context.add(Reshape(context.result_shape()), context.add(Scatter(add), cells, numbers, updates))
 
 
-def _count(context: Context, size: Dim) -> Value:
-    """0, 1, … size - 1"""
+def counted(context: Context, size: Dim) -> Value:
+    """0, 1, … size - 1 as int64; a constant where the size is known."""
     return context.add(Iota(size)) if isinstance(size, Sym) else context.constant(np.arange(size))
 
 

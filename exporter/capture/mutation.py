@@ -68,7 +68,7 @@ def _has_seen_writes(program: ExportedProgram) -> bool:
         sharing.setdefault(_memory(node), []).append(node)
     for write in order:
         written = written_argument(write)
-        if written is None:
+        if written is None or _keeps(write):
             continue
         for other in sharing[_memory(written)]:
             if other.op == "placeholder":
@@ -77,6 +77,20 @@ def _has_seen_writes(program: ExportedProgram) -> bool:
             if under_another_name and any(order[user] > order[write] for user in other.users):
                 return True
     return False
+
+
+def _keeps(write: torch.fx.Node) -> bool:
+    """Whether a write leaves what was there: ``self.table = self.table.to(x.device)`` copies a buffer onto itself."""
+    if not isinstance(write.target, torch._ops.OpOverload) or write.target._schema.name != "aten::copy_":
+        return False
+    written, read = write.args[:2]
+    if not isinstance(written, torch.fx.Node) or not isinstance(read, torch.fx.Node):
+        return False
+    target, source = written.meta.get("val"), read.meta.get("val")
+    if not isinstance(target, torch.Tensor) or not isinstance(source, torch.Tensor) or target.shape != source.shape:
+        return False
+    same_cells = target.storage_offset() == source.storage_offset() and target.stride() == source.stride()
+    return same_cells and _memory(written) == _memory(read)
 
 
 def _memory(node: torch.fx.Node) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ..graph import Dim, Value
+from ..graph import Dim, Sym, Value
 from ..ops import BorderMode, BorderPad, Concat, Pad, Reshape, Slice, Transpose
 from .context import Context
 from .registry import captures
@@ -40,8 +40,32 @@ def matrix_transpose(context: Context, x: Value) -> Value:
 
 
 @captures("slice.Tensor")
+def slice_of(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1) -> Value:
+    """A slice as Python means it: torch has settled where free bounds count from and whether they reach the end.
+
+    What it settled shows in the size of its result: x[-512:] of a free axis is all of it where that is so long.
+    """
+    axis %= x.type.rank
+    size, wanted = x.type.shape[axis], context.result_shape()[axis]
+    every = context.static(step, "the step of a slice")
+    for first in _meanings(size, start, 0):
+        for last in _meanings(size, stop, size):
+            if -((first - last) // every) == wanted:
+                return slice_(context, x, axis, first, last, every)
+    return slice_(context, x, axis, start, stop, every)
+
+
+def _meanings(size: Dim, bound: Dim | None, default: Dim) -> list[Dim]:
+    """What a bound may stand for: itself, counted from the end, and the ends of the axis."""
+    if bound is None or (isinstance(bound, int) and bound >= 2**31):
+        return [default]
+    if isinstance(bound, Sym):
+        return [bound, size + bound, 0, size]
+    return [bound, size] if bound >= 0 else [size + bound, 0]
+
+
 def slice_(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1) -> Value:
-    """Bounds that are free lie inside the axis: torch.export has settled that, or says it in the size of its result."""
+    """A slice whose free bounds lie inside the axis."""
     axis %= x.type.rank
     size = x.type.shape[axis]
     first = _bound(size, start or 0)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.utils._sympy.numbers import int_oo
+from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from ..errors import ModelError
 from ..graph import Dim, Sym
@@ -73,6 +75,8 @@ def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
         for _ in range(parts[1]):
             power = power * parts[0]
         return power
+    if kind in ("Max", "Min") and (settled := _settled(expression)) is not None:
+        return _translate(settled, dims)
     raise _inexpressible(expression)
 
 
@@ -97,3 +101,15 @@ def _fraction(expression: Any, dims: Mapping[str, Dim]) -> tuple[Dim, int]:
 
 def _inexpressible(expression: object) -> ModelError:
     return ModelError("TP205", f"a size is {expression}, which shape arithmetic here cannot express")
+
+
+def _settled(expression: Any) -> Any:
+    """The argument of a Max or Min that is the result whatever the free sizes, which are 1 at least; else None."""
+    ranges = {symbol: ValueRanges(1, int_oo) for symbol in expression.free_symbols}
+    bounds = [(part, bound_sympy(part, ranges)) for part in expression.args]
+    largest = type(expression).__name__ == "Max"
+    for part, own in bounds:
+        others = [bound for other, bound in bounds if other is not part]
+        if all(own.lower >= other.upper if largest else own.upper <= other.lower for other in others):
+            return part
+    return None

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..graph import Dim, DType, Value
 from ..graph.dims import product
-from ..ops import Add, Expand, Iota, Mul, Reshape, Scatter
+from ..ops import Add, Expand, Mul, Reshape, Scatter
 from .context import Context
+from .index import counted
 from .registry import captures
 
 
@@ -18,8 +19,7 @@ def max_unpool(context: Context, x: Value, indices: Value, size: Sequence[Dim], 
     """x, indices [*P, *S]  →  [*P, *size], a plane for each P; indices count the cells of a plane row by row."""
     planes_shape = x.type.shape[: x.type.rank - len(size)]
     planes, cells, wanted = product(planes_shape), product(x.type.shape[-len(size) :]), product(size)
-    numbers = context.constant(np.arange(planes)) if isinstance(planes, int) else context.add(Iota(planes))
-    first = context.add(Mul(), numbers, context.scalar(wanted, DType.INT64))
+    first = context.add(Mul(), counted(context, planes), context.scalar(wanted, DType.INT64))
     at = context.add(Add(), context.add(Reshape((planes, cells)), indices), context.add(Reshape((planes, 1)), first))
     zeros = context.add(Expand((planes * wanted,)), context.constant(np.zeros((1,), x.type.dtype.numpy)))
     flat = [context.add(Reshape((planes * cells,)), value) for value in (at, x)]

@@ -414,3 +414,21 @@ def test_the_graph_is_compared_with_the_module_on_further_examples() -> None:
 def test_a_further_example_of_another_fixed_size_is_refused() -> None:
     with pytest.raises(UsageError, match=r"expected float32\[batch, 3\], got float32\[2, 4\]"):
         capture(nn.Softmax(-1), [sample(2, 3)], more_examples=[[sample(2, 4)]])
+
+
+# -- checks of the model's own -----------------------------------------------------------------------------------------
+
+
+class ChecksItsLengths(nn.Module):
+    """An assertion on values reads them with .item(), which nothing else needs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lengths = (x > -3).sum(1)
+        torch._check(lengths.max().item() <= x.shape[1])  # pytest's own assert is no plain one
+        return x * (torch.arange(x.shape[1]) < lengths[:, None])
+
+
+def test_what_only_a_check_of_the_model_computes_is_left_out() -> None:
+    graph = captured(ChecksItsLengths(), sample(2, 5), dynamic={"x": {0: "batch", 1: "length"}})
+    assert sorted(graph.free_names()) == ["batch", "length"]
+    assert not any("max" in op for op in ops(graph))

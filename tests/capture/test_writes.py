@@ -205,3 +205,31 @@ def test_writing_one_sample_of_a_free_batch_is_refused() -> None:
         capture(Function(function), sample(1, 6))
     assert refused.value.code == "TP203"
     captured(Function(function), sample(3, 6), dynamic={})
+
+
+class MovesItsTable(nn.Module):
+    """Assigns a buffer to itself, as models do that keep it on the device of their inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Buffer(torch.arange(3.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.table = self.table.to(device=x.device, dtype=x.dtype)
+        return x * self.table
+
+
+def test_a_buffer_that_is_assigned_to_itself_is_no_state() -> None:
+    assert ops(captured(MovesItsTable(), sample(1, 3))) == ["mul"]
+
+
+class ReversesItsTable(MovesItsTable):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.table.copy_(self.table.flip(0))
+        return x * self.table
+
+
+def test_a_buffer_that_gets_its_own_cells_in_another_order_is_state() -> None:
+    with pytest.raises(ModelError) as refused:
+        capture(ReversesItsTable(), sample(1, 3))
+    assert refused.value.code == "TP212"
