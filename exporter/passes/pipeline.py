@@ -19,6 +19,7 @@ from .fuse_activation import fuse_activation
 from .fuse_batch_norm import fuse_batch_norm
 from .fuse_crop import fuse_crop
 from .fuse_pad import fuse_pad
+from .last_state import last_state
 from .lift_1d import lift_1d
 from .merge_axes import merge_axes
 from .merge_constants import merge_constants
@@ -43,6 +44,7 @@ def passes_for(
         fold_constants,
         fuse_pad,
         cancel_transposes,
+        last_state,
         simplify_reshape,
         fuse_batch_norm,
         assign_layout(layout),

@@ -1,7 +1,12 @@
-"""Recurrent layers: unrolled where the number of steps is known and small, else a WHILE loop.
+"""Recurrent layers: unrolled where the number of steps is known and small and so is the layer, else a WHILE loop.
 
 Both compute the sums over x of all steps in one FULLY_CONNECTED, and leave the batch free. A loop leaves the number of
 steps free too.
+
+What a loop costs: about 0.8 µs a step for its bookkeeping, and a copy of the outputs so far (not of the sums over x,
+which body and condition hand on as they are). What unrolling costs: XNNPACK packs the weight of every FULLY_CONNECTED
+for itself, so a layer of 64 steps reads 64 copies of one matrix and finds none of them in the cache. Two layers of 128
+units and 64 steps take 1.7 ms unrolled and 0.8 ms looped, of 32 units 0.11 and 0.21 ms.
 """
 
 from __future__ import annotations
@@ -23,6 +28,9 @@ from ..writer import OPTIONAL, Writer
 UNROLLED_STEPS = 64
 """Longer sequences are looped over: a step takes about 1.4 kB of file and a dozen operators."""
 
+UNROLLED_BYTES = 2**21
+"""Likewise where the copies of the weight that goes with the state, one a step, take more than this."""
+
 _ONE = TensorType(DType.INT32, (1,))
 _FLAG = TensorType(DType.BOOL, (1,))
 
@@ -30,7 +38,8 @@ _FLAG = TensorType(DType.BOOL, (1,))
 @emits(Lstm, Gru, Rnn, accepts=all_of(FLOAT, constant_parameters(1, 4)))
 def recurrent(node: Node, writer: Writer) -> None:
     steps = node.inputs[0].type.shape[0]
-    if isinstance(steps, int) and steps <= UNROLLED_STEPS:
+    weight = node.inputs[2].array()
+    if isinstance(steps, int) and steps <= UNROLLED_STEPS and steps * weight.nbytes <= UNROLLED_BYTES:
         _unrolled(node, writer, steps)
     else:
         _looped(node, writer)
@@ -160,24 +169,25 @@ def _unrolled(node: Node, writer: Writer, steps: int) -> None:
 
 
 def _looped(node: Node, writer: Writer) -> None:
-    """WHILE over: index of the step, index to stop at, sums over x, y so far, and the states."""
+    """WHILE over: index of the step, index to stop at, sums over x, the states, and y so far if anybody reads it."""
     cell = _Cell(node, writer)
-    y = node.outputs[0]
+    x, y, *states = node.inputs[0], *node.outputs
     sums = cell.sums_of_x()
     zero, before_first = writer.int32s([0], "zero"), writer.int32s([-1], "before_first")
-    length = shape_tensor(writer, node, y.type.shape[:1])
+    length = shape_tensor(writer, node, x.type.shape[:1])
     start, stop = zero, length
     if cell.op.reverse:
         start, stop = writer.step("ADD", [length, before_first], node, "last", _ONE, schema.AddOptionsT()), before_first
-    filled = [_zeros(node, writer, y)]
-    given = writer.tensors(node.inputs[4:]) or [_zeros(node, writer, value) for value in node.outputs[1:]]
-    sums_type = y.type.with_shape((*y.type.shape[:2], cell.rows))
-    types = [_ONE, _ONE, sums_type, y.type, *(value.type for value in node.outputs[1:])]
+    carried = [*states, y] if _is_read(writer, y) else states
+    given = writer.tensors(node.inputs[4:]) or [_zeros(node, writer, value) for value in states]
+    given += [_zeros(node, writer, value) for value in carried[len(states) :]]
+    sums_type = x.type.with_shape((*x.type.shape[:2], cell.rows))
+    types = [_ONE, _ONE, sums_type, *(value.type for value in carried)]
     condition = _condition(node, writer, types)
     body = _body(node, writer, types)
-    results = [writer.temporary(node, "loop", type) for type in types[:3]] + writer.tensors(node.outputs)
+    results = [writer.temporary(node, "loop", type) for type in types[:3]] + writer.tensors(carried)
     options = schema.WhileOptionsT(condSubgraphIndex=condition, bodySubgraphIndex=body)
-    writer.operators("WHILE", [start, stop, sums, *filled, *given], results, options)
+    writer.operators("WHILE", [start, stop, sums, *given], results, options)
 
 
 def _condition(node: Node, writer: Writer, types: Sequence[TensorType]) -> int:
@@ -194,19 +204,25 @@ def _body(node: Node, writer: Writer, types: Sequence[TensorType]) -> int:
     with writer.subgraph(f"{node.name}/step") as (subgraph, index):
         cell = _Cell(node, writer)
         subgraph.inputs = [writer.temporary(node, "operand", type) for type in types]
-        step, stop, sums, y, *states = subgraph.inputs
+        count = cell.op.states
+        step, stop, sums, *carried = subgraph.inputs
         row_type = types[2].with_shape((1, *types[2].shape[1:]))
         row = writer.step("GATHER", [sums, step], node, "row", row_type, schema.GatherOptionsT(axis=0))
-        states = cell.step(_reshape(node, writer, row, row_type, 1), states, [None] * len(states))
-        new = _reshape(node, writer, states[0], cell.state, 2)
-        zeros = writer.int32s([0, 0], "zeros")
-        at_type = TensorType(DType.INT32, (3,))
-        at = writer.step("CONCATENATION", [step, zeros], node, "at", at_type, schema.ConcatenationOptionsT())
-        y = writer.step("DYNAMIC_UPDATE_SLICE", [y, new, at], node, "y", types[3])
+        states = cell.step(_reshape(node, writer, row, row_type, 1), carried[:count], [None] * count)
+        filled = [_with_row(node, writer, y, step, states[0]) for y in carried[count:]]
         towards = writer.int32s([-1 if cell.op.reverse else 1], "towards")
         following = writer.step("ADD", [step, towards], node, "following", _ONE, schema.AddOptionsT())
-        subgraph.outputs = [following, stop, sums, y, *states]
+        subgraph.outputs = [following, stop, sums, *states, *filled]
     return index
+
+
+def _with_row(node: Node, writer: Writer, y: int, step: int, state: int) -> int:
+    """y with a state in the row of a step."""
+    new = _reshape(node, writer, state, node.outputs[1].type, 2)
+    at_type = TensorType(DType.INT32, (3,))
+    operands = [step, writer.int32s([0, 0], "zeros")]
+    at = writer.step("CONCATENATION", operands, node, "at", at_type, schema.ConcatenationOptionsT())
+    return writer.step("DYNAMIC_UPDATE_SLICE", [y, new, at], node, "y", node.outputs[0].type)
 
 
 def _reshape(node: Node, writer: Writer, tensor: int, type: TensorType, leading: int) -> int:
