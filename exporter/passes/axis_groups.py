@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..graph import Dim, Shape
 from ..graph.dims import exact_quotient
 from ..ops.base import Perm, inverse_perm
+from .rearrange import Rearrangement
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ def reshape_before(perm: Perm, seen: Shape, after: Shape) -> tuple[Shape, Perm] 
 
     seen   the shape of transpose(x, perm)
     """
+    given = tuple(seen[axis] for axis in inverse_perm(perm))
+    whole = Rearrangement.start(given).transposed(perm).reshaped(after)
+    return _by_groups(perm, seen, after) if whole is None else whole.as_reshape_first()
+
+
+def _by_groups(perm: Perm, seen: Shape, after: Shape) -> tuple[Shape, Perm] | None:
+    """`reshape_before` where the new axes cut across the old ones, [4, 6] → [6, 4], which stay together then."""
     groups = axis_groups(seen, after)
     if groups is None:
         return None

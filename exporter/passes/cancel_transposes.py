@@ -13,6 +13,7 @@ Rules, applied until none fires:
 and then, which may let the others fire again:
   free     a transpose that moves only axes of size 1 is a reshape
   pull     op(transpose(a), b) whose readers all transpose back becomes op'(a, transpose⁻¹(b)): one less
+  chain    transposes with nothing but reshapes between are one transpose between two reshapes, or none
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from ..graph import Graph, Node, Shape, Value
 from ..ops import ReduceOp, Reshape, Transpose, UnaryOp
 from ..ops.base import Perm, inverse_perm
 from .axis_groups import reshape_before
+from .base import only_user_is
 from .dead_code import remove_dead_code
+from .rearrange import Rearrangement
 
 Rule = Callable[[Graph, Node], bool]
 
@@ -34,7 +37,7 @@ Rule = Callable[[Graph, Node], bool]
 def cancel_transposes(graph: Graph) -> bool:
     """True when a transpose was moved or removed."""
     changed = False
-    while _sweep(graph, _move) or _sweep(graph, _make_free) or _sweep(graph, _pull):
+    while _sweep(graph, _move) or _sweep(graph, _make_free) or _sweep(graph, _pull) or _sweep(graph, _join_chain):
         changed = True
     return changed
 
@@ -111,7 +114,7 @@ def _reduce(graph: Graph, node: Node, op: ReduceOp) -> bool:
 
 def _reshape(graph: Graph, node: Node, op: Reshape) -> bool:
     before = node.inputs[0].producer
-    if before is None or not isinstance(before.op, Transpose) or len(node.inputs[0].users) > 1:
+    if before is None or not isinstance(before.op, Transpose) or not only_user_is(node.inputs[0], graph, Reshape):
         return False
     swapped = reshape_before(before.op.perm, node.inputs[0].type.shape, op.shape)
     if swapped is None:
@@ -153,6 +156,32 @@ def _sink_by(graph: Graph, node: Node, perm: Perm) -> bool:
     y = graph.rebuild(node, op, [*operands, *node.inputs[len(data) :]]).output
     graph.replace(node.output, graph.add(Transpose(perm), y, name=f"{name}/transpose", source=node.source))
     return True
+
+
+def _join_chain(graph: Graph, node: Node) -> bool:
+    """One transpose for all that stand before this one with only reshapes between, as far as they can be joined."""
+    if not isinstance(node.op, Transpose):
+        return False
+    chain = [node]
+    while (before := chain[0].inputs[0].producer) is not None and isinstance(before.op, Reshape | Transpose):
+        if len(before.output.users) > 1 or graph.is_output(before.output):
+            break
+        chain.insert(0, before)
+    for first, start in enumerate(chain[:-1]):
+        if isinstance(start.op, Transpose):
+            joined = _joined(chain[first:])
+            if joined is not None and (joined.is_reshape or joined.is_writable):
+                graph.replace(node.output, joined.build(graph, start.inputs[0], node))
+                return True
+    return False
+
+
+def _joined(chain: list[Node]) -> Rearrangement | None:
+    """What the chain does as a whole; None when its reshapes cut across one another's axes."""
+    whole: Rearrangement | None = Rearrangement.start(chain[0].inputs[0].type.shape)
+    for node in chain:
+        whole = whole.then(node) if whole is not None else None
+    return whole
 
 
 def _is_transposed_back(graph: Graph, value: Value, back: Perm) -> bool:

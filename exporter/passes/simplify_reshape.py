@@ -5,12 +5,18 @@ after:   %1 = conv2d(%x, w)    %3 = relu(%1)
 
 Behind a cellwise op a reshape meets the next one, and the op stands next to the layer that may take it in. An op on
 two tensors counts as cellwise when both are reshaped from the same shape, or one of them is a single number.
+
+A linear layer between two reshapes works on rows, however they are counted, and needs but the first:
+
+before:  %1 = reshape(%x, [batch*length, heads*width])    %2 = linear(%1, w)    %3 = reshape(%2, [batch, length, N])
+after:   %1 = reshape(%x, [batch, length, heads*width])   %3 = linear(%1, w)
 """
 
 from __future__ import annotations
 
 from ..graph import Graph, Node, Shape, Value
-from ..ops import BinaryOp, Cast, Reshape, UnaryOp
+from ..ops import BinaryOp, Cast, Linear, Reshape, UnaryOp
+from .base import only_user_is
 from .dead_code import remove_dead_code
 
 
@@ -27,7 +33,7 @@ def _step(graph: Graph, node: Node) -> bool:
     if not any(value.users or graph.is_output(value) for value in node.outputs):
         return False  # dead already, left behind by an earlier step
     if isinstance(node.op, Reshape):
-        return _merge(graph, node, node.op)
+        return _merge(graph, node, node.op) or _before_linear(graph, node, node.op)
     if isinstance(node.op, UnaryOp | BinaryOp | Cast):
         return _wait(graph, node)
     return False
@@ -42,6 +48,19 @@ def _merge(graph: Graph, node: Node, op: Reshape) -> bool:
         graph.replace(node.output, node.inputs[0])
         return True
     return merges
+
+
+def _before_linear(graph: Graph, node: Node, op: Reshape) -> bool:
+    layer = node.inputs[0].producer
+    if layer is None or not isinstance(layer.op, Linear) or not only_user_is(layer.output, graph, Reshape):
+        return False
+    before = layer.inputs[0].producer
+    if before is None or not isinstance(before.op, Reshape) or op.shape[-1:] != layer.output.type.shape[-1:]:
+        return False
+    rows = Reshape((*op.shape[:-1], layer.inputs[0].type.shape[-1]))
+    x = graph.add(rows, before.inputs[0], name=node.name, source=node.source)
+    graph.replace(node.output, graph.rebuild(layer, layer.op, [x, *layer.inputs[1:]]).output)
+    return True
 
 
 def _wait(graph: Graph, node: Node) -> bool:
