@@ -24,14 +24,16 @@ Step = tuple[int, ...]
 def chains(draw: st.DrawFn) -> tuple[Step, list[tuple[str, Step]]]:
     """A shape, and steps from there: ("transpose", perm) or ("reshape", shape)."""
     shape: Step = tuple(draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=4)))
-    start, steps = shape, []
+    start: Step = shape
+    steps: list[tuple[str, Step]] = []
     for _ in range(draw(st.integers(1, 4))):
         if draw(st.booleans()):
             perm = tuple(draw(st.permutations(range(len(shape)))))
             steps.append(("transpose", perm))
             shape = tuple(shape[axis] for axis in perm)
         else:
-            left, sizes = math.prod(shape), []
+            left = math.prod(shape)
+            sizes: list[int] = []
             while left > 1 and len(sizes) < 3:
                 sizes.append(draw(st.sampled_from([n for n in range(1, left + 1) if left % n == 0])))
                 left //= sizes[-1]
@@ -62,7 +64,8 @@ def test_a_chain_built_as_one_moves_every_cell_to_the_same_place(chain: tuple[St
     assert count(graph, Transpose) == (0 if whole.is_reshape else 1)
     first = whole.as_reshape_first()
     if first is not None:
-        np.testing.assert_array_equal(array.reshape([int(n) for n in first[0]]).transpose(first[1]), expected)
+        cut = [n for n in first[0] if isinstance(n, int)]
+        np.testing.assert_array_equal(array.reshape(cut).transpose(first[1]), expected)
 
 
 def test_axes_that_cut_across_one_another_make_no_chain() -> None:
