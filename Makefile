@@ -97,6 +97,7 @@ $(COMPAT_STAMP):
 # lists all of it, and the rest is taken from .venv.
 networks: venv browser $(NETWORKS_STAMP) ## networks that others made, on every port (transformers, timm and their like)
 	@OMP_NUM_THREADS=1 .venv-networks/bin/python examples/networks/run.py $(NETWORKS_ARGS)
+	@OMP_NUM_THREADS=1 .venv-networks/bin/python examples/networks/silero_stream.py
 
 $(NETWORKS_STAMP): | $(VENV_STAMP)
 	@rm -rf .venv-networks && .venv/bin/python -m venv .venv-networks

@@ -13,7 +13,7 @@ from importlib import import_module
 import torch
 from torch import nn
 
-FAMILIES = ("text",)
+FAMILIES = ("text", "vision", "audio")
 
 Inputs = dict[str, torch.Tensor]
 

@@ -232,7 +232,9 @@ def _check_against(graph: Graph, sample: Sample) -> None:
             continue
         judge = exact[name][finite].astype(np.float64)
         own = float(np.abs(plain[name][finite].astype(np.float64) - judge).max())
-        bound = max(1e-5 * float(judge.max() - judge.min()), 1e-6 * float(np.abs(judge).max()), 4 * own)
+        # One value alone, or a constant, spans nothing; what it is a part of is then its own size.
+        span, magnitude = float(judge.max() - judge.min()), float(np.abs(judge).max())
+        bound = max(1e-5 * (span or magnitude), 1e-6 * magnitude, 4 * own)
         worst = float(np.abs(told[finite].astype(np.float64) - judge).max())
         if worst > bound:
             raise _disagreement(graph, name, f"a difference of {worst:.3g}, accepted is {bound:.3g}")
