@@ -3,7 +3,8 @@
 before:  %1 = transpose(const)    %2 = linear(%x, %1)
 after:   %2 = linear(%x, const')
 
-Only ops that numpy computes to the same bits are folded; the rest run where the model runs.
+Only ops that numpy computes to the same bits are folded; the rest run where the model runs. A result without cells is
+known whatever the operands are, and kernels that refuse to compute one are never asked.
 """
 
 from __future__ import annotations
@@ -97,7 +98,12 @@ def fold_constants(graph: Graph) -> bool:
     """True when something was folded."""
     changed = False
     for node in graph.nodes:
-        if _foldable(node):
+        if all(0 in value.type.shape and not value.type.free_names for value in node.outputs):
+            for value in node.outputs:
+                graph.replace(value, graph.add_constant(np.zeros(value.type.static_shape(), value.type.dtype.numpy)))
+            graph.remove(node)
+            changed = True
+        elif _foldable(node):
             # Overflow, 1 / 0 and NaN are answers here: the model gives them too, and numpy would warn of them.
             with np.errstate(all="ignore"):
                 array = _FOLDS[type(node.op)](node.op, *(value.array() for value in node.inputs))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from passes.build import BATCH, Builder, fires, labels, leaves_alone
 
-from triport.exporter.graph import Array, DType, Graph
+from triport.exporter.graph import Array, DType, Graph, TensorType
 from triport.exporter.ops import (
     Abs,
     Activation,
@@ -23,10 +23,12 @@ from triport.exporter.ops import (
     Neg,
     OpAttrs,
     Pad,
+    ReduceSum,
     Reshape,
     Slice,
     Sqrt,
     Sub,
+    TopK,
     Transpose,
 )
 from triport.exporter.passes.fold_constants import fold_constants
@@ -96,3 +98,24 @@ def test_a_constant_that_takes_on_a_free_dim_stays() -> None:
     b = Builder()
     empty = b.add(Reshape((BATCH, 0)), b.graph.add_constant(np.zeros((0, 4), np.float32)))
     leaves_alone(fold_constants, b.done(b.add(Concat(1), b.input(4), empty)))
+
+
+def test_results_without_cells_are_constants_whatever_they_are_computed_from() -> None:
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (0, 5)))
+    values, positions = graph.add_node(TopK(2, 1), [graph.add(Exp(), x)]).outputs
+    graph.set_output("values", values)
+    graph.set_output("positions", positions)
+    graph = fires(fold_constants, graph)
+    assert labels(graph) == []
+    assert [(v.is_constant, v.type.dtype, v.type.shape) for v in graph.outputs.values()] == [
+        (True, DType.FLOAT32, (0, 2)),
+        (True, DType.INT64, (0, 2)),
+    ]
+
+
+def test_a_sum_over_no_cells_has_cells() -> None:
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (0, 5)))
+    graph.set_output("y", graph.add(ReduceSum((0,)), x))
+    leaves_alone(fold_constants, graph)
