@@ -117,5 +117,5 @@ def test_results_without_cells_are_constants_whatever_they_are_computed_from() -
 def test_a_sum_over_no_cells_has_cells() -> None:
     graph = Graph()
     x = graph.add_input("x", TensorType(DType.FLOAT32, (0, 5)))
-    graph.set_output("y", graph.add(ReduceSum((0,)), x))
+    graph.set_output("y", graph.add(ReduceSum((0,), False), x))
     leaves_alone(fold_constants, graph)
