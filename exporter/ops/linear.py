@@ -32,12 +32,19 @@ class Linear(OpAttrs):
 
 @dataclass(frozen=True)
 class MatMul(OpAttrs):
-    """a [..., M, K], b [..., K, N]  →  y [..., M, N]; leading axes broadcast."""
+    """a [..., M, K], b [..., K, N]  →  y [..., M, N]; leading axes broadcast.
+
+    transpose_b   b comes as [..., N, K]
+    """
+
+    transpose_b: bool = False
 
     operands = ("a", "b")
 
     def infer(self, *inputs: TensorType) -> TensorType:
         a, b = inputs
+        if self.transpose_b and b.rank > 1:
+            b = b.with_shape((*b.shape[:-2], b.shape[-1], b.shape[-2]))
         if a.rank < 2 or b.rank < 2 or a.shape[-1] != b.shape[-2]:
             raise self.misfit("inner sizes must agree", inputs)
         batch = broadcast_shapes(self, a.with_shape(a.shape[:-2]), b.with_shape(b.shape[:-2]))

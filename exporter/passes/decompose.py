@@ -186,16 +186,26 @@ def _log_softmax(r: Rewriter, op: OpAttrs) -> Value:
 
 @decomposes(Linear)
 def _linear(r: Rewriter, op: OpAttrs) -> Value:
-    """A product with the weight turned round: for weights that are computed while the model runs."""
+    """A product with the transposed weight: for weights that are computed while the model runs."""
     assert isinstance(op, Linear)
     x = r.x if r.x.type.rank > 1 else r(Reshape((1, *r.x.type.shape)), r.x)  # a vector is a matrix of one row
-    y = r(MatMul(), x, r(Transpose((1, 0)), r.node.inputs[1]))
+    y = r(MatMul(transpose_b=True), x, r.node.inputs[1])
     if r.x.type.rank == 1:
         y = r(Reshape(r.node.output.type.shape), y)
     if len(r.node.inputs) > 2:
         y = r(Add(), y, r.node.inputs[2])
     bounds = {Activation.RELU: Relu(), Activation.RELU6: Clamp(0.0, 6.0)}
     return r(bounds[op.activation], y) if op.activation in bounds else y
+
+
+@decomposes(MatMul)
+def _product_with_transposed(r: Rewriter, op: OpAttrs) -> Value:
+    assert isinstance(op, MatMul)
+    a, b = r.node.inputs
+    if not op.transpose_b:
+        return r(MatMul(), a, b)
+    rank = b.type.rank
+    return r(MatMul(), a, r(Transpose((*range(rank - 2), rank - 1, rank - 2)), b))
 
 
 @decomposes(Rsqrt)

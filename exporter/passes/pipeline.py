@@ -15,6 +15,7 @@ from .dead_code import remove_dead_code
 from .decompose import decompose
 from .fold_constants import fold_constants
 from .fold_transpose_into_linear import fold_transpose_into_linear
+from .fold_transpose_into_matmul import fold_transpose_into_matmul
 from .fuse_activation import fuse_activation
 from .fuse_batch_norm import fuse_batch_norm
 from .fuse_crop import fuse_crop
@@ -43,6 +44,7 @@ def passes_for(
         remove_dead_code,
         fold_constants,
         fuse_pad,
+        fold_transpose_into_matmul,
         cancel_transposes,
         last_state,
         simplify_reshape,
@@ -52,6 +54,7 @@ def passes_for(
         fuse_pad,
         fuse_crop,
         fold_transpose_into_linear,
+        fold_transpose_into_matmul,
     ]
     if lifts_1d:
         passes += [lift_1d, split_3d]

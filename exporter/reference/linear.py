@@ -19,4 +19,4 @@ def linear(
 
 @computes(MatMul)
 def matmul(op: MatMul, a: torch.Tensor, b: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
-    return torch.matmul(a, b)
+    return torch.matmul(a, b.mT if op.transpose_b else b)

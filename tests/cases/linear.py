@@ -19,5 +19,8 @@ CASES = [
     OpCase("matmul/batched", MatMul(), (Data((3, 4, 5)), Data((3, 5, 6)))),
     OpCase("matmul/rank_5", MatMul(), (Data((2, 1, 3, 4)), Data((1, 3, 4, 2)))),
     OpCase("matmul/one_row", MatMul(), (Data((1, 9)), Data((9, 1)))),
+    OpCase("matmul/transposed", MatMul(transpose_b=True), (Data((3, 4, 5)), Data((3, 6, 5)))),
+    OpCase("matmul/transposed_odd", MatMul(transpose_b=True), (Data((2, 7, 9)), Data((1, 13, 9)))),
+    OpCase("matmul/transposed_matrix", MatMul(transpose_b=True), (Data((4, 5)), Const((3, 5)))),
     OpCase("matmul/broadcast", MatMul(), (Data((3, 4, 5)), Const((5, 6)))),
 ]

@@ -24,6 +24,7 @@ from triport.exporter.ops import (
     Layout,
     Linear,
     LogSoftmax,
+    MatMul,
     MaxPool,
     Mish,
     Mul,
@@ -91,7 +92,7 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 def test_every_decomposition_has_a_case() -> None:
     assert {t for t in REGISTRY.values() if can_decompose(t)} == {
         *(type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]),
-        *(AveragePool, Linear, MaxPool, PRelu),  # below
+        *(AveragePool, Linear, MatMul, MaxPool, PRelu),  # below
     }
 
 
@@ -115,7 +116,16 @@ def test_linear_with_a_computed_weight_is_a_product(activation: Activation, bias
     weight = b.graph.add_input("w", b.constant(3, 6).type)
     y = b.add(Linear(activation), b.input(5, 6), weight, *([b.constant(3)] if bias else []), name="layer")
     after = fires(decompose(lambda node: not isinstance(node.op, Linear)), b.done(y))
-    assert labels(after)[:2] == ["transpose", "mat_mul"] and after.nodes[-1].name == "layer"
+    assert labels(after)[0] == "mat_mul" and after.nodes[-1].name == "layer"
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_product_with_a_transposed_operand_is_a_transpose_and_a_product(rank: int) -> None:
+    b = Builder()
+    other = b.graph.add_input("w", b.constant(*(2, 3, 6)[-rank:]).type)
+    y = b.add(MatMul(transpose_b=True), b.input(5, 6) if rank == 2 else b.input(2, 5, 6), other, name="layer")
+    after = fires(decompose(lambda node: node.op == MatMul()), b.done(y))
+    assert labels(after) == ["transpose", "mat_mul"] and after.nodes[-1].name == "layer"
 
 
 @pytest.mark.parametrize("layout", Layout)

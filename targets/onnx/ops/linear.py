@@ -6,6 +6,7 @@ import numpy as np
 
 from ....exporter.graph import Node
 from ....exporter.ops import Linear, MatMul
+from ...emit import Refusal
 from ..emitters import emits
 from ..writer import OnnxWriter
 
@@ -28,6 +29,13 @@ def linear(node: Node, writer: OnnxWriter) -> None:
     writer.node("Add", node, [product, bias[0]])
 
 
-@emits(MatMul)
+def _plain(node: Node) -> Refusal | None:
+    assert isinstance(node.op, MatMul)
+    if not node.op.transpose_b:
+        return None
+    return Refusal("ONNX's MatMul takes no transposed operand", "transpose it before the product")
+
+
+@emits(MatMul, accepts=_plain)
 def matmul(node: Node, writer: OnnxWriter) -> None:
     writer.node("MatMul", node)

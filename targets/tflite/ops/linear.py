@@ -24,6 +24,5 @@ def linear(node: Node, writer: Writer) -> None:
 
 @emits(MatMul, accepts=all_of(FLOAT, at_most_rank(5)))
 def matmul(node: Node, writer: Writer) -> None:
-    writer.operator(
-        "BATCH_MATMUL", writer.tensors(node.inputs), writer.tensor(node.output), schema.BatchMatMulOptionsT()
-    )
+    options = schema.BatchMatMulOptionsT(adjY=cast(MatMul, node.op).transpose_b)
+    writer.operator("BATCH_MATMUL", writer.tensors(node.inputs), writer.tensor(node.output), options)

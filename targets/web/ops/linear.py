@@ -32,13 +32,15 @@ def linear(node: Node, writer: Writer) -> None:
 @emits(MatMul, accepts=floats_only)
 def matmul(node: Node, writer: Writer) -> None:
     """b is packed into panels while the model runs, one matrix at a time; its leading axes may be fewer than a's."""
+    assert isinstance(node.op, MatMul)
     a, b = node.inputs
-    rows, depth, columns = a.type.shape[-2], a.type.shape[-1], b.type.shape[-1]
+    rows, depth, columns = a.type.shape[-2], a.type.shape[-1], node.output.type.shape[-1]
     batch = strides(runs((a.type.shape[:-2], b.type.shape[:-2]), node.output.type.shape[:-2]))
     matrix = (1, rows * depth, depth * columns)  # strides count elements, and a step along a batch axis is a matrix
     axes = [entry * matrix[i % 3] for i, entry in enumerate(batch)]
     padded: Dim = (columns + PANEL - 1) // PANEL * PANEL
     operands = writer.operand(a), writer.operand(b)
     scratch = writer.scratch((depth + 1) * padded)
-    table = [len(axes) // 3, rows, columns, depth, columns, 1, *axes]
+    steps = (1, depth) if node.op.transpose_b else (columns, 1)
+    table = [len(axes) // 3, rows, columns, depth, *steps, *axes]
     writer.call("matmul", writer.result(node.output), *operands, scratch, table)
