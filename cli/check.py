@@ -31,4 +31,6 @@ def command(model: str, ports: str, as_json: bool) -> int:
         if refused:
             say("")
             print_table(["port", "code", "node", "written at", "because", "help"], refused)
+        for notice in checks[0].notices if checks else ():
+            say(f"note: {notice}")
     return 0 if all(port.passed for port in checks) else ModelError.exit_code

@@ -180,13 +180,14 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP208": Entry(
         "the model returns something that is not a tensor",
-        "A graph returns tensors. Tuples, lists and dicts of tensors are flattened; numbers, strings and None are "
-        "refused.",
+        "A graph returns tensors. Tuples, lists, dicts and dataclasses of tensors are flattened, and None in them is "
+        "left out with a notice; numbers, strings and other objects are refused. docs/capture.md says more.",
     ),
     "TP209": Entry(
         "dtype that no port has",
-        "Ports compute in float32, float16, integers and booleans. Convert bfloat16, complex or quantized weights "
-        "first.",
+        "Ports compute in float32, integers and booleans. float64, bfloat16 and float16 become float32 with a notice; "
+        "complex, sparse and quantized tensors have to be rewritten, and weights must hold numbers (not lie on the "
+        "device meta).",
     ),
     "TP210": Entry(
         "shape rule disagrees with torch",
@@ -208,6 +209,12 @@ CATALOG: dict[str, Entry] = {
         "the model fails on the example inputs",
         "Before anything is captured the module is called on the examples in eval mode, and it raised the error "
         "given. Shapes, dtypes or the order of the inputs do not fit; the message says what it was called with.",
+    ),
+    "TP214": Entry(
+        "the model needs float64",
+        "Ports compute in float32. The model computes in float64, and in float32 its answers differ by more than a "
+        "thousandth of their range, or whole numbers come out otherwise. Keep large numbers small, for example by "
+        "subtracting an offset, until module.float() answers the same.",
     ),
     "TP310": Entry(
         "a runtime is not installed",

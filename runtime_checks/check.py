@@ -33,11 +33,15 @@ class RefusedNode:
 
 @dataclass(frozen=True)
 class PortCheck:
-    """What one port makes of a model: how many nodes it would write, and which it cannot."""
+    """What one port makes of a model: how many nodes it would write, and which it cannot.
+
+    notices   what a user should know about how the model was captured
+    """
 
     port: str
     nodes: int
     refused: tuple[RefusedNode, ...]
+    notices: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -45,7 +49,13 @@ class PortCheck:
 
     def to_json(self) -> dict[str, Any]:
         refused = [vars(node) for node in self.refused]
-        return {"port": self.port, "nodes": self.nodes, "passed": self.passed, "refused": refused}
+        return {
+            "port": self.port,
+            "nodes": self.nodes,
+            "passed": self.passed,
+            "refused": refused,
+            "notices": list(self.notices),
+        }
 
 
 def check(model: Graph | Module | str | Path, to: Sequence[str] = TARGET_NAMES) -> list[PortCheck]:
@@ -64,5 +74,5 @@ def check(model: Graph | Module | str | Path, to: Sequence[str] = TARGET_NAMES) 
             RefusedNode(refusal.code, node.describe(), str(node.source), refusal.because, refusal.help)
             for node, refusal in refusals(prepared, target)
         )
-        checks.append(PortCheck(target.name, len(prepared.nodes), refused))
+        checks.append(PortCheck(target.name, len(prepared.nodes), refused, graph.notices))
     return checks

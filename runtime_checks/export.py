@@ -182,7 +182,7 @@ def make_report(
         truth=truth.source if truth else "nothing",
         limits=truth.limits if truth else {},
         ports=ports,
-        notes=[*notes, *about_truth],
+        notes=[*graph.notices, *notes, *about_truth],
         host=host_facts(),
     )
 

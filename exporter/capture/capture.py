@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from ..errors import ModelError, TriportError, UsageError
-from ..graph import Array, DType, Graph, Sample
+from ..errors import ModelError, UsageError
+from ..graph import Array, Graph, Sample
 from ..graph.bind import bind_sizes
 from ..graph.golden import plan_golden, within_budget
 from ..passes.dead_code import remove_dead_code
 from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
-from ..reference import run_graph
+from .agreement import check_against, sizes_of_one
+from .answers import in_eval_mode, own_answer, plain_answer
 from .archive import load_program
-from .convert import PORTABLE, convert_program, dtype_name
+from .convert import PORTABLE, Conversion, dtype_name
 from .fallback import without_compositions
+from .flat import FlatModule, unwrapped
+from .inputs import Dynamic, Examples, Inputs, normalize_inputs
 from .mutation import without_writes
-from .program import Dynamic, Examples, Inputs, call, device_of, export_program, normalize_inputs, user_line
-from .saved import SavedModule, example_inputs
+from .precision import conversion_notices, float32_weights
+from .program import export_program
+from .regions import without_regions
+from .saved import SavedModule, example_inputs, saved_notices
+
+Program = tuple[ExportedProgram, list[str]]
+"""A program, and what a user should know about how it came about."""
 
 
 def capture(
@@ -38,7 +44,8 @@ def capture(
 
     module           any nn.Module that torch.export can trace
     example_inputs   a tensor or array, a sequence of them in the order of forward, or {input name: tensor}; one sample
-                     is enough, sizes along free dims do not matter
+                     is enough, sizes along free dims do not matter. Tuples, lists, dicts and dataclasses of tensors are
+                     flattened (``opts_bias``); None, numbers, flags and texts are fixed in the graph
     dynamic          {input name: {axis: dim name}}; default: axis 0 of every input is ``batch``. {} fixes every size
     name             what the model is called in the artefacts
     more_examples    further examples, with other sizes along the free dims for instance: the graph is compared with the
@@ -47,18 +54,19 @@ def capture(
                      takes them. A phone and a browser then need not turn the image
 
     The module's own eager outputs on the examples are recorded as golden samples, and the graph's reference is compared
-    with them before it is returned.
+    with them before it is returned. What a user should know about the capture (dtypes that were converted, sizes that
+    were restricted) stands in the graph's ``notices``. docs/capture.md says what can be captured.
 
     Raises ModelError when the module cannot be captured or the graph disagrees with it, UsageError when the examples
     do not fit.
     """
     turns = check_input_layout(input_layout)
-    with _in_eval_mode(module):
-        inputs = normalize_inputs(module, example_inputs, dynamic)
-        more = [normalize_inputs(module, further, dynamic) for further in more_examples]
-        for each in (inputs, *more):
-            _check_dtypes(module, each)
-        return _captured(module, inputs, lambda: export_program(module, inputs), name, more, turns=turns)
+    plain = unwrapped(module)
+    with in_eval_mode(plain):
+        inputs = normalize_inputs(plain, example_inputs, dynamic)
+        more = [normalize_inputs(plain, further, dynamic) for further in more_examples]
+        flat = FlatModule(plain, inputs)
+        return _captured(flat, inputs, lambda: export_program(flat, inputs), name, more, turns=turns)
 
 
 def capture_saved(path: str | Path, *, name: str = "", input_layout: str | None = None) -> Graph:
@@ -71,16 +79,16 @@ def capture_saved(path: str | Path, *, name: str = "", input_layout: str | None 
     """
     turns = check_input_layout(input_layout)
     program = load_program(path)
-    module = SavedModule(program)
     inputs = example_inputs(program)
-    _check_dtypes(module, inputs)
-    return _captured(module, inputs, lambda: program, name or Path(path).stem, turns=turns)
+    flat = FlatModule(SavedModule(program), inputs)
+    told = saved_notices(program, inputs)
+    return _captured(flat, inputs, lambda: (program, told), name or Path(path).stem, turns=turns)
 
 
 def _captured(
-    module: torch.nn.Module,
+    flat: FlatModule,
     inputs: Inputs,
-    export: Callable[[], ExportedProgram],
+    export: Callable[[], Program],
     name: str,
     more: Sequence[Inputs] = (),
     *,
@@ -90,21 +98,43 @@ def _captured(
 
     turns   whether the graph takes images in channels last; samples are then made so, and turned back for the module
     """
-    example = _arrays(inputs)
-    output_names = list(_answer(module, example))
-    graph = convert_program(without_compositions(without_writes(export())), module, inputs, output_names)
-    graph.name = name
-    remove_dead_code(graph)
-    turned = turn_inputs(graph) if turns else Turned(graph, {})
-    graph = turned.graph
-    samples = plan_golden(to_last(example, turned.inputs), {value.name: value.type for value in graph.inputs})
-    samples[1:1] = [_whole_sample(graph, to_last(_arrays(further), turned.inputs)) for further in more]
-    for sample in samples:
-        arrays = to_first(sample.inputs, turned.inputs)  # made and stored ones come in another order than forward's
-        sample.outputs = _answer(module, {name: arrays[name] for name in example})
-        _check_against(graph, sample)
+    for each in (inputs, *more):
+        _check_dtypes(flat, each)
+    own = own_answer(flat, inputs)
+    _check_outputs(own)
+    with float32_weights(flat.body) as weights:
+        program, notices = export()
+        conversion = Conversion(without_compositions(without_writes(without_regions(program))), flat.body, inputs)
+        captured = conversion.run(list(own))
+        captured.name = name
+        remove_dead_code(captured)
+        turned = turn_inputs(captured) if turns else Turned(captured, {})
+        graph = turned.graph
+        in_float32 = bool(weights or conversion.converted)
+
+        def answer(arrays: Mapping[str, Array]) -> dict[str, Array]:
+            return plain_answer(flat, to_first(dict(arrays), turned.inputs), in_float32=in_float32)
+
+        plain = plain_answer(flat, _arrays(inputs), in_float32=True) if in_float32 else {}
+        told = conversion_notices(weights, conversion.converted, own, plain)
+        notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told]
+        samples = _golden(turned, inputs, more)
+        for sample in samples:
+            sample.outputs = answer(sample.inputs)
+            check_against(graph, sample, answer)
+        notices += sizes_of_one(graph, samples[0], answer)
     graph.samples = within_budget(samples, graph.parameter_bytes(), at_least=1 + len(more))
+    if notices:
+        graph.metadata["notices"] = notices
     return graph
+
+
+def _golden(turned: Turned, inputs: Inputs, more: Sequence[Inputs]) -> list[Sample]:
+    """The samples to record, as the graph takes its inputs."""
+    graph = turned.graph
+    samples = plan_golden(to_last(_arrays(inputs), turned.inputs), {value.name: value.type for value in graph.inputs})
+    samples[1:1] = [_whole_sample(graph, to_last(_arrays(further), turned.inputs)) for further in more]
+    return samples
 
 
 def _arrays(inputs: Inputs) -> dict[str, Array]:
@@ -117,133 +147,52 @@ def _whole_sample(graph: Graph, example: dict[str, Array]) -> Sample:
     return plan_golden(example)[0]
 
 
-@contextlib.contextmanager
-def _in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Eval mode for a while; afterwards modes and buffers are what they were."""
-    modes = {part: part.training for part in module.modules()}
-    buffers = {buffer: buffer.detach().clone() for buffer in module.buffers()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
-        with torch.no_grad():
-            for buffer, before in buffers.items():
-                buffer.copy_(before)
+def _missing(flat: FlatModule) -> list[str]:
+    if not flat.missing:
+        return []
+    return [f"no outputs of the graph, because the model returns None there: {', '.join(flat.missing)}"]
 
 
-def _check_dtypes(module: torch.nn.Module, inputs: Inputs) -> None:
-    """ModelError for weights in a dtype that no port has, UsageError for examples of another float than the weights."""
-    weights = dict(module.named_parameters()) | dict(module.named_buffers())
-    for name, tensor in weights.items():
-        dtype = dtype_name(tensor)
-        if dtype not in PORTABLE:
-            raise ModelError(
-                "TP209", f'the weight "{name}" has dtype {dtype}, which no port has', help="use module.float() first"
-            )
-    floats = {tensor.dtype for tensor in module.parameters() if tensor.dtype.is_floating_point}
-    for name, tensor in inputs.tensors.items():
-        wanted = str(next(iter(floats), torch.float32)).removeprefix("torch.")
-        if dtype_name(tensor) not in PORTABLE or (
-            len(floats) == 1 and tensor.is_floating_point() and tensor.dtype not in floats
-        ):
-            raise UsageError(
-                "TP003",
-                f"example input {name!r} is {dtype_name(tensor)}, the model computes in {wanted}",
-                help=f'pass {name}.astype("{wanted}"), or {name}.to(torch.{wanted}) for a tensor',
-            )
-
-
-def _answer(module: torch.nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """The module's outputs by name: its own ``output_names``, dict keys, or ``output``, ``output_1`` …"""
-    device = device_of(module)
-    arguments, keywords = call(module, {n: torch.from_numpy(np.array(x)).to(device) for n, x in inputs.items()})
-    try:
-        with torch.no_grad():
-            returned = module(*arguments, **keywords)
-    except TriportError:
-        raise
-    except Exception as error:
-        shapes = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in inputs.items())
-        raise ModelError(
-            "TP213",
-            f"the model itself fails on the example inputs: {type(error).__name__}: {error}",
-            at=user_line(error) or None,
-            because=f"it was called with {shapes}",
-            help="call the model on these examples before capturing it",
-        ) from error
-    flat: list[tuple[str, object]] = []
-    _flatten("", returned, flat)
-    declared = list(getattr(module, "output_names", None) or ())
-    outputs: dict[str, Array] = {}
-    for position, (path, value) in enumerate(flat):
-        if not isinstance(value, torch.Tensor):
-            raise ModelError(
-                "TP208",
-                f"the model returns a {type(value).__name__} at {path or 'its top'}",
-                help="return tensors, or tuples, lists and dicts of tensors",
-            )
-        name = declared[position] if len(declared) == len(flat) else path or "output"
-        if dtype_name(value) not in PORTABLE:
+def _check_dtypes(flat: FlatModule, inputs: Inputs) -> None:
+    """ModelError for weights, UsageError for examples in a dtype that no port has and that does not become float32."""
+    body = flat.body
+    for name, tensor in [*body.named_parameters(), *body.named_buffers()]:
+        if torch.nn.parameter.is_lazy(tensor):
+            continue
+        if tensor.is_meta:
             raise ModelError(
                 "TP209",
-                f'output "{name}" has dtype {dtype_name(value)}, which no port has',
-                help="return it in another dtype, such as output.float()",
+                f'the weight "{name}" holds no numbers: it lies on the device "meta"',
+                help='give the module its memory and weights first: module.to_empty(device="cpu"), load_state_dict(…)',
             )
-        if name in inputs:  # a file names its inputs and outputs in one list
-            name = f"{name}_out"
-        outputs[name] = value.detach().cpu().numpy()
-    if not flat:
-        raise ModelError("TP208", "the model returns nothing", help="return a tensor")
-    return outputs
+        if dtype_name(tensor, plain=True) not in PORTABLE or tensor.layout is not torch.strided:
+            kind = dtype_name(tensor) if tensor.layout is torch.strided else "sparse"
+            raise ModelError(
+                "TP209",
+                f'the weight "{name}" is {kind}, which no port has',
+                because="ports hold dense tensors of float32, integers and booleans",
+                help=_ADVICE.get(kind, "convert it before capturing, or compute it from a float32 weight"),
+            )
+    for name, tensor in inputs.given.items():
+        if dtype_name(tensor, plain=True) not in PORTABLE:
+            raise UsageError(
+                "TP003",
+                f"example input {name!r} is {dtype_name(tensor)}, which no port has",
+                because="inputs are float32, int8, uint8, int16, int32, int64 or bool",
+                help=_ADVICE.get(dtype_name(tensor), f"pass {name}.to(torch.int32), and cast in the model"),
+            )
 
 
-def _flatten(path: str, value: object, found: list[tuple[str, object]]) -> None:
-    """Leaves in torch's pytree order, each with a readable name."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _flatten(f"{path}_{key}" if path else str(key), item, found)
-    elif isinstance(value, list | tuple):
-        names = getattr(value, "_fields", None) or [f"output_{i}" if not path else str(i) for i in range(len(value))]
-        for name, item in zip(names, value, strict=True):
-            _flatten(f"{path}_{name}" if path else name, item, found)
-    else:
-        found.append((path, value))
+_COMPLEX = "take real and imaginary parts as two real tensors (torch.view_as_real) and write the products out"
+_ADVICE = {
+    "complex64": _COMPLEX,
+    "complex128": _COMPLEX,
+    "sparse": "module.weight = torch.nn.Parameter(module.weight.to_dense())",
+}
 
 
-def _check_against(graph: Graph, sample: Sample) -> None:
-    """ModelError when the reference does not answer what the module answered, within float32's own error."""
-    exact = run_graph(graph, sample.inputs, dtype=DType.FLOAT64)
-    plain = run_graph(graph, sample.inputs)
-    for name, told in sample.outputs.items():
-        if exact[name].shape != told.shape:
-            raise _disagreement(graph, name, f"shape {list(exact[name].shape)} instead of {list(told.shape)}")
-        if told.size == 0 or not np.issubdtype(told.dtype, np.floating):
-            if not np.array_equal(exact[name], told):
-                raise _disagreement(graph, name, "other integers")
-            continue
-        # What overflows float32 in the graph too is the model's own doing: `export` says in which layer.
-        expected = np.isfinite(exact[name]) & np.isfinite(plain[name])
-        finite = np.isfinite(told) & expected
-        if not np.array_equal(np.isfinite(told), expected):
-            raise _disagreement(graph, name, "other cells are NaN or infinite")
-        if not finite.any():
-            continue
-        judge = exact[name][finite].astype(np.float64)
-        own = float(np.abs(plain[name][finite].astype(np.float64) - judge).max())
-        # One value alone, or a constant, spans nothing; what it is a part of is then its own size.
-        span, magnitude = float(judge.max() - judge.min()), float(np.abs(judge).max())
-        bound = max(1e-5 * (span or magnitude), 1e-6 * magnitude, 4 * own)
-        worst = float(np.abs(told[finite].astype(np.float64) - judge).max())
-        if worst > bound:
-            raise _disagreement(graph, name, f"a difference of {worst:.3g}, accepted is {bound:.3g}")
-
-
-def _disagreement(graph: Graph, output: str, problem: str) -> ModelError:
-    return ModelError(
-        "TP211",
-        f'the captured graph does not answer what the module answered at output "{output}": {problem}',
-        because=f"{len(graph.nodes)} nodes were captured and one of them means something else in torch",
-        help="this is a defect of triport: please report it with the module",
-    )
+def _check_outputs(own: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in own.items():
+        if dtype_name(tensor, plain=True) not in PORTABLE:
+            advice = "return output.abs(), or torch.view_as_real(output)" if tensor.is_complex() else "cast it: .int()"
+            raise ModelError("TP209", f'output "{name}" has dtype {dtype_name(tensor)}, which no port has', help=advice)

@@ -14,16 +14,20 @@ from torch.export.graph_signature import InputKind, TensorArgument
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
 from .context import Context
+from .flat import own_path
+from .inputs import Inputs
 from .mutation import owner, user_outputs, written_argument
-from .program import Inputs, innermost
+from .places import innermost
+from .precision import CONVERTED, plain_dtype
 from .recurrent import TAKE_FILLED
 from .recurrent_calls import NAMESPACE
 from .registry import Converter, converter_for
 from .scatter import SCATTERS, Filled
 from .sympy_dims import DimNames
+from .unknown import reason_against
 
-PORTABLE = frozenset(dtype.value for dtype in DType) - {DType.FLOAT64.value}
-"""dtypes of torch that a graph of a model may hold."""
+PORTABLE = frozenset(dtype.value for dtype in DType) - {DType.FLOAT64.value, DType.FLOAT16.value}
+"""dtypes that a captured graph may hold, after other floats have become float32."""
 
 _SKIPPED = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range", "sym_constrain_range_for_size")
 
@@ -32,10 +36,17 @@ def convert_program(
     program: ExportedProgram, module: torch.nn.Module, inputs: Inputs, output_names: Sequence[str]
 ) -> Graph:
     """The graph of an exported program; ModelError lists every op that has no meaning here."""
-    return _Conversion(program, module, inputs).run(output_names)
+    return Conversion(program, module, inputs).run(output_names)
 
 
-class _Conversion:
+class Conversion:
+    """One walk over a program.
+
+    converted   other floats that the program computes in and the graph does not, each with the lines: ``float64
+                (model.py:41)``
+    notices     what a user should know about the graph
+    """
+
     def __init__(self, program: ExportedProgram, module: torch.nn.Module, inputs: Inputs) -> None:
         self.program = program
         self.module = module
@@ -46,6 +57,8 @@ class _Conversion:
         self.needed = _needed(program)
         self.results: dict[torch.fx.Node, Any] = {}
         self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
+        self.notices: list[str] = []
+        self.lines_of: dict[str, dict[str, None]] = {}
         self.tied: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Array] = {}
 
     def run(self, output_names: Sequence[str]) -> Graph:
@@ -54,7 +67,7 @@ class _Conversion:
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node in self.needed:
                 self._call(node)
-        returned = self._whole([self._resolve(value) for value in user_outputs(self.program)])
+        returned = self._whole([self._resolve(v) for v in user_outputs(self.program) if v is not None])
         if len(output_names) != len(returned) or not all(isinstance(value, Value) for value in returned):
             raise ModelError(
                 "TP208",
@@ -64,6 +77,14 @@ class _Conversion:
         for name, value in zip(output_names, returned, strict=True):
             self.graph.set_output(name, value)
         return self.graph
+
+    @property
+    def converted(self) -> list[str]:
+        told = []
+        for dtype, lines in self.lines_of.items():
+            listed = list(lines)[:3] + (["…"] if len(lines) > 3 else [])
+            told.append(f"{dtype} ({', '.join(listed)})" if listed else dtype)
+        return told
 
     # -- inputs and parameters -------------------------------------------------------------------------------------
 
@@ -94,37 +115,41 @@ class _Conversion:
         tensor = self._tensor(target, kind).detach().cpu()
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
         if key not in self.tied or tensor.numel() == 0:
-            self._type(tensor, target)
-            self.tied[key] = tensor.contiguous().numpy().copy()
-        return self.graph.add_constant(self.tied[key], target)
+            self._type(tensor, own_path(target))
+            self.tied[key] = tensor.contiguous().to(plain_dtype(tensor.dtype)).numpy().copy()
+        return self.graph.add_constant(self.tied[key], own_path(target))
 
     def _type(self, tensor: torch.Tensor, what: str) -> TensorType:
-        name = dtype_name(tensor)
+        name = dtype_name(tensor, plain=True)
         if name not in PORTABLE:
             raise ModelError(
                 "TP209",
                 f'"{what}" has dtype {name}, which no port has',
                 at=str(self.context.source) or None,
-                help="convert the module first: module.float()",
+                help="compute it from real and imaginary parts"
+                if tensor.is_complex()
+                else "use another dtype there, such as int32",
             )
         return TensorType(DType(name), tuple(self.dims.dim(size) for size in tensor.shape))
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
     def _refuse_unknown(self) -> None:
-        unknown: dict[tuple[str, Source], None] = {}
+        unknown: dict[tuple[Any, Source], None] = {}
         for node in self.program.graph.nodes:
             if node in self.needed and not _is_plumbing(node) and _converter(node) is None:
-                unknown[str(node.target), self._source(node)] = None
+                unknown[node.target, self._source(node)] = None
         if unknown:
             (first, source), *others = unknown
-            listed = [f"{name} ({where})" if str(where) else name for name, where in unknown]
+            listed = [f"{op} ({where})" if str(where) else str(op) for op, where in unknown]
+            reason = reason_against(first)
             raise ModelError(
-                "TP202",
+                reason.code,
                 f"the torch op {first} has no meaning here{f' (and {len(others)} more)' if others else ''}",
                 at=str(source) or None,
+                because=reason.because or None,
                 details=listed if others else (),
-                help="write the model with ops that have one; docs/torch-coverage.md lists them",
+                help=reason.help,
             )
 
     def _call(self, node: torch.fx.Node) -> None:
@@ -136,9 +161,9 @@ class _Conversion:
         source = self._source(node)
         converter = _converter(node)
         assert converter is not None, "checked before"
-        value = node.meta.get("val")
-        expected = self._type(value, node.name) if isinstance(value, torch.Tensor) else None
-        self.context.at(source, source.layer or node.name, expected)
+        self.context.at(source, source.layer or node.name, None)
+        self.context.expected = self._expected(node, source)
+        expected = self.context.expected
         result = self._converted(converter, node, node.target)
         if isinstance(result, Value) and expected is not None and result.type != expected:
             raise ModelError(
@@ -153,6 +178,19 @@ class _Conversion:
             names = self.in_place.setdefault(owner(node), [owner(node)])
             names.append(node)
             self.results.update(dict.fromkeys(names, result))
+
+    def _expected(self, node: torch.fx.Node, source: Source) -> TensorType | None:
+        """The type of the call's result; other floats than float32 are noted with their line."""
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            return None
+        if value.dtype in CONVERTED:
+            lines = self.lines_of.setdefault(dtype_name(value), {})
+            lines.update(dict.fromkeys(filter(None, [source.location or source.layer])))
+        try:
+            return self._type(value, node.name)
+        except ModelError as error:
+            raise error.placed(str(source)) from None
 
     def _converted(self, converter: Converter, node: torch.fx.Node, target: torch._ops.OpOverload) -> object:
         """What a converter makes of a call; whatever it cannot make sense of is an error at the user's line."""
@@ -212,13 +250,13 @@ class _Conversion:
             return [self._resolve(item) for item in raw]
         if isinstance(raw, torch.SymInt):
             return self.dims.dim(raw)
-        return raw
+        return plain_dtype(raw) if isinstance(raw, torch.dtype) else raw
 
     # -- where it came from ----------------------------------------------------------------------------------------
 
     def _source(self, node: torch.fx.Node) -> Source:
         paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
-        layer = paths[-1] if paths and "hook" not in paths[-1] else ""
+        layer = own_path(paths[-1]) if paths and "hook" not in paths[-1] else ""
         try:
             declared = getattr(self.module.get_submodule(layer), "source", "") if layer else ""
         except AttributeError:
@@ -241,9 +279,9 @@ def _needed(program: ExportedProgram) -> set[torch.fx.Node]:
     return {node for node in needed if node.op == "call_function"}
 
 
-def dtype_name(tensor: torch.Tensor) -> str:
-    """``bfloat16``"""
-    return str(tensor.dtype).removeprefix("torch.")
+def dtype_name(tensor: torch.Tensor, *, plain: bool = False) -> str:
+    """``bfloat16``; plain: as it stands in a graph, ``float32``."""
+    return str(plain_dtype(tensor.dtype) if plain else tensor.dtype).removeprefix("torch.")
 
 
 def _is_skipped(node: torch.fx.Node) -> bool:

@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from ..errors import ModelError
+from .flat import own_path
 
 _NO_WRITES = ("aten::detach_", "aten::requires_grad_")
 _KEEPS = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::feature_alpha_dropout")
@@ -44,13 +45,27 @@ def without_writes(program: ExportedProgram) -> ExportedProgram:
 
     Raises ModelError when an output depends on memory that the model itself changes from call to call.
     """
-    if not _has_seen_writes(program):
+    if not _has_transforms(program) and not _has_seen_writes(program):
         return program
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own classes
-        plain: ExportedProgram = program.run_decompositions({})
+        try:
+            plain: ExportedProgram = program.run_decompositions({})
+        except NotImplementedError as error:
+            raise ModelError(
+                "TP202",
+                "a transform of torch.func in the model cannot be carried out before the graph exists",
+                because=f"torch says: {str(error).splitlines()[0][:120]}",
+                help="write what it computes as ordinary torch code: a derivative as a formula, vmap as a batched op",
+            ) from error
     _refuse_state(plain)
     return plain
+
+
+def _has_transforms(program: ExportedProgram) -> bool:
+    """Whether torch.vmap or torch.func.grad are in the program as calls of their own; rewriting it carries them out."""
+    module = "torch._functorch.predispatch"
+    return any(getattr(node.target, "__module__", "") == module for node in program.graph.nodes)
 
 
 def user_outputs(program: ExportedProgram) -> list[object]:
@@ -99,7 +114,9 @@ def _memory(node: torch.fx.Node) -> int | None:
         (kept,) = (argument for argument in node.args[:1] if isinstance(argument, torch.fx.Node))
         return _memory(kept)
     value = node.meta.get("val")
-    return int(value.untyped_storage()._cdata) if isinstance(value, torch.Tensor) else None
+    if not isinstance(value, torch.Tensor):
+        return None
+    return int(value.untyped_storage()._cdata)
 
 
 def _refuse_state(program: ExportedProgram) -> None:
@@ -122,7 +139,7 @@ def _refuse_state(program: ExportedProgram) -> None:
         if node in state:
             raise ModelError(
                 "TP212",
-                f'the answer depends on "{state[node]}", which the model changes whenever it is called',
+                f'the answer depends on "{own_path(state[node])}", which the model changes whenever it is called',
                 because="a graph computes the same from the same inputs; it remembers nothing between two calls",
                 help="make the state an input and an output of the model, or leave it alone in eval mode",
             )

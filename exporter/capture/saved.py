@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.export.graph_signature import InputKind, TensorArgument
 from torch.utils import _pytree as pytree
 
 from ..errors import ModelError
-from .program import MINIMUM_FREE_SIZE, Inputs
+from .inputs import MINIMUM_FREE_SIZE, Inputs, flat_inputs
 
 
 class SavedModule(torch.nn.Module):
@@ -52,7 +53,31 @@ def example_inputs(program: ExportedProgram) -> Inputs:
                 free[axis] = names.setdefault(str(size), wanted)
         dynamic[name] = free
         tensors[name] = examples[position] if examples else _random(fake)
-    return Inputs(tensors, dynamic)
+    return flat_inputs(tensors, dynamic)
+
+
+def saved_notices(program: ExportedProgram, inputs: Inputs) -> list[str]:
+    """What torch.export fixed when the program was saved: the length of sequences that a recurrent layer runs over."""
+    told: dict[str, None] = {}
+    for node in program.graph.nodes:
+        target = str(node.target)
+        found = re.match(r"aten\.(lstm|gru|rnn_tanh|rnn_relu)\.input", target)
+        if found is None:
+            continue
+        shape = node.args[0].meta["val"].shape
+        length = shape[1 if node.args[-1] else 0]
+        if isinstance(length, int):
+            layer = _layer(node)
+            told[
+                f"{layer or found[1]} was saved with a sequence length of {length}: torch.export fixes it in recurrent "
+                "layers. To keep it free, capture the module itself: tp.capture(module, example_inputs, dynamic=…)"
+            ] = None
+    return list(told)
+
+
+def _layer(node: torch.fx.Node) -> str:
+    paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+    return f'layer "{paths[-1]}"' if paths and paths[-1] else ""
 
 
 def user_tensors(program: ExportedProgram) -> list[tuple[str, torch.Tensor]]:

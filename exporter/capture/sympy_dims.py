@@ -47,8 +47,9 @@ def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
         if str(expression) not in dims:
             raise ModelError(
                 "TP206",
-                f"a size depends on the data ({expression})",
-                help="avoid nonzero, masks as indices and .item() in the model",
+                "how many cells a result has depends on the values of a tensor",
+                because="a mask as an index, nonzero and .item() give sizes that are known only when the graph runs",
+                help="keep the shape: torch.where(mask, x, 0), topk with a fixed k, or a mask as a further output",
             )
         return dims[str(expression)]
     kind = type(expression).__name__

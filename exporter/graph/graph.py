@@ -88,7 +88,7 @@ class Graph:
 
     inputs    [Value], in the order the model takes them; a value's name is the input's name
     outputs   {output name: Value}, in the order the model returns them
-    metadata  JSON data that travels with the graph: labels, preprocessing, model config, producer
+    metadata  JSON data that travels with the graph: labels, preprocessing, model config, producer, notices
     samples   golden samples recorded from the user's own model
     extra_tensors   {name: array}: further arrays that travel with the graph, such as an optimizer's state
     """
@@ -114,6 +114,12 @@ class Graph:
             self._nodes = _topological(self._nodes)
             self._sorted = True
         return tuple(self._nodes)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a user should know about how the graph came about, a sentence each: what was converted or restricted."""
+        told = self.metadata.get("notices", [])
+        return tuple(str(notice) for notice in told) if isinstance(told, list) else ()
 
     def constants(self) -> list[Value]:
         """Constants that a node reads or that are outputs, in order of first use."""

@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from triport.exporter.capture import capture
+from triport.exporter.capture.flat import FlatModule
+from triport.exporter.capture.inputs import normalize_inputs
+from triport.exporter.capture.program import export_program
 from triport.exporter.graph import Array, Graph
 from triport.exporter.graph.verify import verify
 from triport.exporter.reference import run_graph
@@ -52,6 +55,14 @@ def captured(
     for arguments in [*sized, *others]:
         assert_same_answers(graph, module, arguments)
     return graph
+
+
+def exported(
+    module: nn.Module, *examples: torch.Tensor, dynamic: Mapping[str, Mapping[int, str]] | None = None
+) -> torch.export.ExportedProgram:
+    """The program that a capture converts."""
+    inputs = normalize_inputs(module, list(examples), dynamic)
+    return export_program(FlatModule(module, inputs).eval(), inputs)[0]
 
 
 def assert_same_answers(graph: Graph, module: nn.Module, arguments: Sequence[torch.Tensor]) -> None:

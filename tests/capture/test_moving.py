@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from capture.eager import Function, Function2, captured, sample
+from capture.eager import Function, Function2, captured, exported, sample
 from torch import nn
 
 from triport.exporter.capture.convert import _converter
-from triport.exporter.capture.program import export_program, normalize_inputs
 from triport.exporter.capture.registry import _CONVERTERS
 
 _untyped: Any = torch
@@ -134,7 +133,7 @@ def test_cells_are_numbered_as_in_torch(name: str) -> None:
 
 
 def _used(module: nn.Module, *examples: torch.Tensor) -> set[object]:
-    program = export_program(module, normalize_inputs(module, list(examples), {}))
+    program = exported(module, *examples, dynamic={})
     return {_converter(node) for node in program.graph.nodes if node.op == "call_function"}
 
 

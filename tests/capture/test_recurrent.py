@@ -12,7 +12,7 @@ from torch import nn
 
 from triport.exporter.capture import capture
 from triport.exporter.capture.convert import convert_program
-from triport.exporter.capture.program import normalize_inputs
+from triport.exporter.capture.inputs import normalize_inputs
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import Array, Graph
 from triport.exporter.ops import Gru, Lstm, Rnn

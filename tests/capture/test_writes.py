@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from capture.eager import Function, Function2, captured, ops, sample
+from capture.eager import Function, Function2, captured, exported, ops, sample
 from torch import nn
 
 from triport.exporter.capture import capture
 from triport.exporter.capture.mutation import without_writes
-from triport.exporter.capture.program import export_program, normalize_inputs
 from triport.exporter.errors import ModelError
 
 Step = Callable[[torch.Tensor], Any]
@@ -21,7 +20,7 @@ Step = Callable[[torch.Tensor], Any]
 
 def _is_rewritten(function: Step) -> bool:
     module = Function(function)
-    program = export_program(module, normalize_inputs(module, [sample(1, 4, 6)], None))
+    program = exported(module, sample(1, 4, 6))
     return without_writes(program) is not program
 
 

@@ -1,0 +1,139 @@
+"""Whether a captured graph says what the module said, and whose doing it is when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..errors import ModelError, TriportError
+from ..graph import Array, DType, Graph, Sample
+from ..reference import run_graph
+
+Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
+"""The module: outputs by name for inputs by name."""
+
+_LIKE = 1e-4
+"""Of an output's range: two answers that lie further apart are not the same computation."""
+
+
+def check_against(graph: Graph, sample: Sample, answer: Answer) -> None:
+    """ModelError when the reference does not answer what the module answered, within float32's own error."""
+    exact = run_graph(graph, sample.inputs, dtype=DType.FLOAT64)
+    plain = run_graph(graph, sample.inputs)
+    for name, told in sample.outputs.items():
+        problem = _difference(exact[name], plain[name], told)
+        if problem:
+            raise _blame(graph, sample, answer, name, problem)
+
+
+def sizes_of_one(graph: Graph, sample: Sample, answer: Answer) -> list[str]:
+    """Notices for free dims along which the module answers a size of 1 otherwise than the graph.
+
+    torch.export takes free sizes to be 2 or more, so what a module does at 1 alone (squeeze, ``if x.shape[0] == 1``) is
+    not in the graph. Raises ModelError TP205 when that happens along the batch.
+    """
+    told = []
+    for name in graph.free_names():
+        cut = _cut_to_one(graph, sample.inputs, name)
+        if cut is None or _agrees(graph, cut, answer):
+            continue
+        if any(value.type.rank and str(value.type.shape[0]) == name for value in graph.inputs):
+            raise _otherwise_at_one(name)
+        told.append(f'the graph answers "{name}" = 1 otherwise than the module does: pass 2 or more')
+    return told
+
+
+def _difference(exact: Array, plain: Array, told: Array) -> str:
+    """What differs between the graph in float64 and in float32, and the module; "" when nothing does."""
+    if exact.shape != told.shape:
+        return f"shape {list(exact.shape)} instead of {list(told.shape)}"
+    if told.size == 0 or not np.issubdtype(told.dtype, np.floating):
+        return "" if np.array_equal(exact, told) or np.array_equal(plain, told) else "other integers"
+    # What overflows float32 in the graph too is the model's own doing: `export` says in which layer.
+    expected = np.isfinite(exact) & np.isfinite(plain)
+    finite = np.isfinite(told) & expected
+    if not np.array_equal(np.isfinite(told), expected):
+        return "other cells are NaN or infinite"
+    if not finite.any():
+        return ""
+    judge = exact[finite].astype(np.float64)
+    own = float(np.abs(plain[finite].astype(np.float64) - judge).max())
+    # One value alone, or a constant, spans nothing; what it is a part of is then its own size.
+    span, magnitude = float(judge.max() - judge.min()), float(np.abs(judge).max())
+    bound = max(1e-5 * (span or magnitude), 1e-6 * magnitude, 4 * own)
+    worst = float(np.abs(told[finite].astype(np.float64) - judge).max())
+    return f"a difference of {worst:.3g}, accepted is {bound:.3g}" if worst > bound else ""
+
+
+def _blame(graph: Graph, sample: Sample, answer: Answer, output: str, problem: str) -> ModelError:
+    """The error for a disagreement: the module's own doing where it can be shown, else ours."""
+    again = answer(sample.inputs)
+    if not all(_alike(again[name], told) for name, told in sample.outputs.items()):
+        return ModelError(
+            "TP212",
+            f'the model answers differently each time it is called, at output "{output}"',
+            because="it draws random numbers, or counts its calls",
+            help="switch that off in eval mode (if self.training:), or make the changing number an input",
+        )
+    for name in graph.free_names():
+        if 1 in _sizes(graph, sample.inputs, name):
+            return _otherwise_at_one(name)
+    return ModelError(
+        "TP211",
+        f'the captured graph does not answer what the module answered at output "{output}": {problem}',
+        because=f"{len(graph.nodes)} nodes were captured and one of them means something else in torch",
+        help="this is a defect of triport: please report it with the module",
+    )
+
+
+def _otherwise_at_one(name: str) -> ModelError:
+    return ModelError(
+        "TP205",
+        f'the dimension "{name}" cannot be free: at a size of 1 the module computes something else',
+        because="squeeze() without an axis, or a condition on the size, takes another way there",
+        help=f'name the axis, as in squeeze(1), or fix the size: leave "{name}" out of dynamic=',
+    )
+
+
+def _agrees(graph: Graph, inputs: Mapping[str, Array], answer: Answer) -> bool:
+    """Whether graph and module give alike answers; also where the module takes no such input."""
+    try:
+        told = answer(inputs)
+    except TriportError:
+        return True
+    try:
+        found = run_graph(graph, inputs)
+    except (TriportError, RuntimeError, IndexError, ValueError):
+        return False
+    return all(_alike(found[name], array) for name, array in told.items())
+
+
+def _alike(a: Array, b: Array) -> bool:
+    if a.shape != b.shape:
+        return False
+    if not np.issubdtype(b.dtype, np.floating) or not b.size:
+        return np.array_equal(a, b)
+    span = float(np.nanmax(np.abs(np.where(np.isfinite(b), b, 0)))) or 1.0
+    return bool(np.allclose(a, b, rtol=0, atol=_LIKE * span, equal_nan=True))
+
+
+def _sizes(graph: Graph, inputs: Mapping[str, Array], name: str) -> list[int]:
+    """The sizes that arrays have along a free dim."""
+    return [
+        inputs[value.name].shape[axis]
+        for value in graph.inputs
+        for axis, dim in enumerate(value.type.shape)
+        if str(dim) == name
+    ]
+
+
+def _cut_to_one(graph: Graph, inputs: Mapping[str, Array], name: str) -> dict[str, Array] | None:
+    """The arrays with one cell along a free dim; None when they have no more anyway, or can have no fewer."""
+    if min(_sizes(graph, inputs, name), default=1) == 1:
+        return None
+    cut: dict[str, Array] = {}
+    for value in graph.inputs:
+        axes = tuple(slice(1) if str(dim) == name else slice(None) for dim in value.type.shape)
+        cut[value.name] = inputs[value.name][axes]
+    return cut

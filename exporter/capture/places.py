@@ -1,0 +1,49 @@
+"""Which file and line is the user's among those of a traceback."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+_OWN = tuple({f"{path.parents[2]}/exporter/" for path in (Path(__file__), Path(__file__).resolve())})
+_PYTHON = sysconfig.get_paths()["stdlib"] + "/"
+
+
+def user_line(error: BaseException) -> str:
+    """``model.py:41``: where the user's code was when an error came up."""
+    place = user_frame(error)
+    return f"{Path(place[0]).name}:{place[1]}" if place else ""
+
+
+def user_frame(error: BaseException) -> tuple[str, int] | None:
+    """File and line where the user's code was when an error came up; None when it was nowhere in it."""
+    return innermost_frame((f.filename, f.lineno or 0) for f in traceback.extract_tb(error.__traceback__))
+
+
+def innermost(frames: Iterable[tuple[str, int]]) -> str:
+    """`innermost_frame` as ``model.py:41``; "" when there is none."""
+    place = innermost_frame(frames)
+    return f"{Path(place[0]).name}:{place[1]}" if place else ""
+
+
+def innermost_frame(frames: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
+    """The last of some frames, outermost first, that is the user's; else the last of a package such as timm."""
+    users: tuple[str, int] | None = None
+    others: tuple[str, int] | None = None
+    for file, line in frames:
+        if is_plumbing(file):
+            continue
+        if "/site-packages/" in file:
+            others = (file, line)
+        else:
+            users = (file, line)
+    return users or others
+
+
+def is_plumbing(file: str) -> bool:
+    """Whether a source file is torch's, Python's own or this package's."""
+    if file.startswith(("torch/", "<", *_OWN)) or "/site-packages/torch/" in file:
+        return True
+    return file.startswith(_PYTHON) and "/site-packages/" not in file
