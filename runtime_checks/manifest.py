@@ -17,6 +17,7 @@ from ..exporter.errors import FormatError
 from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
 from ..exporter.graph.codec import graph_to_document
 from ..exporter.graph.container import TensorTable, write_container
+from ..exporter.graph.limits import LIMITS
 from ..exporter.passes.input_layout import METADATA_KEY, layout_of
 from ..exporter.version import VERSION
 from .inspection import parameter_count
@@ -45,6 +46,7 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
         "inputs": [_tensor(graph, value.name, value, "inputs") for value in graph.inputs],
         "outputs": [_tensor(graph, name, value, "outputs") for name, value in graph.outputs.items()],
         "input_layout": graph.metadata.get(METADATA_KEY),
+        "limits": graph.metadata.get(LIMITS, {}),
         "labels": graph.metadata.get("labels"),
         "preprocessing": graph.metadata.get("preprocessing"),
         "quantization": "int8" if quantized else None,

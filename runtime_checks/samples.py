@@ -13,6 +13,7 @@ import numpy as np
 from ..exporter.errors import FormatError, UsageError
 from ..exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from ..exporter.graph.bind import bind_types
+from ..exporter.graph.limits import Limit, limits_of
 from ..exporter.ops import Cast, Gather
 
 BATCHES = (1, 2, 7)
@@ -73,12 +74,16 @@ def given_cases(given: Given, types: Mapping[str, TensorType]) -> list[Case]:
 
 
 def generated_cases(graph: Graph, seed: int = 0) -> list[Case]:
-    """Random inputs like the golden ones, at batch 1, 2 and 7; one case when the graph has no free dim."""
+    """Random inputs like the golden ones, at batch 1, 2 and 7 (or the sizes next to them that it takes).
+
+    One case when the graph has no free dim.
+    """
     free = graph.free_names()
     batch = batch_name({value.name: value.type for value in graph.inputs}) or (free[0] if free else None)
-    sizes = {name: _golden_size(graph, name) for name in free}
+    limits = limits_of(graph)
+    sizes = {name: limits.get(name, Limit()).nearest(_golden_size(graph, name)) for name in free}
     cases: list[Case] = []
-    for size in BATCHES if batch else (1,):
+    for size in dict.fromkeys(map(limits.get(batch, Limit()).nearest, BATCHES)) if batch else (1,):
         if batch:
             sizes[batch] = size
         random = np.random.default_rng([seed, size])

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Sample
+from ..graph.limits import Limit, limits_of
 from ..reference import run_graph
 
 Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
@@ -130,7 +131,7 @@ def _sizes(graph: Graph, inputs: Mapping[str, Array], name: str) -> list[int]:
 
 def _cut_to_one(graph: Graph, inputs: Mapping[str, Array], name: str) -> dict[str, Array] | None:
     """The arrays with one cell along a free dim; None when they have no more anyway, or can have no fewer."""
-    if min(_sizes(graph, inputs, name), default=1) == 1:
+    if min(_sizes(graph, inputs, name), default=1) == 1 or not limits_of(graph).get(name, Limit()).allows(1):
         return None
     cut: dict[str, Array] = {}
     for value in graph.inputs:

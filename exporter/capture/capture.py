@@ -12,6 +12,7 @@ from ..errors import ModelError, UsageError
 from ..graph import Array, Graph, Sample
 from ..graph.bind import bind_sizes
 from ..graph.golden import plan_golden, within_budget
+from ..graph.limits import limits_of
 from ..passes.dead_code import remove_dead_code
 from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
 from .agreement import check_against, sizes_of_one
@@ -132,7 +133,9 @@ def _captured(
 def _golden(turned: Turned, inputs: Inputs, more: Sequence[Inputs]) -> list[Sample]:
     """The samples to record, as the graph takes its inputs."""
     graph = turned.graph
-    samples = plan_golden(to_last(_arrays(inputs), turned.inputs), {value.name: value.type for value in graph.inputs})
+    rows = max([2, *(limit.least for limit in limits_of(graph).values())])
+    types = {value.name: value.type for value in graph.inputs}
+    samples = plan_golden(to_last(_arrays(inputs), turned.inputs), types, largest_batch=rows)
     samples[1:1] = [_whole_sample(graph, to_last(_arrays(further), turned.inputs)) for further in more]
     return samples
 

@@ -13,9 +13,11 @@ from torch.export.graph_signature import InputKind, TensorArgument
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
+from ..graph.limits import record_limits
 from .context import Context
 from .flat import own_path
 from .inputs import Inputs
+from .limits import guarded_sizes
 from .mutation import owner, user_outputs, written_argument
 from .places import innermost
 from .precision import CONVERTED, plain_dtype
@@ -64,6 +66,7 @@ class Conversion:
     def run(self, output_names: Sequence[str]) -> Graph:
         self._refuse_unknown()
         self._placeholders()
+        self._limit_sizes()
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node in self.needed:
                 self._call(node)
@@ -77,6 +80,13 @@ class Conversion:
         for name, value in zip(output_names, returned, strict=True):
             self.graph.set_output(name, value)
         return self.graph
+
+    def _limit_sizes(self) -> None:
+        guarded = guarded_sizes(self.program, self.dims.names)
+        self.dims.limits = guarded.limits
+        record_limits(self.graph, guarded.limits)
+        self.notices += [f'"{name}" is free, with {limit}' for name, limit in guarded.limits.items()]
+        self.notices += [f"the graph has the way that the model takes where {text}" for text in guarded.conditions]
 
     @property
     def converted(self) -> list[str]:

@@ -11,9 +11,13 @@ from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from ..errors import ModelError
 from ..graph import Dim, Sym
+from ..graph.limits import Limit
 
 MAX_DENOMINATOR = 1024
 """Factors that are multiples of this part (0.5, 1.25 …) are exact in float for any size; 0.3 is not one of them."""
+
+
+_CHOICES = ("Max", "Min")
 
 
 class DimNames:
@@ -21,6 +25,12 @@ class DimNames:
 
     def __init__(self) -> None:
         self._dims: dict[str, Dim] = {}
+        self.limits: Mapping[str, Limit] = {}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """{symbol of torch's: free dim}"""
+        return {symbol: str(dim) for symbol, dim in self._dims.items() if str(dim).isidentifier()}
 
     def learn(self, size: int | torch.SymInt, name: str) -> None:
         """A free dim of an input: its symbol is ``name`` from here on."""
@@ -37,7 +47,20 @@ class DimNames:
 
     def dim(self, size: int | torch.SymInt) -> Dim:
         """The dim a size stands for."""
-        return int(size) if isinstance(size, int) else _translate(size.node.expr, self._dims)
+        return int(size) if isinstance(size, int) else _translate(self._settled(size.node.expr), self._dims)
+
+    def _settled(self, expression: Any) -> Any:
+        """The expression without each Max and Min that has one result whatever the free sizes."""
+        if not any(choice in str(expression) for choice in _CHOICES):
+            return expression
+        limits = {
+            symbol: self.limits.get(self.names.get(str(symbol), ""), Limit()) for symbol in expression.free_symbols
+        }
+        ranges = {
+            symbol: ValueRanges(limit.least, int_oo if limit.most is None else limit.most)
+            for symbol, limit in limits.items()
+        }
+        return expression.replace(lambda part: type(part).__name__ in _CHOICES, lambda part: _choose(part, ranges))
 
 
 def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
@@ -76,8 +99,6 @@ def _translate(expression: Any, dims: Mapping[str, Dim]) -> Dim:
         for _ in range(parts[1]):
             power = power * parts[0]
         return power
-    if kind in ("Max", "Min") and (settled := _settled(expression)) is not None:
-        return _translate(settled, dims)
     raise _inexpressible(expression)
 
 
@@ -104,13 +125,12 @@ def _inexpressible(expression: object) -> ModelError:
     return ModelError("TP205", f"a size is {expression}, which shape arithmetic here cannot express")
 
 
-def _settled(expression: Any) -> Any:
-    """The argument of a Max or Min that is the result whatever the free sizes, which are 1 at least; else None."""
-    ranges = {symbol: ValueRanges(1, int_oo) for symbol in expression.free_symbols}
+def _choose(expression: Any, ranges: dict[Any, ValueRanges[Any]]) -> Any:
+    """The argument of a Max or Min that is the result for all sizes in these ranges; else the Max or Min itself."""
     bounds = [(part, bound_sympy(part, ranges)) for part in expression.args]
     largest = type(expression).__name__ == "Max"
     for part, own in bounds:
         others = [bound for other, bound in bounds if other is not part]
         if all(own.lower >= other.upper if largest else own.upper <= other.lower for other in others):
             return part
-    return None
+    return expression

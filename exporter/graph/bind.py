@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from ..errors import UsageError
 from .dims import Sym, evaluate_dim
 from .graph import Graph
+from .limits import check_limits
 from .types import Array, TensorType
 
 
 def bind_sizes(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
-    """The sizes of the free dims that the arrays imply; UsageError when a name, dtype or shape does not fit."""
-    return bind_types({value.name: value.type for value in graph.inputs}, inputs)
+    """The sizes of the free dims that the arrays imply; UsageError when a name, dtype, shape or size does not fit."""
+    sizes = bind_types({value.name: value.type for value in graph.inputs}, inputs)
+    check_limits(graph, sizes)
+    return sizes
 
 
 def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> dict[str, int]:

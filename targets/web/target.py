@@ -8,6 +8,7 @@ from typing import Any
 
 from ...exporter.errors import ModelError
 from ...exporter.graph import Graph, Node
+from ...exporter.graph.limits import LIMITS
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
 from ..target import Capabilities
@@ -69,8 +70,8 @@ def make_plan(graph: Graph) -> Plan:
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
-    labels = graph.metadata.get("labels")
-    meta = {"name": graph.name} | ({"labels": labels} if labels else {})
+    told = {key: graph.metadata[key] for key in ("labels", LIMITS) if graph.metadata.get(key)}
+    meta = {"name": graph.name} | told
     return {
         "plan.json": canonical_json(plan_document(plan, meta, golden)),
         "weights.bin": plan.weights,

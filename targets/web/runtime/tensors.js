@@ -61,11 +61,18 @@ function readLength(spec, length, sizes) {
   sizes[open[0]] = size;
 }
 
+function checkLimits(limits, sizes) {
+  for (const [name, [least, most]] of Object.entries(limits ?? {}))
+    if (sizes[name] < least || sizes[name] > (most ?? Infinity))
+      throw new TypeError(`"${name}" is ${sizes[name]}, and the model takes ${least} ${most ? `to ${most}` : "at least"}`);
+}
+
 /**
  * Checks the feeds of one call.
+ * @param limits `{name: [least, most]}` of the free names that have them
  * @returns {{tensors: {data, shape}[], sizes: Record<string, number>}} tensors in the order of `specs`
  */
-export function bindInputs(specs, feeds) {
+export function bindInputs(specs, feeds, limits) {
   checkNames(specs, feeds);
   const sizes = {};
   const tensors = specs.map((spec) => tensorOf(spec, feeds[spec.name]));
@@ -81,5 +88,6 @@ export function bindInputs(specs, feeds) {
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
     tensors[i].shape = shape;
   });
+  checkLimits(limits, sizes);
   return { tensors, sizes };
 }

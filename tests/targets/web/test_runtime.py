@@ -54,6 +54,24 @@ def test_wrong_length_says_what_was_expected_and_given(bundle: Write) -> None:
     assert said == 'TypeError: input "image": expected Float32Array(784) for [1,28,28,1], got Float32Array(100)'
 
 
+def test_a_free_size_beyond_its_limit_is_refused(bundle: Write) -> None:
+    graph = doubled(BATCH, TIME)
+    graph.metadata["limits"] = {"time": [2, 4], "batch": [2, None]}
+    said = in_bundle(
+        bundle(graph),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(shape[0] * shape[1]), shape } });
+        return [await said(feed(9, 4)), await said(feed(9, 5)), await said(feed(1, 4)), model.meta.limits.time];
+        """,
+    )
+    assert said == [
+        "no error",
+        'TypeError: "time" is 5, and the model takes 2 to 4',
+        'TypeError: "batch" is 1, and the model takes 2 at least',
+        [2, 4],
+    ]
+
+
 @pytest.mark.parametrize(
     ("feeds", "expected"),
     [

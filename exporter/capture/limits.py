@@ -1,0 +1,118 @@
+"""How far a free size may go: what the traced program takes for granted about it.
+
+    if x.shape[1] > 16: …       traced at 7, the program is the one for 16 and less
+    self.table[: x.shape[1]]    a table of 64 rows serves 64 positions
+
+torch.export settles such questions at the example's sizes and keeps them as guards over its symbols. What torch's own
+code asks (is this tensor contiguous?) turns out otherwise for small sizes in ways that change no answer, so that only
+its upper limits count; questions of the model's own code count on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from ..graph.limits import Limit
+
+LARGEST = 2**16 + 1
+"""A size that stands for any: a guard that holds here sets no upper limit. A prime, so that it is no multiple."""
+
+_TRIED = 66
+"""Smaller sizes are tried one by one: torch.export knows of none below 2, and 1 is like the others."""
+
+
+@dataclass
+class Guarded:
+    """What guards say.
+
+    limits       by free dim
+    conditions   questions of the model's own that no limit answers, in words: ``Mod(length, 2) = 0 (model.py:41)``
+    """
+
+    limits: dict[str, Limit] = field(default_factory=dict)
+    conditions: list[str] = field(default_factory=list)
+
+
+def guarded_sizes(program: ExportedProgram, names: Mapping[str, str]) -> Guarded:
+    """The limits and conditions of free dims.
+
+    names   {symbol of torch's: free dim}; several symbols may stand for one dim
+    """
+    found = Guarded()
+    seen: set[str] = set()
+    for guard, place in _guards(program):
+        dims = sorted({names.get(str(symbol), "") for symbol in guard.free_symbols})
+        if len(dims) != 1 or not dims[0] or str(guard) in seen:
+            continue  # between two dims, such as the two that an addition makes equal
+        seen.add(str(guard))
+        limit = _limit(guard, both_sides=bool(place))
+        if limit is None:
+            if place:
+                found.conditions.append(f"{_spelt(guard, names)} ({place})")
+        elif limit != Limit():
+            found.limits[dims[0]] = found.limits.get(dims[0], Limit()).meet(limit)
+    return found
+
+
+def _guards(program: ExportedProgram) -> list[tuple[Any, str]]:
+    """Each guard, and where the model's own code asks it; "" for torch's."""
+    for node in program.graph.nodes:
+        value = node.meta.get("val") if node.op == "placeholder" else None
+        sizes: list[Any] = list(value.shape) if isinstance(value, torch.Tensor) else []
+        for size in sizes:  # typed as ints, though free ones are SymInts
+            if isinstance(size, torch.SymInt):
+                environment: Any = size.node.shape_env
+                return [(guard.expr, _own_place(guard.sloc)) for guard in environment.guards]
+    return []
+
+
+def _own_place(origin: Any) -> str:
+    """``model.py:41`` for a line outside torch."""
+    frame = getattr(origin, "framework_loc", None)
+    file = Path(getattr(frame, "filename", torch.__file__))
+    return "" if Path(torch.__file__).parent in file.parents else f"{file.name}:{getattr(frame, 'lineno', 0)}"
+
+
+def _limit(guard: Any, *, both_sides: bool) -> Limit | None:
+    """The sizes for which a guard over one dim holds; None when they are no range.
+
+    both_sides   False: only where they end counts
+    """
+    small = [_holds(guard, size) for size in range(2, _TRIED)]
+    if _holds(guard, LARGEST):
+        most = None
+    elif not any(small):
+        return None
+    else:
+        held = max(size for size, holds in enumerate(small, 2) if holds)
+        failing = LARGEST
+        while failing - held > 1:
+            middle = (held + failing) // 2
+            held, failing = (middle, failing) if _holds(guard, middle) else (held, middle)
+        most = held
+    inside = small if most is None else small[: most - 1]
+    first = inside.index(True) if True in inside else len(inside)
+    if not both_sides:
+        return Limit(1, most)
+    if not all(inside[first:]):
+        return None
+    return Limit(first + 2 if first else 1, most)
+
+
+def _holds(guard: Any, size: int) -> bool:
+    """Whether a guard is true with all its symbols at one size; one that cannot be told counts as true."""
+    return str(guard.subs(dict.fromkeys(guard.free_symbols, size))) != "False"
+
+
+def _spelt(guard: Any, names: Mapping[str, str]) -> str:
+    """A guard with the user's names for torch's symbols."""
+    text = str(guard)
+    for symbol in sorted(guard.free_symbols, key=lambda symbol: -len(str(symbol))):
+        text = text.replace(str(symbol), names[str(symbol)])
+    return text

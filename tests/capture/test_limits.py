@@ -1,0 +1,99 @@
+"""Free sizes that the model itself limits: tables that end, branches that were not traced."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from capture.eager import Function, captured, sample
+from torch import nn
+
+import triport as tp
+from triport.exporter.errors import FormatError, UsageError
+from triport.exporter.graph.limits import Limit, check_limits, limits_of
+
+FREE = {"x": {0: "batch", 1: "length"}}
+
+
+class Positions(nn.Module):
+    """Adds one of 16 rows to each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Buffer(torch.arange(16.0)[:, None])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.table[: x.shape[1]]
+
+
+def limits(module: nn.Module, length: int = 7) -> dict[str, Limit]:
+    return limits_of(captured(module, sample(2, length, 3), dynamic=FREE))
+
+
+def test_a_table_of_positions_ends() -> None:
+    assert limits(Positions()) == {"length": Limit(1, 16)}
+
+
+def test_branches_of_the_model_end_on_both_sides() -> None:
+    module = Function(lambda x: x + 1 if 5 <= x.shape[1] < 40 else x)
+    assert limits(module) == {"length": Limit(5, 39)}
+    assert limits(module, 4) == {"length": Limit(1, 4)}
+    assert limits(module, 50) == {"length": Limit(40)}
+
+
+def test_what_torch_asks_for_itself_limits_nothing() -> None:
+    assert limits(Function(lambda x: torch.nn.functional.max_pool1d(x.flatten(1)[:, None], 2).contiguous())) == {}
+
+
+def test_the_last_cells_of_a_short_axis_are_all_of_it() -> None:
+    assert limits(Function(lambda x: x[:, -16:])) == {"length": Limit(1, 15)}
+
+
+def test_a_table_that_is_cut_from_its_end() -> None:
+    """max(0, 16 - length) is 16 - length within the limit, which shape arithmetic can say."""
+    module = Function(lambda x: x + torch.arange(16.0)[max(0, 16 - x.shape[1]) :, None])
+    assert limits(module) == {"length": Limit(1, 16)}
+
+
+def test_a_question_that_no_limit_answers_is_a_note(tmp_path: Path) -> None:
+    graph = captured(Function(lambda x: x + 1 if x.shape[1] % 2 else x), sample(2, 7, 3), dynamic=FREE)
+    assert limits_of(graph) == {}
+    report = tp.export(graph, tmp_path, to=["onnx"])
+    assert [note for note in report.notes if "takes where Ne(Mod(length, 2), 0) (test_limits.py:" in note]
+
+
+def test_a_size_beyond_the_limit_is_refused_and_the_nearest_named() -> None:
+    graph = tp.capture(Positions(), [sample(2, 7, 3)], FREE)
+    assert graph.run({"x": np.zeros((1, 16, 3), np.float32)})["output"].shape == (1, 16, 3)
+    with pytest.raises(UsageError, match='"length" is 17, and the model takes 16 at most') as refused:
+        graph.run({"x": np.zeros((1, 17, 3), np.float32)})
+    assert refused.value.code == "TP002"
+    assert str(refused.value.help).startswith("pass 16")
+
+
+def test_limits_travel_with_the_file_and_are_said_of_each_export(tmp_path: Path) -> None:
+    graph = tp.capture(Function(lambda x: x * 2 if x.shape[0] > 2 else x), [sample(5, 3)])
+    graph.save(tmp_path / "model.triport")
+    report = tp.export(tmp_path / "model.triport", tmp_path / "dist", to=["onnx", "tflite"])
+    assert '"batch" is free, with 3 at least' in report.notes
+    checked = [check.case for _, runner in report.rows() if runner for check in runner.checks]
+    assert {"batch 3", "batch 7"} <= set(checked) and not {"batch 1", "batch 2"} & set(checked)
+
+
+def test_limits_meet() -> None:
+    assert Limit(2, 9).meet(Limit(4)).meet(Limit(1, 7)) == Limit(4, 7)
+    assert [Limit(4, 7).nearest(size) for size in (1, 5, 9)] == [4, 5, 7]
+    assert list(map(str, (Limit(3), Limit(1, 4), Limit(3, 4)))) == ["3 at least", "4 at most", "3 to 4"]
+
+
+@pytest.mark.parametrize(
+    "damaged", [7, {"batch": 3}, {"batch": [1.5, 2]}, {"batch": [1, math.inf]}, {"batch": [True, 2]}]
+)
+def test_metadata_that_hold_no_limits_are_refused(damaged: object) -> None:
+    graph = tp.Graph("damaged")
+    graph.metadata["limits"] = damaged
+    with pytest.raises(FormatError, match="which is no \\[least, most\\]"):
+        check_limits(graph, {"batch": 2})
