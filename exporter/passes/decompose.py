@@ -52,6 +52,7 @@ from ..ops import (
 )
 from .base import Pass, Spells
 from .merge_axes import merged
+from .widen_integers import widened
 
 Decomposition = Callable[["Rewriter", OpAttrs], Value | None]
 Stems = dict[Node, frozenset[type[OpAttrs]]]
@@ -120,11 +121,13 @@ def can_decompose(op: type[OpAttrs]) -> bool:
 
 def _rewrite(graph: Graph, node: Node, spells: Spells, stems: Stems) -> bool:
     """An op that comes back out of its own decomposition is left: two ops may each be written with the other."""
-    stem = stems.get(node, frozenset())
-    if type(node.op) not in _DECOMPOSITIONS or type(node.op) in stem or spells(node):
+    if spells(node):
         return False
-    if merged(graph, node, spells):
+    if merged(graph, node, spells) or widened(graph, node, spells):
         return True
+    stem = stems.get(node, frozenset())
+    if type(node.op) not in _DECOMPOSITIONS or type(node.op) in stem:
+        return False
     rewriter = Rewriter(graph, node)
     value = _DECOMPOSITIONS[type(node.op)](rewriter, node.op)
     if value is None:

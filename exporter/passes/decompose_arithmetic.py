@@ -280,12 +280,16 @@ def _bitwise_or(r: Rewriter, op: OpAttrs) -> Value:
 
 @decomposes(Where)
 def _where(r: Rewriter, op: OpAttrs) -> Value | None:
-    """Between bools: (condition and a) or (not condition and b). Small integers by way of int32; nothing else."""
+    """Between bools: (condition and a) or (not condition and b)."""
     condition, a, b = r.node.inputs
-    if a.type.dtype is DType.BOOL:
-        taken, other = r(LogicalAnd(), condition, a), r(LogicalAnd(), r(LogicalNot(), condition), b)
-        return r(LogicalOr(), taken, other)
-    if a.type.dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+    if a.type.dtype is not DType.BOOL:
         return None
-    wide = (r(Cast(DType.INT32), value) for value in (a, b))
-    return r(Cast(a.type.dtype), r(Where(), condition, *wide))
+    return r(LogicalOr(), r(LogicalAnd(), condition, a), r(LogicalAnd(), r(LogicalNot(), condition), b))
+
+
+@decomposes(Cast)
+def _cast(r: Rewriter, op: OpAttrs) -> Value | None:
+    """By way of int32."""
+    if DType.INT32 in (r.x.type.dtype, r.node.output.type.dtype):
+        return None
+    return r(op, r(Cast(DType.INT32), r.x))

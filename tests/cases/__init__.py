@@ -16,6 +16,7 @@ from . import (
     reduce,
     resize,
     shape,
+    small_integers,
 )
 from .case import OpCase
 
@@ -33,4 +34,5 @@ CASES: list[OpCase] = [
     *reduce.CASES,
     *resize.CASES,
     *shape.CASES,
+    *small_integers.CASES,
 ]

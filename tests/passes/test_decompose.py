@@ -7,7 +7,7 @@ import pytest
 from passes.build import Builder, assert_same_numbers, count, fires, labels, leaves_alone
 from passes.test_decompose_arithmetic import CASES as ARITHMETIC
 
-from triport.exporter.graph import Graph, Node
+from triport.exporter.graph import DType, Graph, Node
 from triport.exporter.graph.verify import verify
 from triport.exporter.ops import (
     REGISTRY,
@@ -15,6 +15,7 @@ from triport.exporter.ops import (
     Add,
     AveragePool,
     BatchNorm,
+    Cast,
     Clamp,
     Elu,
     Exp,
@@ -92,7 +93,7 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 def test_every_decomposition_has_a_case() -> None:
     assert {t for t in REGISTRY.values() if can_decompose(t)} == {
         *(type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]),
-        *(AveragePool, Linear, MatMul, MaxPool, PRelu),  # below
+        *(AveragePool, Cast, Linear, MatMul, MaxPool, PRelu),  # below
     }
 
 
@@ -155,6 +156,19 @@ def test_average_pool_with_padding_stays() -> None:
     b = Builder()
     pool = AveragePool((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     leaves_alone(decompose(lambda node: not isinstance(node.op, AveragePool)), b.done(b.add(pool, b.input(3, 9, 8))))
+
+
+def test_a_cast_that_a_target_lacks_goes_by_way_of_int32() -> None:
+    b = Builder()
+    y = b.add(Cast(DType.INT8), b.input(4, 5), name="layer")
+
+    def spells(node: Node) -> bool:
+        return DType.INT32 in (node.inputs[0].type.dtype, node.output.type.dtype)
+
+    after = fires(decompose(spells), b.done(y))
+    assert [node.op for node in after.nodes] == [Cast(DType.INT32), Cast(DType.INT8)]
+    b = Builder()
+    leaves_alone(decompose(lambda node: False), b.done(b.add(Cast(DType.INT32), b.input(4, 5))))
 
 
 def test_prelu_is_two_halves() -> None:

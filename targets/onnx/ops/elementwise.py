@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....exporter.graph import Node
+from ....exporter.graph import DType, Node
 from ....exporter.ops import (
     Abs,
     Acos,
@@ -44,13 +44,8 @@ from ..emitters import emits
 from ..writer import OnnxWriter, onnx_dtype
 
 _ONNX_NAMES: dict[type[OpAttrs], str] = {
-    Add: "Add",
-    Sub: "Sub",
-    Mul: "Mul",
-    Div: "Div",
     Maximum: "Max",
     Minimum: "Min",
-    Pow: "Pow",
     Exp: "Exp",
     Log: "Log",
     Sqrt: "Sqrt",
@@ -78,8 +73,21 @@ _ONNX_NAMES: dict[type[OpAttrs], str] = {
 
 @emits(*_ONNX_NAMES)
 def elementwise(node: Node, writer: OnnxWriter) -> None:
-    assert getattr(node.op, "activation", Activation.NONE) is Activation.NONE, "nothing is fused for ONNX"
     writer.node(_ONNX_NAMES[type(node.op)], node)
+
+
+def _wide_numbers(node: Node) -> Refusal | None:
+    """Condition: ONNX Runtime's arithmetic takes no integers of 8 or 16 bits."""
+    dtype = node.output.type.dtype
+    if dtype in (DType.INT8, DType.UINT8, DType.INT16):
+        return Refusal(f"ONNX Runtime does not compute with {dtype.value} tensors", "cast them to int32", "TP105")
+    return None
+
+
+@emits(Add, Sub, Mul, Div, Pow, accepts=_wide_numbers)
+def arithmetic(node: Node, writer: OnnxWriter) -> None:
+    assert getattr(node.op, "activation", Activation.NONE) is Activation.NONE, "nothing is fused for ONNX"
+    writer.node(node.op.__class__.__name__, node)
 
 
 @emits(Cast)

@@ -79,6 +79,8 @@ _CASTS = {
     (DType.BOOL, DType.INT32): "cast_u8_i32",
     (DType.INT8, DType.FLOAT32): "cast_i8_f32",
     (DType.INT8, DType.INT32): "cast_i8_i32",
+    (DType.INT8, DType.BOOL): "cast_i8_bool",
+    (DType.INT32, DType.INT8): "cast_i32_i8",
 }
 
 
