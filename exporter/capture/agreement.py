@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import torch
+from torch.export import ExportedProgram
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Sample
 from ..graph.limits import Limit, limits_of
 from ..reference import run_graph
+from .mutation import user_outputs
 
 Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
 """The module: outputs by name for inputs by name."""
@@ -26,6 +29,21 @@ def check_against(graph: Graph, sample: Sample, answer: Answer) -> None:
         problem = _difference(exact[name], plain[name], told)
         if problem:
             raise _blame(graph, sample, answer, name, problem)
+
+
+def check_traced(program: ExportedProgram, own: Mapping[str, torch.Tensor]) -> None:
+    """ModelError TP207 where torch.export takes an output for one of another shape than the module answers."""
+    for traced, (name, answered) in zip(user_outputs(program), own.items(), strict=False):
+        shape = getattr(getattr(traced, "meta", {}).get("val"), "shape", answered.shape)
+        pairs = zip(shape, answered.shape, strict=False)
+        if len(shape) != answered.ndim or any(isinstance(size, int) and size != told for size, told in pairs):
+            raise ModelError(
+                "TP207",
+                f'torch.export traces output "{name}" with another shape than the model answers: '
+                f"{list(shape)} instead of {list(answered.shape)}",
+                because="an op of torch has another rule for its shape than for its values",
+                help="put a reshape to the shape that you need behind it, or write the op with others",
+            )
 
 
 def sizes_of_one(graph: Graph, sample: Sample, answer: Answer) -> list[str]:

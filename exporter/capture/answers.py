@@ -10,10 +10,13 @@ import torch
 
 from ..errors import ModelError, TriportError
 from ..graph import Array
+from .attention import step_by_step
 from .flat import FlatModule
 from .inputs import Inputs, device_of
 from .places import user_line
 from .precision import InFloat32, own_dtype
+
+_FUSED = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
 
 
 @contextlib.contextmanager
@@ -49,15 +52,36 @@ def own_answer(module: FlatModule, inputs: Inputs) -> dict[str, torch.Tensor]:
 
 
 def plain_answer(module: FlatModule, inputs: Mapping[str, Array], *, in_float32: bool) -> dict[str, Array]:
-    """The module's outputs by name.
+    """The module's outputs by name, transformer layers computed step by step as in training.
 
     in_float32   compute in float32 what the model computes in other floats
     """
     device = device_of(module)
     tensors = {name: torch.from_numpy(np.array(x)).to(device) for name, x in inputs.items()}
-    with InFloat32() if in_float32 else contextlib.nullcontext():
+    with InFloat32() if in_float32 else contextlib.nullcontext(), step_by_step():
         answer = _called(module, tensors)
     return {name: tensor.detach().cpu().numpy() for name, tensor in answer.items()}
+
+
+def fused_notices(module: FlatModule, inputs: Mapping[str, Array], own: Mapping[str, torch.Tensor]) -> list[str]:
+    """What is said where torch's fused transformer layers, which eval mode runs, do not answer as the same layers do
+    in training: padded places, mostly."""
+    if not any(isinstance(part, _FUSED) for part in module.modules()):
+        return []
+    plain = plain_answer(module, inputs, in_float32=False)
+    notices = []
+    for name, tensor in own.items():
+        fused, told = tensor.detach().cpu().numpy(), plain[name]
+        if fused.shape != told.shape or not np.issubdtype(told.dtype, np.floating) or not told.size:
+            continue
+        apart = float(np.nanmax(np.abs(fused - told), initial=0.0))
+        if apart > 1e-3 * float(np.nanmax(np.abs(told), initial=0.0)):
+            notices.append(
+                f'output "{name}" differs by {apart:.3g} from what torch answers in eval mode without gradients: there '
+                "fused transformer layers answer 0 in places that a padding mask pads; the graph computes them, as "
+                "torch does in training"
+            )
+    return notices
 
 
 def _called(module: FlatModule, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -30,16 +30,28 @@ def plain_transformers() -> Iterator[None]:
     """While it lasts, torch's transformer layers compute step by step, and no mask is looked at to see if it is causal.
 
     Their fused form is an op of its own that exists for inference in torch alone, and looking into a mask is control
-    flow that depends on data; the answers are the same.
+    flow that depends on data.
     """
-    fast = torch.backends.mha.get_fastpath_enabled()
     detect = transformer._detect_is_causal_mask
     try:
-        torch.backends.mha.set_fastpath_enabled(False)
         transformer._detect_is_causal_mask = _as_told
-        yield
+        with step_by_step():
+            yield
     finally:
         transformer._detect_is_causal_mask = detect
+
+
+@contextlib.contextmanager
+def step_by_step() -> Iterator[None]:
+    """While it lasts, torch's transformer layers are not fused.
+
+    The answers are the same but where `src_key_padding_mask` pads: fused encoders skip these places and answer 0.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 

@@ -15,8 +15,8 @@ from ..graph.golden import plan_golden, within_budget
 from ..graph.limits import limits_of
 from ..passes.dead_code import remove_dead_code
 from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
-from .agreement import check_against, sizes_of_one
-from .answers import in_eval_mode, own_answer, plain_answer
+from .agreement import check_against, check_traced, sizes_of_one
+from .answers import fused_notices, in_eval_mode, own_answer, plain_answer
 from .archive import load_program
 from .convert import PORTABLE, Conversion, dtype_name
 from .fallback import without_compositions
@@ -105,6 +105,7 @@ def _captured(
     _check_outputs(own)
     with float32_weights(flat.body) as weights:
         program, notices = export()
+        check_traced(program, own)
         conversion = Conversion(without_compositions(without_writes(without_regions(program))), flat.body, inputs)
         captured = conversion.run(list(own))
         captured.name = name
@@ -117,8 +118,9 @@ def _captured(
             return plain_answer(flat, to_first(dict(arrays), turned.inputs), in_float32=in_float32)
 
         plain = plain_answer(flat, _arrays(inputs), in_float32=True) if in_float32 else {}
+        fused = [] if in_float32 else fused_notices(flat, _arrays(inputs), own)
         told = conversion_notices(weights, conversion.converted, own, plain)
-        notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told]
+        notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told, *fused]
         samples = _golden(turned, inputs, more)
         for sample in samples:
             sample.outputs = answer(sample.inputs)

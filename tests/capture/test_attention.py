@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from capture.eager import sample
 from capture.ports import assert_ports_agree
 from torch import nn
+
+from triport.exporter.capture import capture
+from triport.exporter.reference import run_graph
 
 FREE = {0: "batch", 1: "length"}
 
@@ -54,6 +58,15 @@ class Causal(nn.Module):
 
     def forward(self, x: torch.Tensor, padding: torch.Tensor) -> Any:
         return self.encoder(x, self.mask, padding)
+
+
+class Padded(nn.Module):
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor) -> Any:
+        return self.encoder(x, src_key_padding_mask=padding)
 
 
 class Decoder(nn.Module):
@@ -123,6 +136,21 @@ def test_encoder_under_a_causal_mask_and_padding(tmp_path: Path) -> None:
     padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
     dynamic = {"x": {0: "batch"}, "padding": {0: "batch"}}
     assert_ports_agree(tmp_path, Causal(), [sample(2, 5, 8), padding], dynamic)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_where_torch_skips_what_is_padded_the_graph_says_so(tmp_path: Path) -> None:
+    """torch's fused encoder answers 0 in padded places, the same encoder in training does not."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = Padded(nn.TransformerEncoder(layer, 1)).eval()
+    padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    graph = capture(module, [sample(2, 5, 8), padding])
+    (notice,) = graph.notices
+    assert "in places that a padding mask pads" in notice
+    trained = module(sample(2, 5, 8), padding).detach().numpy()
+    told = run_graph(graph, {"x": sample(2, 5, 8).numpy(), "padding": padding.numpy()})["output"]
+    np.testing.assert_allclose(told, trained, atol=1e-5)
+    assert not capture(module, [sample(2, 5, 8), torch.zeros(2, 5, dtype=torch.bool)]).notices
 
 
 def test_decoder_of_two_free_lengths(tmp_path: Path) -> None:

@@ -316,6 +316,12 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     "wrong shape": ("TP213", lambda: _refusal(nn.Linear(3, 2), sample(1, 4))),
     "own error": ("TP213", lambda: _refusal(Fails(), sample(1, 4))),
     "only while tracing": ("TP207", lambda: _refusal(ComparesTypes(), sample(1, 4))),
+    "traced with another shape": (
+        "TP207",
+        lambda: _refusal(
+            Function(lambda x: F.multilabel_margin_loss(x, x.long(), reduction="none")), sample(4), dynamic={}
+        ),
+    ),
     "missing input": ("TP004", lambda: _refusal(Function2(torch.add), sample(1, 4))),
     "batches differ": ("TP002", lambda: _refusal(Function2(lambda x, y: (x, y)), sample(2, 4), sample(3, 4))),
     "fixed size": ("TP205", lambda: _refusal(Function(lambda x: x.reshape(2, -1)), sample(2, 4))),

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from sweep.keys import Key
 from sweep.outcome import SAME, Outcome, Verdict, outcome_of
 from sweep.samples import Sample, build
@@ -119,9 +118,10 @@ class KeptNode:
 def _captured(sample: Sample) -> tuple[Graph, Truth]:
     """The graph, and the module's own eager answer as the truth."""
     graph = capture(sample.module, dict(sample.inputs), dynamic={})
-    with torch.no_grad():  # on copies: some functions write into their input
-        returned = sample.module([tensor.clone() for tensor in sample.inputs.values()])
-    answers: list[Any] = [leaf.numpy() for leaf in pytree.tree_leaves(returned)]
+    # On copies, since some functions write into their input; with gradients, as in training: without them torch's
+    # transformers are fused, and answer 0 where a mask pads.
+    returned = sample.module([tensor.clone() for tensor in sample.inputs.values()])
+    answers: list[Any] = [leaf.detach().numpy() for leaf in pytree.tree_leaves(returned)]
     outputs = dict(zip(graph.outputs, answers, strict=True))
     inputs = {name: tensor.contiguous().numpy() for name, tensor in sample.inputs.items()}
     truth = truth_by_reference(graph, [Case("sample", inputs, outputs, True)])
