@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ _ARGUMENTS = (
 def whole_recurrent_calls() -> Iterator[None]:
     """While it lasts, recurrent calls are traced as one op each, and packed sequences are refused."""
     _define()
-    swapped: dict[str, Callable[..., object]] = {name: functools.partial(_whole, name) for name in CALLS}
-    swapped["_pack_padded_sequence"] = _packed
+    swapped = {name: _named(name, functools.partial(_whole, name)) for name in CALLS}
+    swapped["_pack_padded_sequence"] = _named("_pack_padded_sequence", _packed)
     before = [(place, name, getattr(place, name)) for place in (torch, torch._VF) for name in swapped]
     try:
         for place, name, _ in before:
@@ -42,6 +43,26 @@ def whole_recurrent_calls() -> Iterator[None]:
     finally:
         for place, name, function in before:
             setattr(place, name, function)
+        _forget(swapped.values())
+
+
+def _named(name: str, function: Callable[..., object]) -> Callable[..., object]:
+    """A function of its own: torch's tracer of Python asks each of torch's for its name."""
+
+    def call(*arguments: Any, **keywords: Any) -> object:
+        return function(*arguments, **keywords)
+
+    call.__name__ = name
+    return call
+
+
+def _forget(swapped: Collection[Callable[..., object]]) -> None:
+    """torch's tracer of Python, which runs for torch.cond and its like, lists torch's functions once and for all."""
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    if rules is not None and rules.get_torch_obj_rule_map.cache_info().currsize:
+        known = rules.get_torch_obj_rule_map()
+        if any(function in known for function in swapped):
+            rules.clear_lru_cache()
 
 
 @functools.cache

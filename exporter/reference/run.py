@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -20,7 +21,8 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None 
     dtype    computes every float in this dtype (FLOAT64 for a judge); default: as the graph says
     raises   UsageError when a name, shape or dtype does not fit
     """
-    values = dict(run_values(graph, inputs, dtype=dtype))
+    wanted = set(graph.outputs.values())
+    values = {value: _array(tensor) for value, tensor in _run(graph, inputs, dtype) if value in wanted}
     return {name: values[value] for name, value in graph.outputs.items()}
 
 
@@ -28,13 +30,16 @@ def run_values(
     graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None = None
 ) -> Iterator[tuple[Value, Array]]:
     """Every value a graph computes, in order: inputs, constants that are outputs, then each node's outputs."""
+    return ((value, _array(tensor)) for value, tensor in _run(graph, inputs, dtype))
+
+
+def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iterator[tuple[Value, torch.Tensor]]:
     sizes = bind_sizes(graph, inputs)
     wide = getattr(torch, dtype.value) if dtype else None
     tensors: dict[Value, torch.Tensor] = {}
 
     def tensor(array: Array) -> torch.Tensor:
-        # torch refuses read-only arrays such as a memory-mapped file with a warning; a copy it may own.
-        own = torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+        own = _borrowed(array)
         return own.to(wide) if wide and own.dtype.is_floating_point else own
 
     last_use: dict[Value, int] = {}
@@ -44,17 +49,29 @@ def run_values(
     with torch.no_grad():
         for value in graph.inputs:
             tensors[value] = tensor(inputs[value.name])
-            yield value, tensors[value].numpy()
+            yield value, tensors[value]
         for value in graph.outputs.values():
             if value.is_constant:
-                yield value, tensor(value.array()).numpy()
+                yield value, tensor(value.array())
         for position, node in enumerate(graph.nodes):
             operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
             for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
-                if wide and result.dtype.is_floating_point:
-                    result = result.to(wide)  # a cast names the dtype that the graph computes in
                 tensors[value] = result
-                yield value, result.contiguous().numpy()
+                yield value, result
             for value in node.inputs:
                 if last_use[value] == position:
                     tensors.pop(value, None)
+
+
+def _borrowed(array: Array) -> torch.Tensor:
+    """A tensor over the memory of an array; nothing here writes into it."""
+    if array.flags.writeable and array.flags.c_contiguous:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's, about memory that is read-only, such as a mapped file
+        return torch.from_numpy(array if array.flags.c_contiguous else array.copy())
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    array: Array = tensor.contiguous().numpy()
+    return array

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from capture.eager import Function
 from torch import nn
 
 from triport.exporter.capture import capture
@@ -259,3 +260,14 @@ def test_states_of_zeros_are_left_out() -> None:
 
     graph = capture(Zeros(), [random(0, 6, 2, 4)], {"x": {0: "time", 1: "batch"}})
     assert [len(node.inputs) for node in graph.nodes if isinstance(node.op, Lstm)] == [4]
+
+
+def test_tracing_a_condition_does_not_leave_torch_with_our_recurrent_calls() -> None:
+    """torch.cond is traced by Dynamo, which lists torch's functions when first asked, also during an export."""
+    from torch._dynamo import trace_rules
+
+    trace_rules.clear_lru_cache()
+    module = Function(lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)))
+    with pytest.raises(ModelError, match="cond"):
+        capture(module, torch.ones(2, 3), {})
+    assert torch.lstm in trace_rules.get_torch_obj_rule_map()
