@@ -37,3 +37,17 @@ def test_the_demo_reads_97_percent_and_every_port_agrees(tmp_path: Path) -> None
     assert "every port agrees" in result.stdout
     assert "not verified" not in result.stdout
     assert (out / "ports" / "web" / "index.html").is_file()
+
+
+def test_readers_of_sequences_reach_95_percent_and_every_port_agrees_at_two_lengths(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "examples" / "sequence_demo.py", "--out", tmp_path],
+        env={**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "every port agrees" in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bidirectional", "gru", "lstm", "transformer"]

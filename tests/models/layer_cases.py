@@ -12,7 +12,7 @@ from torch import Tensor
 import triport as tp
 
 L = tp.layers
-IMAGE, STEPS, ROW = (7, 6, 4), (9, 4), (5,)
+IMAGE, STEPS, ROW, VOLUME = (7, 6, 4), (9, 4), (5,), (5, 6, 4, 2)
 
 
 def together(layer: tp.Layer, inputs: list[Any]) -> Any:
@@ -64,6 +64,29 @@ CASES = [
     one("transpose_same", lambda: L.Conv2DTranspose(3, 3, strides=2, padding="same"), IMAGE),
     one("transpose_same_even", lambda: L.Conv2DTranspose(3, 4, strides=2, padding="same"), IMAGE),
     one("transpose_valid", lambda: L.Conv2DTranspose(3, (3, 1), strides=2), IMAGE),
+    one("conv3d", lambda: L.Conv3D(3, 3, activation="relu"), VOLUME),
+    one("conv3d_same", lambda: L.Conv3D(4, (1, 2, 3), strides=(1, 2, 2), padding="same", groups=2), VOLUME),
+    one("depthwise1d", lambda: L.DepthwiseConv1D(3, padding="causal", depth_multiplier=2), STEPS),
+    one("transpose1d", lambda: L.Conv1DTranspose(3, 4, strides=2, padding="same"), STEPS),
+    one("transpose1d_dilated", lambda: L.Conv1DTranspose(3, 2, dilation_rate=2, activation="relu"), STEPS),
+    one("transpose3d", lambda: L.Conv3DTranspose(3, 2, strides=2), VOLUME),
+    one("max_pool3d", lambda: L.MaxPooling3D(2, padding="same"), VOLUME),
+    one("average_pool3d", lambda: L.AveragePooling3D((1, 2, 2)), VOLUME),
+    one("global_average3d", lambda: L.GlobalAveragePooling3D(), VOLUME),
+    one("global_max3d", lambda: L.GlobalMaxPooling3D(keepdims=True), VOLUME),
+    one("zero_padding3d", lambda: L.ZeroPadding3D(((1, 0), (0, 2), (1, 1))), VOLUME),
+    one("cropping3d", lambda: L.Cropping3D((1, 2, 1)), VOLUME),
+    one("upsampling3d", lambda: L.UpSampling3D((1, 2, 3)), VOLUME),
+    one("spatial_dropout1d", lambda: L.SpatialDropout1D(0.5), STEPS),
+    one("spatial_dropout3d", lambda: L.SpatialDropout3D(0.5), VOLUME),
+    one("alpha_dropout", lambda: L.AlphaDropout(0.2), ROW),
+    one("gaussian_dropout", lambda: L.GaussianDropout(0.2, seed=1), ROW),
+    one("group_norm", lambda: L.GroupNormalization(2), IMAGE),
+    one("instance_norm", lambda: L.GroupNormalization(-1, center=False), STEPS),
+    one("rms_norm", lambda: L.RMSNormalization(), STEPS),
+    one("rms_norm_axes", lambda: L.RMSNormalization(axis=(-2, -1)), STEPS),
+    one("unit_norm", lambda: L.UnitNormalization(), STEPS),
+    one("unit_norm_axes", lambda: L.UnitNormalization(axis=(1, 2)), IMAGE),
     one("max_pool1d", lambda: L.MaxPooling1D(3, strides=2, padding="same"), STEPS),
     one("max_pool2d", lambda: L.MaxPooling2D(), IMAGE),
     one("max_pool2d_same", lambda: L.MaxPooling2D(2, padding="same"), IMAGE),

@@ -13,8 +13,8 @@ from torch import Tensor
 from .. import initializers, regularizers
 from ..structure import Shape, format_shape, is_shape
 from . import masks
-from .activation import RandomLayer
 from .arguments import BaseArguments
+from .dropout import RandomLayer
 from .windows import sizes
 
 

@@ -63,7 +63,7 @@ class Layer(nn.Module):
     """Whether the output has the input's mask."""
     call_parameters: ClassVar[dict[str, inspect.Parameter]]
     """What ``call`` or ``forward`` takes, ``self`` left out."""
-    is_foreign: ClassVar[bool]
+    is_foreign: bool
     """Whether the user wrote what the layer computes, and not what shape that has."""
     preferred_dtype: ClassVar[str] = "float32"
     """The dtype of a model's input when this is its first layer and nothing else says."""

@@ -18,9 +18,9 @@ from .arguments import BaseArguments, activation_of
 from .base import Layer
 from .windows import channels_last, is_fixed, output_size, pad_list, padding_name, same_amounts, sizes
 
-TO_CHANNELS_FIRST = {1: (0, 2, 1), 2: (0, 3, 1, 2)}
-TO_CHANNELS_LAST = {1: (0, 2, 1), 2: (0, 2, 3, 1)}
-_CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
+TO_CHANNELS_FIRST = {1: (0, 2, 1), 2: (0, 3, 1, 2), 3: (0, 4, 1, 2, 3)}
+TO_CHANNELS_LAST = {1: (0, 2, 1), 2: (0, 2, 3, 1), 3: (0, 2, 3, 4, 1)}
+_CONV: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 class WindowedLayer(Layer):
@@ -174,3 +174,10 @@ class Conv2D(_Conv):
 
     rank = 2
     input_rank = 4
+
+
+class Conv3D(_Conv):
+    """Convolution over volumes: x [batch, depth, height, width, in] → y [batch, depth', height', width', filters]."""
+
+    rank = 3
+    input_rank = 5

@@ -1,11 +1,10 @@
-"""Depthwise, separable and transposed convolutions."""
+"""Depthwise and separable convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from .. import initializers, regularizers
@@ -29,15 +28,13 @@ def depthwise_from_keras(weight: Tensor) -> Tensor:
     return merged.reshape(-1, 1, *merged.shape[2:])
 
 
-class DepthwiseConv2D(WindowedLayer):
+class _DepthwiseConv(WindowedLayer):
     """Each channel convolved on its own, ``depth_multiplier`` times.
 
-    x  [batch, height, width, in]  →  y  [batch, height', width', in·depth_multiplier];
-    weight [in·depth_multiplier, 1, kernel height, kernel width], bias [in·depth_multiplier]
+    x  [batch, ..., in]  →  y  [batch, ..., in·depth_multiplier];
+    weight [in·depth_multiplier, 1, kernel sizes], bias [in·depth_multiplier]
     """
 
-    rank = 2
-    input_rank = 4
     weight_order = ("weight", "bias")
 
     def __init__(
@@ -84,8 +81,23 @@ class DepthwiseConv2D(WindowedLayer):
         return (input_shape[0], *self.spatial_shape(input_shape), channels * self.depth_multiplier)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(TO_CHANNELS_FIRST[2])
+        x = x.permute(TO_CHANNELS_FIRST[self.rank])
         return self.finish(self.slide(x, self.weight, self.bias, x.shape[1]))
+
+
+class DepthwiseConv1D(_DepthwiseConv):
+    """Depthwise convolution over steps: x [batch, steps, in] → y [batch, steps', in·depth_multiplier]."""
+
+    rank = 1
+    input_rank = 3
+    paddings = ("valid", "same", "causal")
+
+
+class DepthwiseConv2D(_DepthwiseConv):
+    """Depthwise convolution: x [batch, height, width, in] → y [batch, height', width', in·depth_multiplier]."""
+
+    rank = 2
+    input_rank = 4
 
 
 class _SeparableConv(WindowedLayer):
@@ -173,96 +185,3 @@ class SeparableConv2D(_SeparableConv):
 
     rank = 2
     input_rank = 4
-
-
-class Conv2DTranspose(WindowedLayer):
-    """The convolution's gradient: spreads each input cell over a window of the output.
-
-    x  [batch, height, width, in]  →  y  [batch, height', width', filters];
-    weight [in, filters, kernel height, kernel width], bias [filters]
-
-    With padding ``same`` height' = height·stride, with ``valid`` height' = height·stride + max(reach - stride, 0),
-    where reach = (kernel - 1)·dilation + 1.
-    """
-
-    rank = 2
-    input_rank = 4
-    weight_order = ("weight", "bias")
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: int | Sequence[int],
-        strides: int | Sequence[int] = 1,
-        padding: str = "valid",
-        output_padding: None = None,
-        data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-        bias_initializer: str | initializers.Initializer = "zeros",
-        kernel_regularizer: str | regularizers.Regularizer | None = None,
-        bias_regularizer: str | regularizers.Regularizer | None = None,
-        **base: Unpack[BaseArguments],
-    ) -> None:
-        super().__init__(**base)
-        if output_padding is not None:
-            self._refuse("takes its output size from padding; output_padding has to stay None", code="TP010")
-        self.output_padding = output_padding
-        self.filters = sizes(filters, 1, "filters")[0]
-        self._set_window(kernel_size, strides, padding, dilation_rate, data_format)
-        self._set_extras(activation, use_bias, bias_initializer, bias_regularizer)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.register_parameter("weight", None)
-        self.register_parameter("bias", None)
-        self._crops = [
-            self._crop(*item) for item in zip(self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        ]
-
-    def _crop(self, kernel: int, stride: int, dilation: int) -> tuple[int, int, bool]:
-        """(cells cut off both ends, cells added at the end, whether one more is cut off the end) of a dimension."""
-        excess = (kernel - 1) * dilation + 1 - stride
-        if excess < 0:
-            return 0, -excess, False
-        if self.padding == "valid":
-            return 0, 0, False
-        return excess // 2, 0, excess % 2 == 1
-
-    def build(self, input_shape: Shape) -> None:
-        channels = input_shape[-1]
-        assert channels is not None
-        self.add_weight((*self.kernel_size, self.filters, channels), self.kernel_initializer)
-        if self.use_bias:
-            self.add_weight((self.filters,), self.bias_initializer, name="bias")
-
-    def to_keras(self, name: str, value: Tensor) -> Tensor:
-        return value.permute(2, 3, 1, 0) if name == "weight" else value
-
-    def from_keras(self, name: str, value: Tensor) -> Tensor:
-        return value.permute(3, 2, 0, 1) if name == "weight" else value
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        spatial: list[int | None] = []
-        window = zip(input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        for size, kernel, stride, dilation in window:
-            excess = 0 if self.padding == "same" else max((kernel - 1) * dilation + 1 - stride, 0)
-            spatial.append(None if size is None else size * stride + excess)
-        return (input_shape[0], *spatial, self.filters)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.conv_transpose2d(
-            x.permute(TO_CHANNELS_FIRST[2]),
-            self.weight,
-            self.bias,
-            self.strides,
-            tuple(crop for crop, _, _ in self._crops),
-            tuple(added for _, added, _ in self._crops),
-            1,
-            self.dilation_rate,
-        )
-        for axis, (_, _, one_more) in enumerate(self._crops):
-            if one_more:
-                y = y.narrow(axis + 2, 0, x.shape[axis + 1] * self.strides[axis])
-        return self.finish(y)

@@ -14,6 +14,7 @@ from ..structure import Shape, format_shape
 from .arguments import BaseArguments
 from .base import Layer
 from .order import to_channels_first, to_channels_last
+from .scaling_norms import last_sizes
 
 
 class BatchNormalization(Layer):
@@ -150,13 +151,7 @@ class LayerNormalization(Layer):
         self.register_parameter("bias", None)
 
     def build(self, input_shape: Shape) -> None:
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
-        counted = sorted(axis % len(input_shape) for axis in axes)
-        if counted != list(range(len(input_shape) - len(counted), len(input_shape))) or counted[0] == 0:
-            self._refuse(f"normalises the last axes; received axis={self.axis}", code="TP010")
-        features = tuple(size for size in input_shape[counted[0] :] if size is not None)
-        if len(features) != len(counted):
-            self._refuse(f"needs fixed sizes on the axes it normalises, received {format_shape(input_shape)}")
+        features = last_sizes(self, self.axis, input_shape)
         self.normalized_shape = features
         if self.scale:
             self.add_weight(features, self.gamma_initializer)

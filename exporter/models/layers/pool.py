@@ -15,8 +15,8 @@ from .base import Layer
 from .conv import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from .windows import channels_last, is_fixed, output_size, pad_list, padding_name, same_amounts, sizes
 
-_MAX: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d}
-_AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d}
+_MAX: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_AVERAGE: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
 class _Pooling(Layer):
@@ -81,6 +81,13 @@ class MaxPooling2D(_MaxPooling):
     input_rank = 4
 
 
+class MaxPooling3D(_MaxPooling):
+    """Maximum over windows of volumes: x [batch, depth, height, width, channels] → y of the same axes."""
+
+    rank = 3
+    input_rank = 5
+
+
 class _AveragePooling(_Pooling):
     def pool(self, x: Tensor) -> Tensor:
         average = _AVERAGE[self.rank]
@@ -127,6 +134,13 @@ class AveragePooling2D(_AveragePooling):
     input_rank = 4
 
 
+class AveragePooling3D(_AveragePooling):
+    """Mean over windows: x [batch, depth, height, width, channels] → y [batch, depth', height', width', channels]."""
+
+    rank = 3
+    input_rank = 5
+
+
 class _GlobalPooling(Layer):
     """One number a channel: x [batch, ..., channels] → y [batch, channels]; keepdims keeps the axes, of size 1."""
 
@@ -170,6 +184,12 @@ class GlobalAveragePooling2D(_GlobalAverage):
     input_rank = 4
 
 
+class GlobalAveragePooling3D(_GlobalAverage):
+    """Mean over depth, height and width: x [batch, depth, height, width, channels] → y [batch, channels]."""
+
+    input_rank = 5
+
+
 class GlobalMaxPooling1D(_GlobalMax):
     """Maximum over all steps: x [batch, steps, channels] → y [batch, channels]."""
 
@@ -180,3 +200,9 @@ class GlobalMaxPooling2D(_GlobalMax):
     """Maximum over height and width: x [batch, height, width, channels] → y [batch, channels]."""
 
     input_rank = 4
+
+
+class GlobalMaxPooling3D(_GlobalMax):
+    """Maximum over depth, height and width: x [batch, depth, height, width, channels] → y [batch, channels]."""
+
+    input_rank = 5

@@ -17,9 +17,9 @@ from torch import Tensor
 from ...errors import ModelError
 from .. import initializers, regularizers
 from ..structure import Shape, format_shape, is_shape
-from .activation import RandomLayer
 from .arguments import BaseArguments, activation_of
 from .compacted import Compacted
+from .dropout import RandomLayer
 from .windows import sizes
 
 Initializer = str | initializers.Initializer

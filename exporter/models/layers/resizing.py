@@ -64,6 +64,13 @@ class ZeroPadding2D(_ZeroPadding):
     input_rank = 4
 
 
+class ZeroPadding3D(_ZeroPadding):
+    """Zeros around volumes: x [batch, depth, height, width, channels]; ``padding`` is one number, three, or pairs."""
+
+    rank = 3
+    input_rank = 5
+
+
 class _Cropping(Layer):
     rank: int
 
@@ -98,6 +105,13 @@ class Cropping2D(_Cropping):
 
     rank = 2
     input_rank = 4
+
+
+class Cropping3D(_Cropping):
+    """Borders cut off volumes: x [batch, depth, height, width, channels]."""
+
+    rank = 3
+    input_rank = 5
 
 
 class UpSampling1D(Layer):
@@ -149,3 +163,24 @@ class UpSampling2D(Layer):
         return to_channels_last(
             F.interpolate(to_channels_first(x), size, mode=self.interpolation, align_corners=smooth)
         )
+
+
+class UpSampling3D(Layer):
+    """Each cell of a volume repeated: x [batch, depth, height, width, channels]; ``size`` is one number or three."""
+
+    input_rank = 5
+
+    def __init__(
+        self, size: int | Sequence[int] = 2, data_format: str | None = None, **base: Unpack[BaseArguments]
+    ) -> None:
+        super().__init__(**base)
+        self.size = sizes(size, 3, "size")
+        self.data_format = channels_last(data_format)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        grown = [None if n is None else n * factor for n, factor in zip(input_shape[1:-1], self.size, strict=True)]
+        return (input_shape[0], *grown, input_shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = [n * factor for n, factor in zip(x.shape[1:-1], self.size, strict=True)]
+        return to_channels_last(F.interpolate(to_channels_first(x), size, mode="nearest"))
