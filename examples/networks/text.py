@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,6 +35,56 @@ def tokens(batch: int, length: int) -> Inputs:
     ids = random_integers(VOCABULARY, batch, length, seed=length)
     mask = (torch.arange(length) < length - torch.arange(batch)[:, None] % 3).long()
     return {"input_ids": ids, "attention_mask": mask}
+
+
+class DecodingStep(nn.Module):
+    """A causal language model that takes keys and values of the tokens so far, and gives them back with the new ones.
+
+    keys, values   [layers, batch, heads, past, channels]
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for layer in range(keys.shape[0]):
+            cache.update(keys[layer], values[layer], layer)
+        out = self.model(input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache, use_cache=True)
+        layers = out.past_key_values.layers
+        return {
+            "logits": out.logits,
+            "keys": torch.stack([layer.keys for layer in layers]),
+            "values": torch.stack([layer.values for layer in layers]),
+        }
+
+
+def decoding_step(kind: str, **options: Any) -> nn.Module:
+    """One step of generating text, with its cache as inputs and outputs."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **options)
+    return DecodingStep(seeded(lambda: AutoModelForCausalLM.from_config(config))).eval()
+
+
+def step(heads: int) -> Callable[..., Inputs]:
+    """New tokens, and random keys and values of two layers of so many heads for those before."""
+
+    def inputs(batch: int, past: int, length: int, total: int) -> Inputs:
+        mask = (torch.arange(total) >= torch.arange(batch)[:, None] % 3).long()  # filled up at the left
+        return {
+            "input_ids": random_integers(VOCABULARY, batch, length, seed=length),
+            "attention_mask": mask,
+            "keys": random_floats(2, batch, heads, past, 8),
+            "values": random_floats(2, batch, heads, past, 8, seed=1),
+        }
+
+    return inputs
 
 
 def t5_encoder() -> nn.Module:
@@ -69,6 +120,19 @@ def sentence_encoder() -> nn.Module:
     return minilm()
 
 
+STEP_FREE = {
+    "input_ids": {0: "batch", 1: "length"},
+    "attention_mask": {0: "batch", 1: "total"},
+    "keys": {1: "batch", 3: "past"},
+    "values": {1: "batch", 3: "past"},
+}
+STEP_CHECKS = (
+    {"batch": 2, "past": 5, "length": 3, "total": 8},
+    {"batch": 1, "past": 9, "length": 1, "total": 10},
+    {"batch": 3, "past": 4, "length": 2, "total": 6},
+)
+
+
 NETWORKS = [
     Network("bert", lambda: from_config("bert", **SMALL), tokens, FREE, CHECKS, browser=True),
     Network(
@@ -102,7 +166,7 @@ NETWORKS = [
         CHECKS,
     ),
     Network(
-        "vit",
+        "vit-encoder",
         lambda: from_config(
             "vit",
             image_size=32,
@@ -120,6 +184,20 @@ NETWORKS = [
         whisper_encoder,
         lambda batch: {"input_features": random_floats(batch, 8, 40)},
         {"input_features": {0: "batch"}},
+    ),
+    Network(
+        "gpt2-step",
+        lambda: decoding_step("gpt2", vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4),
+        step(heads=4),
+        STEP_FREE,
+        STEP_CHECKS,
+    ),
+    Network(
+        "llama-step",
+        lambda: decoding_step("llama", **SMALL, num_key_value_heads=2),
+        step(heads=2),
+        STEP_FREE,
+        STEP_CHECKS,
     ),
     Network("minilm", sentence_encoder, tokens, FREE, CHECKS),
 ]

@@ -51,6 +51,8 @@ def guarded_sizes(program: ExportedProgram, names: Mapping[str, str]) -> Guarded
         if len(dims) != 1 or not dims[0] or str(guard) in seen:
             continue  # between two dims, such as the two that an addition makes equal
         seen.add(str(guard))
+        if not place and _asks_for_one(guard):
+            continue
         limit = _limit(guard, both_sides=bool(place))
         if limit is None:
             if place:
@@ -77,6 +79,11 @@ def _own_place(origin: Any) -> str:
     frame = getattr(origin, "framework_loc", None)
     file = Path(getattr(frame, "filename", torch.__file__))
     return "" if Path(torch.__file__).parent in file.parents else f"{file.name}:{getattr(frame, 'lineno', 0)}"
+
+
+def _asks_for_one(guard: Any) -> bool:
+    """Whether torch compares a size with a number, which it does to find axes of 1: broadcasting, contiguous or not."""
+    return type(guard).__name__ in ("Equality", "Unequality") and any(side.is_number for side in guard.args)
 
 
 def _limit(guard: Any, *, both_sides: bool) -> Limit | None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from ..graph import Dim, Sym, Value
+from ..graph.dims import exact_quotient
 from ..ops import BorderMode, BorderPad, Concat, Pad, Reshape, Slice, Transpose
 from .context import Context
 from .registry import captures
@@ -104,13 +105,16 @@ def select(context: Context, x: Value, axis: int, index: Dim) -> Value:
 
 @captures("chunk", "unsafe_chunk")
 def chunk(context: Context, x: Value, count: int, axis: int) -> list[Value]:
-    size = context.static(x.type.shape[axis], "the size of an axis cut into parts")
-    return _parts(context, x, -(-size // count), axis)
+    size = x.type.shape[axis]
+    part = exact_quotient(size, count) if isinstance(size, Sym) else None
+    if part is not None:
+        return _parts(context, x, part, axis)
+    return _parts(context, x, -(-context.static(size, "the size of an axis cut into parts") // count), axis)
 
 
 @captures("split.Tensor", "unsafe_split.Tensor")
 def split(context: Context, x: Value, size: Dim, axis: int) -> list[Value]:
-    return _parts(context, x, context.static(size, "the size of a part"), axis)
+    return _parts(context, x, size, axis)
 
 
 @captures("split_with_sizes", "split.sizes", "unsafe_split_with_sizes")
@@ -138,9 +142,14 @@ def tensor_split_at(context: Context, x: Value, bounds: Sequence[Dim], axis: int
     return [slice_(context, x, axis, start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _parts(context: Context, x: Value, size: int, axis: int) -> list[Value]:
-    """Parts of ``size`` cells along an axis; the last one is what is left."""
-    total = context.static(x.type.shape[axis], "the size of an axis cut into parts")
+def _parts(context: Context, x: Value, size: Dim, axis: int) -> list[Value]:
+    """Parts of ``size`` cells along an axis; the last one is what is left. Free sizes give a known number of parts."""
+    whole = x.type.shape[axis]
+    count = exact_quotient(whole, size)
+    if isinstance(count, int) and (isinstance(whole, Sym) or isinstance(size, Sym)):
+        return [slice_(context, x, axis, size * i, size * (i + 1)) for i in range(count)]
+    size = context.static(size, "the size of a part")
+    total = context.static(whole, "the size of an axis cut into parts")
     return [slice_(context, x, axis, start, start + size) for start in range(0, total, size)]
 
 

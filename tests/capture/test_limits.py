@@ -48,6 +48,12 @@ def test_what_torch_asks_for_itself_limits_nothing() -> None:
     assert limits(Function(lambda x: torch.nn.functional.max_pool1d(x.flatten(1)[:, None], 2).contiguous())) == {}
 
 
+def test_axes_that_are_one_at_the_example_limit_nothing() -> None:
+    """Half of a batch of two is one row, which torch notes."""
+    module = Function(lambda x: x[x.shape[0] // 2 :] * 2)
+    assert limits_of(captured(module, sample(2, 3))) == {}
+
+
 def test_the_last_cells_of_a_short_axis_are_all_of_it() -> None:
     assert limits(Function(lambda x: x[:, -16:])) == {"length": Limit(1, 15)}
 

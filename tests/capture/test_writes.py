@@ -211,7 +211,7 @@ class MovesItsTable(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = nn.Buffer(torch.arange(3.0))
+        self.table: torch.Tensor = nn.Buffer(torch.arange(3.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.table = self.table.to(device=x.device, dtype=x.dtype)
