@@ -13,6 +13,7 @@ import numpy as np
 from ..exporter.errors import FormatError, UsageError
 from ..exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from ..exporter.graph.bind import bind_types
+from ..exporter.graph.dims import whole_multiple
 from ..exporter.graph.limits import Limit, limits_of
 from ..exporter.ops import Cast, Gather
 
@@ -147,8 +148,9 @@ def _golden_size(graph: Graph, name: str) -> int:
         for value in graph.inputs:
             array = sample.inputs.get(value.name)
             for axis, dim in enumerate(value.type.shape):
-                if array is not None and str(dim) == name and axis < array.ndim:
-                    return int(array.shape[axis])
+                counted = whole_multiple(dim)
+                if array is not None and counted is not None and counted[0] == name and axis < array.ndim:
+                    return int(array.shape[axis]) // counted[1]
     return OTHER_SIZE
 
 

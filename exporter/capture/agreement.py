@@ -10,8 +10,10 @@ from torch.export import ExportedProgram
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Sample
+from ..graph.dims import whole_multiple
 from ..graph.limits import Limit, limits_of
 from ..reference import run_graph
+from .inputs import Inputs
 from .mutation import user_outputs
 
 Answer = Callable[[Mapping[str, Array]], dict[str, Array]]
@@ -44,12 +46,19 @@ def check_against(graph: Graph, sample: Sample, answer: Answer) -> None:
             raise _blame(graph, sample, answer, name, problem)
 
 
-def check_traced(program: ExportedProgram, own: Mapping[str, torch.Tensor]) -> None:
-    """ModelError TP207 where torch.export takes an output for one of another shape than the module answers."""
+def check_traced(program: ExportedProgram, own: Mapping[str, torch.Tensor], inputs: Inputs) -> None:
+    """ModelError where torch.export takes an output for one of another shape than the module answers.
+
+    TP205 when the examples have a free size of 1, which torch.export takes to be 2 or more; else TP207.
+    """
+    ones = (dim for name, axes in inputs.dynamic.items() for axis, dim in axes.items() if _is_one(inputs, name, axis))
+    one = next(ones, None)
     for traced, (name, answered) in zip(user_outputs(program), own.items(), strict=False):
         shape = getattr(getattr(traced, "meta", {}).get("val"), "shape", answered.shape)
         pairs = zip(shape, answered.shape, strict=False)
         if len(shape) != answered.ndim or any(isinstance(size, int) and size != told for size, told in pairs):
+            if one is not None:
+                raise _otherwise_at_one(one)
             raise ModelError(
                 "TP207",
                 f'torch.export traces output "{name}" with another shape than the model answers: '
@@ -57,6 +66,10 @@ def check_traced(program: ExportedProgram, own: Mapping[str, torch.Tensor]) -> N
                 because="an op of torch has another rule for its shape than for its values",
                 help="put a reshape to the shape that you need behind it, or write the op with others",
             )
+
+
+def _is_one(inputs: Inputs, name: str, axis: int) -> bool:
+    return inputs.tensors[name].shape[axis] == 1
 
 
 def sizes_of_one(graph: Graph, sample: Sample, answer: Answer) -> list[str]:
@@ -170,10 +183,10 @@ def _alike(a: Array, b: Array) -> bool:
 def _sizes(graph: Graph, inputs: Mapping[str, Array], name: str) -> list[int]:
     """The sizes that arrays have along a free dim."""
     return [
-        inputs[value.name].shape[axis]
+        inputs[value.name].shape[axis] // counted[1]
         for value in graph.inputs
         for axis, dim in enumerate(value.type.shape)
-        if str(dim) == name
+        if (counted := whole_multiple(dim)) is not None and counted[0] == name
     ]
 
 
@@ -183,6 +196,7 @@ def _cut_to_one(graph: Graph, inputs: Mapping[str, Array], name: str) -> dict[st
         return None
     cut: dict[str, Array] = {}
     for value in graph.inputs:
-        axes = tuple(slice(1) if str(dim) == name else slice(None) for dim in value.type.shape)
+        counted = [whole_multiple(dim) for dim in value.type.shape]
+        axes = tuple(slice(each[1]) if each and each[0] == name else slice(None) for each in counted)
         cut[value.name] = inputs[value.name][axes]
     return cut

@@ -21,6 +21,7 @@ from .archive import load_program
 from .convert import PORTABLE, Conversion, dtype_name
 from .fallback import without_compositions
 from .flat import FlatModule, unwrapped
+from .free_sizes import denominators, merged, multiple_notices, multiples_needed
 from .inputs import Dynamic, Examples, Inputs, normalize_inputs
 from .mutation import without_writes
 from .precision import conversion_notices, float32_weights
@@ -105,9 +106,11 @@ def _captured(
     _check_outputs(own)
     with float32_weights(flat.body) as weights:
         program, notices = export()
-        check_traced(program, own)
-        conversion = Conversion(without_compositions(without_writes(without_regions(program))), flat.body, inputs)
-        captured = conversion.run(list(own))
+        check_traced(program, own, inputs)
+        sizes = multiples_needed(program, inputs)
+        plain_program = without_compositions(without_writes(without_regions(program)))
+        conversion, captured, sizes = _converted(plain_program, flat, inputs, list(own), sizes)
+        notices += multiple_notices(sizes)
         captured.name = name
         remove_dead_code(captured)
         turned = turn_inputs(captured) if turns else Turned(captured, {})
@@ -137,6 +140,27 @@ def _captured(
     if notices:
         graph.metadata["notices"] = notices
     return graph
+
+
+def _converted(
+    program: ExportedProgram, flat: FlatModule, inputs: Inputs, outputs: list[str], multiples: dict[str, int]
+) -> tuple[Conversion, Graph, dict[str, int]]:
+    """The conversion and its graph; where sizes do not work out, once more with sizes that divide without remainder."""
+    try:
+        conversion = Conversion(program, flat.body, inputs, multiples)
+        return conversion, conversion.run(outputs), multiples
+    except ModelError as error:
+        wider = merged(multiples, denominators(program, inputs))
+        if error.code not in _ABOUT_SIZES or wider == multiples:
+            raise
+        try:
+            conversion = Conversion(program, flat.body, inputs, wider)
+            return conversion, conversion.run(outputs), wider
+        except ModelError:
+            raise error from None
+
+
+_ABOUT_SIZES = ("TP201", "TP203", "TP205")
 
 
 def _golden(turned: Turned, inputs: Inputs, more: Sequence[Inputs]) -> list[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ..graph import Array, DType, Graph, Source, TensorType, Value
 from ..graph.limits import record_limits
 from .context import Context
 from .flat import own_path
+from .free_sizes import learned
 from .inputs import Inputs
 from .limits import guarded_sizes
 from .mutation import owner, user_outputs, written_argument
@@ -25,7 +26,6 @@ from .recurrent import TAKE_FILLED
 from .recurrent_calls import NAMESPACE
 from .registry import Converter, converter_for
 from .scatter import SCATTERS, Filled
-from .sympy_dims import DimNames
 from .unknown import reason_against
 
 PORTABLE = frozenset(dtype.value for dtype in DType) - {DType.FLOAT64.value, DType.FLOAT16.value}
@@ -38,7 +38,7 @@ def convert_program(
     program: ExportedProgram, module: torch.nn.Module, inputs: Inputs, output_names: Sequence[str]
 ) -> Graph:
     """The graph of an exported program; ModelError lists every op that has no meaning here."""
-    return Conversion(program, module, inputs).run(output_names)
+    return Conversion(program, module, inputs, {}).run(output_names)
 
 
 class Conversion:
@@ -46,16 +46,18 @@ class Conversion:
 
     converted   other floats that the program computes in and the graph does not, each with the lines: ``float64
                 (model.py:41)``
-    notices     what a user should know about the graph
+    notices     what a user should know about its sizes
     """
 
-    def __init__(self, program: ExportedProgram, module: torch.nn.Module, inputs: Inputs) -> None:
+    def __init__(
+        self, program: ExportedProgram, module: torch.nn.Module, inputs: Inputs, multiples: Mapping[str, int]
+    ) -> None:
         self.program = program
         self.module = module
         self.inputs = inputs
         self.graph = Graph()
         self.context = Context(self.graph)
-        self.dims = DimNames()
+        self.dims = learned(program, inputs, multiples)
         self.needed = _needed(program)
         self.results: dict[torch.fx.Node, Any] = {}
         self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
@@ -82,7 +84,7 @@ class Conversion:
         return self.graph
 
     def _limit_sizes(self) -> None:
-        guarded = guarded_sizes(self.program, self.dims.names)
+        guarded = guarded_sizes(self.program, self.dims)
         self.dims.limits = guarded.limits
         record_limits(self.graph, guarded.limits)
         self.notices += [f'"{name}" is free, with {limit}' for name, limit in guarded.limits.items()]
@@ -106,9 +108,6 @@ class Conversion:
                 self.results[node] = spec.arg.value  # a number or None that the program was saved with
             elif spec.kind is InputKind.USER_INPUT:
                 name = next(names)
-                size = node.meta["val"].shape
-                for axis, dim in self.inputs.dynamic.get(name, {}).items():
-                    self.dims.learn(size[axis], dim)
                 self.results[node] = self.graph.add_input(name, self._type(node.meta["val"], name))
             else:
                 assert spec.target is not None, "parameters, buffers and constants have a target"

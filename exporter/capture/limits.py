@@ -19,6 +19,7 @@ import torch
 from torch.export import ExportedProgram
 
 from ..graph.limits import Limit
+from .sympy_dims import DimNames
 
 LARGEST = 2**16 + 1
 """A size that stands for any: a guard that holds here sets no upper limit. A prime, so that it is no multiple."""
@@ -39,27 +40,31 @@ class Guarded:
     conditions: list[str] = field(default_factory=list)
 
 
-def guarded_sizes(program: ExportedProgram, names: Mapping[str, str]) -> Guarded:
-    """The limits and conditions of free dims.
-
-    names   {symbol of torch's: free dim}; several symbols may stand for one dim
-    """
+def guarded_sizes(program: ExportedProgram, sizes: DimNames) -> Guarded:
+    """The limits and conditions of free dims, in the steps that they are counted in."""
+    names, steps = sizes.names, sizes.steps
     found = Guarded()
     seen: set[str] = set()
     for guard, place in _guards(program):
         dims = sorted({names.get(str(symbol), "") for symbol in guard.free_symbols})
-        if len(dims) != 1 or not dims[0] or str(guard) in seen:
-            continue  # between two dims, such as the two that an addition makes equal
+        if len(dims) != 1 or not dims[0] or str(guard) in seen or sizes.settles(guard):
+            continue  # between two dims, such as the two that an addition makes equal; or true for every size
         seen.add(str(guard))
         if not place and _asks_for_one(guard):
             continue
-        limit = _limit(guard, both_sides=bool(place))
+        limit = _limit(_in_steps(guard, steps), both_sides=bool(place))
         if limit is None:
             if place:
                 found.conditions.append(f"{_spelt(guard, names)} ({place})")
         elif limit != Limit():
             found.limits[dims[0]] = found.limits.get(dims[0], Limit()).meet(limit)
     return found
+
+
+def _in_steps(guard: Any, steps: Mapping[str, int]) -> Any:
+    """A guard over how many steps there are."""
+    counted = {symbol: symbol * steps.get(str(symbol), 1) for symbol in guard.free_symbols}
+    return guard.subs(counted, simultaneous=True) if any(steps.get(str(s), 1) > 1 for s in counted) else guard
 
 
 def _guards(program: ExportedProgram) -> list[tuple[Any, str]]:

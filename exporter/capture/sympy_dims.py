@@ -9,8 +9,9 @@ import torch
 from torch.utils._sympy.numbers import int_oo
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
-from ..errors import ModelError
+from ..errors import ModelError, TriportError
 from ..graph import Dim, Sym
+from ..graph.dims import whole_multiple
 from ..graph.limits import Limit
 
 MAX_DENOMINATOR = 1024
@@ -21,33 +22,62 @@ _CHOICES = ("Max", "Min")
 
 
 class DimNames:
-    """Which of torch's symbols stands for which free dim."""
+    """Which of torch's symbols stands for which free dim.
 
-    def __init__(self) -> None:
+    multiples   {dim name: n}: the dim ``height`` is n times ``height_over_n``
+    limits      {free name of the graph: how far it may go}
+    """
+
+    def __init__(self, multiples: Mapping[str, int] | None = None) -> None:
+        self._given: dict[str, str] = {}
+        self._multiples = dict(multiples or {})
         self._dims: dict[str, Dim] = {}
         self.limits: Mapping[str, Limit] = {}
 
     @property
     def names(self) -> dict[str, str]:
-        """{symbol of torch's: free dim}"""
-        return {symbol: str(dim) for symbol, dim in self._dims.items() if str(dim).isidentifier()}
+        """{symbol of torch's: free name of the graph}"""
+        return {symbol: counted[0] for symbol, dim in self._dims.items() if (counted := whole_multiple(dim))}
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """{symbol of torch's: how many times the free name of the graph it is}"""
+        return {symbol: counted[1] for symbol, dim in self._dims.items() if (counted := whole_multiple(dim))}
 
     def learn(self, size: int | torch.SymInt, name: str) -> None:
         """A free dim of an input: its symbol is ``name`` from here on."""
         if not isinstance(size, torch.SymInt):
             return
         expression = size.node.expr
-        known = self._dims.setdefault(str(expression), Sym.named(name))
-        if not expression.is_Symbol or known != Sym.named(name):
+        known = self._given.setdefault(str(expression), name)
+        if not expression.is_Symbol or known != name:
+            other = f'"{known}"' if expression.is_Symbol else str(expression)
             raise ModelError(
                 "TP205",
-                f"the model makes the dimension {name} equal to {known if expression.is_Symbol else expression}",
-                help="give equal dimensions one name, and leave those that must be multiples out of dynamic=",
+                f'the model makes the dimension "{name}" equal to {other}',
+                because="it adds or compares tensors of these two sizes",
+                help=f'give both the name "{known}" in dynamic=' if known != name else "leave it out of dynamic=",
             )
+        multiple = self._multiples.get(name, 1)
+        self._dims[str(expression)] = Sym.named(f"{name}_over_{multiple}" if multiple > 1 else name) * multiple
 
     def dim(self, size: int | torch.SymInt) -> Dim:
         """The dim a size stands for."""
-        return int(size) if isinstance(size, int) else _translate(self._settled(size.node.expr), self._dims)
+        return int(size) if isinstance(size, int) else self.translate(size.node.expr)
+
+    def translate(self, expression: Any) -> Dim:
+        """The dim that one of torch's expressions over its symbols stands for."""
+        return _translate(self._settled(expression), self._dims)
+
+    def settles(self, condition: Any) -> bool:
+        """Whether a condition is an equation whose sides are the same for every size."""
+        if not condition.is_Relational or condition.rel_op != "==":
+            return False
+        try:
+            left, right = (self.translate(side) for side in condition.args)
+        except TriportError:
+            return False
+        return left == right
 
     def _settled(self, expression: Any) -> Any:
         """The expression without each Max and Min that has one result whatever the free sizes."""
@@ -57,8 +87,9 @@ class DimNames:
             symbol: self.limits.get(self.names.get(str(symbol), ""), Limit()) for symbol in expression.free_symbols
         }
         ranges = {
-            symbol: ValueRanges(limit.least, int_oo if limit.most is None else limit.most)
+            symbol: ValueRanges(limit.least * step, int_oo if limit.most is None else limit.most * step)
             for symbol, limit in limits.items()
+            for step in [self.steps.get(str(symbol), 1)]
         }
         return expression.replace(lambda part: type(part).__name__ in _CHOICES, lambda part: _choose(part, ranges))
 

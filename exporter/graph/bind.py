@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import UsageError
-from .dims import Sym, evaluate_dim
+from .dims import Dim, Sym, evaluate_dim, whole_multiple
 from .graph import Graph
 from .limits import check_limits
 from .types import Array, TensorType
@@ -32,17 +32,24 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
             )
         if array.ndim == expected.rank:
             for dim, size in zip(expected.shape, array.shape, strict=True):
-                if isinstance(dim, Sym) and str(dim) in dim.names:
-                    sizes.setdefault(str(dim), size)
+                counted = whole_multiple(dim)
+                if counted is not None and size % counted[1] == 0:
+                    sizes.setdefault(counted[0], size // counted[1])
     for name, expected in types.items():
         array = inputs[name]
         if array.ndim != expected.rank or any(
-            evaluate_dim(dim, sizes) != size
-            for dim, size in zip(expected.shape, array.shape, strict=True)
-            if not isinstance(dim, Sym) or dim.names <= sizes.keys()
+            not _fits(dim, size, sizes) for dim, size in zip(expected.shape, array.shape, strict=True)
         ):
             raise UsageError("TP002", f'input "{name}": expected {expected}, got {array.dtype}{list(array.shape)}')
     return sizes
+
+
+def _fits(dim: Dim, size: int, sizes: Mapping[str, int]) -> bool:
+    """Whether a dim has this size, as far as the free names are known."""
+    if isinstance(dim, Sym) and not dim.names <= sizes.keys():
+        counted = whole_multiple(dim)
+        return counted is None or size % counted[1] == 0
+    return evaluate_dim(dim, sizes) == size
 
 
 def check_names(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> None:

@@ -183,6 +183,16 @@ def product(dims: Iterable[Dim]) -> Dim:
     return result
 
 
+def whole_multiple(dim: Dim) -> tuple[str, int] | None:
+    """``("height", 4)`` for ``height*4``, ``("height", 1)`` for ``height``; None for every other dimension."""
+    if not isinstance(dim, Sym) or len(dim._terms) != 1:
+        return None
+    (monomial, factor), *_ = dim._terms.items()
+    if len(monomial) != 1 or not isinstance(monomial[0], str) or factor < 1:
+        return None
+    return monomial[0], factor
+
+
 def exact_quotient(numerator: Dim, denominator: Dim) -> Dim | None:
     """``numerator / denominator`` where it is known to divide without remainder for every size, else None."""
     if isinstance(denominator, int):

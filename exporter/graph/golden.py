@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
-from .dims import Sym
+from .dims import whole_multiple
 from .types import Array, DType, TensorType
 
 STORED_BYTES = 8192
@@ -212,10 +212,11 @@ def _smallest_first(example: Mapping[str, Array]) -> frozenset[str]:
 
 
 def _with_batch_of(largest: int, example: Mapping[str, Array], types: Mapping[str, TensorType]) -> dict[str, Array]:
-    batch_dims = {type.shape[0] for type in types.values() if type.rank and isinstance(type.shape[0], Sym)}
+    firsts = {type.shape[0] for type in types.values() if type.rank}
+    kept = {dim: largest * counted[1] for dim in firsts if (counted := whole_multiple(dim)) is not None}
     cut: dict[str, Array] = {}
     for name, array in example.items():
         shape = types[name].shape if name in types else ()
-        axes = tuple(slice(largest) if dim in batch_dims else slice(None) for dim in shape)
+        axes = tuple(slice(kept.get(dim)) for dim in shape)
         cut[name] = np.asarray(array[axes])
     return cut

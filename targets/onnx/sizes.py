@@ -11,7 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from ...exporter.graph import Dim, Node, Sym, evaluate_dim
+from ...exporter.graph import Dim, Node, evaluate_dim
+from ...exporter.graph.dims import whole_multiple
 from .writer import OnnxWriter
 
 
@@ -48,13 +49,17 @@ def _input_size(writer: OnnxWriter, node: Node, name: str) -> str:
     if name in writer.sizes:
         return writer.sizes[name]
     for value in writer.inputs:
-        if Sym.named(name) in value.type.shape:
-            axis = value.type.shape.index(Sym.named(name))
+        for axis, dim in enumerate(value.type.shape):
+            counted = whole_multiple(dim)
+            if counted is None or counted[0] != name:
+                continue
             shape = writer.node("Shape", node, [value], output=f"size/{name}/of_{value.name}")
-            writer.sizes[name] = writer.node(
-                "Gather", node, [shape, _number(writer, axis)], output=f"size/{name}", axis=0
-            )
-            return writer.sizes[name]
+            whole = f"size/{dim}" if counted[1] > 1 else f"size/{name}"
+            size = writer.node("Gather", node, [shape, _number(writer, axis)], output=whole, axis=0)
+            if counted[1] > 1:
+                size = writer.node("Div", node, [size, _number(writer, counted[1])], output=f"size/{name}")
+            writer.sizes[name] = size
+            return size
     raise KeyError(f"no input has the free dim {name}")
 
 

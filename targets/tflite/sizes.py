@@ -12,7 +12,8 @@ from typing import cast
 import numpy as np
 
 from ...exporter.errors import ModelError
-from ...exporter.graph import Dim, DType, Node, Sym, TensorType, evaluate_dim
+from ...exporter.graph import Dim, DType, Node, TensorType, evaluate_dim
+from ...exporter.graph.dims import whole_multiple
 from .registry import OTHER_PORTS
 from .schema import schema
 from .writer import Writer
@@ -44,18 +45,21 @@ def _dim_tensor(writer: Writer, node: Node, dim: Dim) -> int:
 
 def _input_size(writer: Writer, node: Node, name: str) -> int:
     """The size of a named dimension, [1], from the shape of the first input that has it."""
-    wanted = Sym.named(name)
     if name in writer.computed_dims:
         return writer.computed_dims[name]
     for value in writer.graph.inputs:
-        if wanted in value.type.shape:
-            axis = value.type.shape.index(wanted)
+        for axis, dim in enumerate(value.type.shape):
+            counted = whole_multiple(dim)
+            if counted is None or counted[0] != name:
+                continue
             shape_type = TensorType(DType.INT32, (value.type.rank,))
             options = schema.ShapeOptionsT(outType=schema.TensorType.INT32)
             shape = writer.step("SHAPE", [writer.tensor(value)], node, f"shape of {value.name}", shape_type, options)
             bounds = [writer.int32s([number], "bound") for number in (axis, axis + 1, 1)]
             slice_options = schema.StridedSliceOptionsT()
             size = writer.step("STRIDED_SLICE", [shape, *bounds], node, name, _ONE, slice_options)
+            if counted[1] > 1:
+                size = (_Size(writer, node, size) // counted[1]).tensor
             writer.computed_dims[name] = size
             return size
     raise ModelError(

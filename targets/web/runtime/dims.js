@@ -47,5 +47,11 @@ export function namesIn(dim) {
   return typeof dim === "number" ? [] : (dim.match(/[A-Za-z_]\w*/g) ?? []);
 }
 
+/** `["height", 4]` for "height*4", `["height", 1]` for "height": what a size of an input says of a name; else undefined. */
+export function multipleOf(dim) {
+  const [, name, factor] = /^([A-Za-z_]\w*)(?:\*(\d+))?$/.exec(dim) ?? [];
+  return name && [name, Number(factor ?? 1)];
+}
+
 export const showShape = (shape) => `[${shape.join(",")}]`;
 export const elements = (shape) => shape.reduce((count, size) => count * size, 1);

@@ -1,5 +1,5 @@
 // What goes in and what comes out: names, dtypes, shapes, and the sizes of the free dims that the shapes settle.
-import { elements, namesIn, parseDim, showShape } from "./dims.js";
+import { elements, multipleOf, namesIn, parseDim, showShape } from "./dims.js";
 
 export const ARRAYS = {
   float32: Float32Array,
@@ -37,11 +37,12 @@ function checkNames(specs, feeds) {
     throw new TypeError(`inputs do not match: ${problems.join("; ")} (the inputs are: ${wanted.join(", ")})`);
 }
 
-/** Reads the free names that stand alone in `spec.shape` off a given shape. */
+/** Reads the free names that stand alone in `spec.shape`, or times a number, off a given shape. */
 function readShape(spec, shape, sizes) {
   if (shape.length !== spec.shape.length) fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
   spec.shape.forEach((dim, axis) => {
-    if (typeof dim === "string" && namesIn(dim)[0] === dim) sizes[dim] ??= shape[axis];
+    const [name, factor] = multipleOf(dim) ?? [];
+    if (name) sizes[name] ??= shape[axis] / factor;
   });
 }
 
@@ -49,16 +50,17 @@ function readShape(spec, shape, sizes) {
 function readLength(spec, length, sizes) {
   const open = spec.shape.filter((dim) => namesIn(dim).some((name) => sizes[name] === undefined));
   if (open.length === 0) return;
-  if (open.length > 1 || namesIn(open[0])[0] !== open[0])
+  const [name, factor] = multipleOf(open[0]) ?? [];
+  if (open.length > 1 || !name)
     fail(spec, `{data, shape}, because a length does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
   const rest = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
-  const size = length / rest;
+  const size = length / rest / factor;
   if (!Number.isInteger(size) || size < 1) {
-    const one = showShape(spec.shape.map((dim) => (dim === open[0] ? 1 : parseDim(dim)(sizes))));
+    const one = showShape(spec.shape.map((dim) => (dim === open[0] ? factor : parseDim(dim)(sizes))));
     const array = ARRAYS[spec.dtype].name;
-    fail(spec, `${array}(${rest}) for ${one}, or a multiple of it`, `${array}(${length})`);
+    fail(spec, `${array}(${rest * factor}) for ${one}, or a multiple of it`, `${array}(${length})`);
   }
-  sizes[open[0]] = size;
+  sizes[name] = size;
 }
 
 function checkLimits(limits, sizes) {

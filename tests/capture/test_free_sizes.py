@@ -1,0 +1,145 @@
+"""Sizes that shall stay free: counted in the multiples that a model needs, and what is said when they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from capture.eager import Function, Function2, sample
+from capture.ports import assert_ports_agree
+from torch import nn
+
+from triport.exporter.capture import capture
+from triport.exporter.errors import ModelError, UsageError
+from triport.exporter.graph.bind import bind_sizes
+from triport.exporter.graph.limits import Limit, limits_of
+from triport.exporter.reference import run_graph
+
+IMAGE = {"x": {0: "batch", 2: "height", 3: "width"}}
+
+
+def _patches(x: torch.Tensor) -> torch.Tensor:
+    b, c, h, w = x.shape
+    return x.reshape(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 3, 5, 1).flatten(1, 2).flatten(2)
+
+
+def _skip(x: torch.Tensor) -> torch.Tensor:
+    half = F.interpolate(F.max_pool2d(x, 2), scale_factor=2.0)
+    return torch.cat([x, half], 1)
+
+
+def _padded_to_even(x: torch.Tensor) -> torch.Tensor:
+    """What `same` padding with a stride comes to."""
+    return F.avg_pool2d(F.pad(x, (0, -x.shape[3] % 2, 0, -x.shape[2] % 2)), 2)
+
+
+MULTIPLES: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
+    "patches": (_patches, 4),
+    "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), 2),
+    "skip over a pooled image": (_skip, 2),
+    "padding that depends on the size": (_padded_to_even, 2),
+}
+
+
+@pytest.mark.parametrize("which", MULTIPLES)
+def test_sizes_are_counted_in_the_multiple_that_the_model_needs(which: str, tmp_path: Path) -> None:
+    function, n = MULTIPLES[which]
+    graph = assert_ports_agree(
+        tmp_path, Function(function), [sample(1, 3, 8, 12)], IMAGE, others=[[sample(2, 3, 16, 4)]]
+    )
+    assert str(graph.inputs[0].type) == f"float32[batch, 3, height_over_{n}*{n}, width_over_{n}*{n}]"
+    for dim in ("height", "width"):
+        assert any(f'"{dim}" has to be a multiple of {n}' in notice for notice in graph.notices)
+    with pytest.raises(UsageError, match="height_over"):
+        run_graph(graph, {"x": sample(1, 3, 7, 12).numpy()})
+
+
+def test_the_size_of_a_multiple_is_read_off_the_array() -> None:
+    graph = capture(Function(lambda x: F.pixel_unshuffle(x, 2)), sample(1, 1, 4, 4), IMAGE)
+    sizes = bind_sizes(graph, {"x": sample(3, 1, 10, 6).numpy()})
+    assert sizes == {"batch": 3, "height_over_2": 5, "width_over_2": 3}
+
+
+def test_limits_are_counted_in_the_same_steps() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = F.pixel_unshuffle(x, 2)
+        return y * 2 if x.shape[2] > 8 else y
+
+    graph = capture(Function(function), sample(1, 1, 12, 4), IMAGE)
+    assert limits_of(graph) == {"height_over_2": Limit(5)}
+
+
+def test_conditions_of_torch_itself_are_not_told() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.MaxPool2d(2), nn.Flatten(2))
+    assert capture(net, sample(1, 3, 16, 16), {"input": {0: "batch", 2: "height", 3: "width"}}).notices == ()
+
+
+class Fixes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, 6, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.position  # the line that fixes the size
+
+
+def test_a_fixed_size_names_the_dim_the_number_and_the_line() -> None:
+    with pytest.raises(ModelError) as refused:
+        capture(Fixes(), sample(2, 6, 3), {"x": {0: "batch", 1: "time"}})
+    error = refused.value
+    with open(__file__, encoding="utf-8") as source:
+        line = next(n for n, text in enumerate(source, 1) if text.endswith("# the line that fixes the size\n"))
+    assert (error.code, error.at) == ("TP205", f"test_free_sizes.py:{line}")
+    for word in ('"time"', 'axis 1 of input "x"', "to 6", "x + self.position"):
+        assert word in error.message
+    assert 'leave "time" out' in str(error.help)
+
+
+def test_sizes_that_the_model_makes_equal_are_to_have_one_name() -> None:
+    with pytest.raises(ModelError, match='dimension "b" equal to "a"') as refused:
+        capture(Function2(torch.add), [sample(2, 6), sample(2, 6)], {"x": {1: "a"}, "y": {1: "b"}})
+    assert refused.value.help == 'give both the name "a" in dynamic='
+
+
+class Branches(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.mean() > 0:
+            return x
+        return -x
+
+
+REFUSED: dict[str, tuple[nn.Module, str, str]] = {
+    "branch": (nn.Sequential(nn.Linear(4, 4), Branches()), "TP206", "if x.mean() > 0:"),
+    "number": (Function(lambda x: x * float(x.max())), "TP206", "a Python number"),
+    "numpy": (Function(lambda x: torch.from_numpy(x.numpy() * 2)), "TP207", "with numpy"),
+    "item": (Function(lambda x: x * x.max().item()), "TP206", "aten.item"),
+    "unique": (Function(torch.unique), "TP206", "_unique2"),
+    "mask as an index": (Function(lambda x: x[x > 0]), "TP206", "how many cells"),
+    "noise": (Function(lambda x: x + torch.randn_like(x)), "TP202", "randn_like"),
+    "spectrum": (Function(lambda x: torch.fft.rfft(x).abs()), "TP202", "rfft"),
+    "factorisation": (Function(lambda x: torch.linalg.svdvals(x)), "TP202", "svd"),
+}
+
+
+@pytest.mark.parametrize("which", REFUSED)
+def test_refusals_say_where_why_and_what_instead_and_nothing_of_torchs_insides(which: str) -> None:
+    module, code, words = REFUSED[which]
+    with pytest.raises(ModelError) as refused:
+        capture(module, sample(1, 4))
+    error = refused.value
+    assert error.code == code
+    assert words in error.message
+    assert error.at is not None and ".py:" in error.at
+    assert error.because and error.help
+    for inside in ("u0", "zuf", "s77", "FakeTensor", "GuardOn", "unhinted", "Traceback"):
+        assert inside not in str(error)
+
+
+def test_nothing_is_printed_when_a_capture_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError):
+        capture(Branches(), sample(1, 4))
+    assert capfd.readouterr() == ("", "")
