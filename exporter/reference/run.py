@@ -56,6 +56,8 @@ def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iter
         for position, node in enumerate(graph.nodes):
             operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
             for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
+                if wide and result.dtype.is_floating_point:
+                    result = result.to(wide)  # a cast names the dtype that the graph computes in
                 tensors[value] = result
                 yield value, result
             for value in node.inputs:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import triport as tp
-from triport.exporter.errors import UsageError
+from triport.exporter.errors import ModelError, UsageError
 
 L = tp.layers
 Array = np.ndarray
@@ -324,9 +324,36 @@ any_layer: Any = L.Dense
         (lambda: L.LSTM(3)(torch.zeros(2, 5, 4), initial_state=[torch.zeros(2, 3)]), "2 states"),
         (lambda: L.LSTM(3)(torch.zeros(2, 5, 4), initial_state=[torch.zeros(2, 4)] * 2), "[batch, 3]"),
         (lambda: L.LSTM(3)(tp.Input((5, 4)), states=1), "'states'"),
+        (lambda: L.LSTM(3)(tp.Input((5, 4)), initial_state=[tp.Input((4,))] * 2), "[batch, 3]"),
+        (lambda: L.GRU(3)(torch.zeros(2, 5, 4), initial_state=torch.zeros(1, 3)), "2 sequences"),
+        (lambda: L.GRU(3)(torch.zeros(2, 5, 4), mask=torch.ones(2, 4)), "mask [batch, steps]"),
+        (lambda: L.Bidirectional(L.GRU(3))(tp.Input((5, 4)), initial_state=tp.Input((3,))), "2 states"),
+        (lambda: tp.Sequential([tp.Input((5, 4)), L.LSTM(3, return_state=True), L.Dense(2)]), "one input, received 3"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(UsageError) as error:
         make()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("make", [L.LSTM, L.GRU, L.SimpleRNN, lambda units: L.Bidirectional(L.LSTM(units))])
+def test_sequences_of_another_width_are_refused_where_torch_would_read_beyond_the_weights(make: Any) -> None:
+    layer = make(3)
+    layer(torch.zeros(2, 5, 4))
+    for wrong in (torch.zeros(2, 5, 3), torch.zeros(2, 4)):
+        with pytest.raises(UsageError, match=r"\[batch, steps, 4\]"):
+            layer(wrong)
+
+
+def test_a_layer_without_a_kernel_needs_its_number_of_steps_to_be_captured() -> None:
+    free = tp.Sequential([tp.Input((None, 4)), L.LSTM(3, activation="relu", name="reader")])
+    assert free.predict(np.zeros((2, 5, 4))).shape == (2, 3)
+    with pytest.raises(ModelError, match="TP203") as error:
+        free.to_graph()
+    assert "reader" in str(error.value) and "activation='relu'" in str(error.value) and "Input" in str(error.value)
+
+
+def test_a_layer_that_is_not_here_names_its_like() -> None:
+    with pytest.raises(AttributeError, match="Conv2D"):
+        L.ConvLSTM2D  # noqa: B018

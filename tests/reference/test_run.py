@@ -7,7 +7,8 @@ import pytest
 
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Sym, TensorType
-from triport.exporter.ops import Relu
+from triport.exporter.ops import Cast, MatMul, Relu
+from triport.exporter.reference import run_graph
 
 
 def test_a_graph_answers_for_named_arrays() -> None:
@@ -17,3 +18,13 @@ def test_a_graph_answers_for_named_arrays() -> None:
     np.testing.assert_array_equal(graph.run({"x": np.array([[-1, 2]], np.float32)})["y"], [[0, 2]])
     with pytest.raises(UsageError, match=r"float32\[batch, 2\]"):
         graph.run({"x": np.zeros((1, 3), np.float32)})
+
+
+def test_a_judge_in_float64_computes_what_a_cast_makes_in_float64_too() -> None:
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.INT32, (2, 2)))
+    w = graph.add_input("w", TensorType(DType.FLOAT32, (2, 2)))
+    graph.set_output("y", graph.add(MatMul(), graph.add(Cast(DType.FLOAT32), x), w))
+    arrays = {"x": np.eye(2, dtype=np.int32), "w": np.full((2, 2), 0.5, np.float32)}
+    assert run_graph(graph, arrays, dtype=DType.FLOAT64)["y"].dtype == np.float64
+    assert run_graph(graph, arrays)["y"].dtype == np.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, Unpack
 
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -88,7 +89,9 @@ def __getattr__(name: str) -> Any:
         from .. import model
 
         return getattr(model, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    near = difflib.get_close_matches(name, __all__, 3, cutoff=0.7)
+    hint = f"; there is {', '.join(near)}" if near else ""
+    raise AttributeError(f"module {__name__!r} has no layer {name!r}{hint}")
 
 
 def add(inputs: list[Any], **base: Unpack[BaseArguments]) -> Any:

@@ -23,6 +23,7 @@ from ..structure import (
     Shape,
     SymbolicTensor,
     flatten,
+    flatten_shapes,
     format_shape,
     is_shape,
     map_structure,
@@ -112,9 +113,15 @@ class Layer(nn.Module):
 
     def ensure_built(self, input_shape: Any) -> None:
         """Builds once; later calls check that the shape still fits. Raises UsageError TP011."""
-        self.check_input(input_shape)
+        try:
+            self.check_input(input_shape)
+            if not self.built:
+                self.build(input_shape)
+        except TypeError as error:
+            if is_shape(input_shape):
+                raise
+            self._refuse(f"takes one input, received {len(flatten_shapes(input_shape))}", cause=error)
         if not self.built:
-            self.build(input_shape)
             self.built_shape = input_shape
             self.built = True
             self._build_activation(input_shape)

@@ -7,7 +7,8 @@ know the number of steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypedDict
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ...errors import ModelError
 from .. import initializers, regularizers
-from ..structure import Shape, format_shape, is_shape
+from ..structure import Shape, flatten, flatten_shapes, format_shape, is_shape
 from .arguments import BaseArguments, activation_of
 from .compacted import Compacted
 from .dropout import RandomLayer
@@ -141,6 +142,14 @@ class RecurrentLayer(RandomLayer):
         """torch's fused call on x [batch, steps, features]: the outputs, then each state [directions, batch, units]."""
         raise NotImplementedError
 
+    def fused(self, x: Tensor, states: Sequence[Tensor], weights: list[Tensor], both_ways: bool) -> Sequence[Tensor]:
+        """``kernel``, without what CUDA says each time about weights that do not lie side by side."""
+        if not x.is_cuda:
+            return self.kernel(x, states, weights, both_ways)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            return self.kernel(x, states, weights, both_ways)
+
     def step(self, projected: Tensor, seen: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
         """The states after a step; ``projected`` [batch, gates·units] is what x adds to each gate.
 
@@ -160,18 +169,12 @@ class RecurrentLayer(RandomLayer):
         """What the layer starts from: a list of zeros [batch, units]."""
         return [x.new_zeros((x.shape[0], self.units)) for _ in range(self.states)]
 
-    def given_states(self, x: Tensor, initial_state: Any, count: int) -> list[Tensor] | None:
-        """``initial_state`` as a list of ``count`` tensors [batch, units], or None. Raises UsageError TP010, TP002."""
+    def given_states(self, initial_state: Any, count: int) -> list[Tensor] | None:
+        """``initial_state`` as a list of ``count`` tensors [batch, units], or None. Raises UsageError TP010."""
         if initial_state is None:
             return None
         states = [initial_state] if isinstance(initial_state, Tensor) else list(initial_state)
-        if len(states) != count:
-            self._refuse(f"starts from {count} states, received {len(states)}", code="TP010")
-        for state in states:
-            if state.ndim != 2 or state.shape[1] != self.units:
-                self._refuse(
-                    f"starts from states of shape [batch, {self.units}], received {list(state.shape)}", code="TP002"
-                )
+        self.check_states([tuple(state.shape) for state in states], count)
         return states
 
     def one_by_one(self, x: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
@@ -205,11 +208,39 @@ class RecurrentLayer(RandomLayer):
         y = (*input_shape[:2], self.units) if self.return_sequences else state
         return [y, *[state] * self.states] if self.return_state else y
 
+    def call_output_shape(self, shapes: Any, arguments: Mapping[str, Any]) -> Any:
+        given = arguments.get("initial_state")
+        if given is not None:
+            self.check_states(flatten_shapes(given), self.states)
+        return self.compute_output_shape(shapes)
+
+    def check_states(self, shapes: Sequence[Shape], count: int) -> None:
+        """Raises UsageError TP010 unless these are the shapes of ``count`` states."""
+        if len(shapes) != count:
+            self._refuse(f"starts from {count} states, received {len(shapes)}", code="TP010")
+        for shape in shapes:
+            if len(shape) != 2 or shape[1] != self.units:
+                self._refuse(
+                    f"starts from states of shape [batch, {self.units}], received {format_shape(shape)}", code="TP010"
+                )
+
+    def check_sequences(self, x: Tensor, mask: Tensor | None, initial_state: Any) -> None:
+        """torch's kernels look at no shape, and read beyond the weights. Raises UsageError TP011."""
+        for state in flatten([] if initial_state is None else initial_state):
+            if state.shape[0] != x.shape[0]:
+                self._refuse(f"received {x.shape[0]} sequences and states for {state.shape[0]}")
+        if x.ndim != 3 or x.shape[2] != self.weight.shape[1]:
+            wanted = f"[batch, steps, {self.weight.shape[1]}]"
+            self._refuse(f"expects an input of shape {wanted}, received {list(x.shape)}")
+        if mask is not None and (mask.ndim != 2 or mask.shape[1] != x.shape[1]):
+            self._refuse(f"expects a mask [batch, steps] for {list(x.shape)}, received {list(mask.shape)}")
+
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
+        self.check_sequences(sequences, mask, initial_state)
         x = sequences.flip(1) if self.go_backwards else sequences
         if self.training and self.dropout > 0:
             x = x * self.choice((x.shape[0], 1, x.shape[2]), self.dropout, self.seed, x)
-        given = self.given_states(x, initial_state, self.states)
+        given = self.given_states(initial_state, self.states)
         states = self.zero_states(x) if given is None else given
         if mask is None:
             y, last = self.run(x, states, None)
@@ -235,7 +266,7 @@ class RecurrentLayer(RandomLayer):
         if compacted is not None and holding is not None:
             x = torch.cat([x, compacted.padding().unsqueeze(-1)], dim=-1)
             weight = torch.cat([weight, holding], dim=1)
-        y, *ends = self.kernel(x, [state.unsqueeze(0) for state in states], [weight, *others], False)
+        y, *ends = self.fused(x, [state.unsqueeze(0) for state in states], [weight, *others], False)
         last = [end.squeeze(0) for end in ends]
         if compacted is not None:
             last[0] = compacted.last(y, states[0])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from ..structure import Shape, format_shape, is_shape
+from ..structure import Shape, flatten_shapes, format_shape, is_shape
 from .arguments import BaseArguments
 from .base import Layer
 from .recurrent import RecurrentLayer
@@ -93,11 +93,25 @@ class Bidirectional(Layer):
         outputs += [*states, *others]
         return outputs if len(outputs) > 1 else outputs[0]
 
+    def call_output_shape(self, shapes: Any, arguments: Mapping[str, Any]) -> Any:
+        given = arguments.get("initial_state")
+        self._check_states(None if given is None else flatten_shapes(given))
+        return self.compute_output_shape(shapes)
+
+    def _check_states(self, shapes: list[Shape] | None) -> None:
+        ahead, back = self.forward_layer, self.backward_layer
+        if shapes is None:
+            return
+        if len(shapes) != ahead.states + back.states:
+            self._refuse(f"starts from {ahead.states + back.states} states, received {len(shapes)}", code="TP010")
+        ahead.check_states(shapes[: ahead.states], ahead.states)
+        back.check_states(shapes[ahead.states :], back.states)
+
     def forward(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         ahead, back = self.forward_layer, self.backward_layer
+        ahead.check_sequences(sequences, mask, initial_state)
         given = None if initial_state is None else list(initial_state)
-        if given is not None and len(given) != ahead.states + back.states:
-            self._refuse(f"starts from {ahead.states + back.states} states, received {len(given)}", code="TP010")
+        self._check_states(None if given is None else [tuple(state.shape) for state in given])
         if mask is None and self._is_one_call():
             y, other, states = self._both_at_once(sequences, given)
         else:
@@ -125,11 +139,11 @@ class Bidirectional(Layer):
         """(outputs forwards, outputs backwards in the order of x, all states)"""
         ahead, back = self.forward_layer, self.backward_layer
         count = ahead.states
-        start = ahead.given_states(x, given, 2 * count) or [*ahead.zero_states(x), *back.zero_states(x)]
-        stacked = [torch.stack([start[i], start[count + i]]) for i in range(count)]
         if given is None:
             stacked = [x.new_zeros((2, x.shape[0], ahead.units)) for _ in range(count)]
-        y, *ends = ahead.kernel(x, stacked, [*ahead.kernel_weights(), *back.kernel_weights()], True)
+        else:
+            stacked = [torch.stack([given[i], given[count + i]]) for i in range(count)]
+        y, *ends = ahead.fused(x, stacked, [*ahead.kernel_weights(), *back.kernel_weights()], True)
         states = [end[direction] for direction in (0, 1) for end in ends]
         if ahead.return_sequences:
             one, two = y.chunk(2, dim=-1)
