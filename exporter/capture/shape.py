@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from ..graph import Dim, Sym, Value
-from ..graph.dims import exact_quotient
+from ..graph.dims import exact_quotient, never_negative
 from ..ops import BorderMode, BorderPad, Concat, Pad, Reshape, Slice, Transpose
 from .context import Context
 from .registry import captures
@@ -179,6 +179,8 @@ def pad(context: Context, x: Value, sides: Sequence[Dim], *rest: object) -> Valu
     """torch lists sides from the last axis backwards; negative sides crop."""
     mode = rest[0] if rest and isinstance(rest[0], str) else "constant"
     value = rest[-1] if rest and isinstance(rest[-1], int | float) else 0.0
+    if mode == "constant" and not all(isinstance(side, int) for side in sides):
+        return _padded_by_free_sizes(context, x, sides, float(value))
     before, after = _sides(context, x, sides)
     wider = [tuple(max(side, 0) for side in row) for row in (before, after)]
     if not any((*wider[0], *wider[1])):
@@ -189,6 +191,22 @@ def pad(context: Context, x: Value, sides: Sequence[Dim], *rest: object) -> Valu
     return (
         _circular(context, y, *wider) if mode == "circular" else context.add(Pad(wider[0], wider[1], float(value)), y)
     )
+
+
+def _padded_by_free_sizes(context: Context, x: Value, sides: Sequence[Dim], value: float) -> Value:
+    """Constant padding whose amount depends on free dims, such as up to the next multiple of a window."""
+    rank = x.type.rank
+    before: list[Dim] = [0] * rank
+    after: list[Dim] = [0] * rank
+    for i, side in enumerate(sides):
+        if not never_negative(side):
+            raise context.error(
+                "TP203",
+                f"whether a side of {side} cells is padded or cropped depends on the size",
+                "make it a remainder, which is never negative, or a constant",
+            )
+        (after if i % 2 else before)[rank - 1 - i // 2] = side
+    return context.add(Pad(tuple(before), tuple(after), value), x)
 
 
 def _sides(context: Context, x: Value, sides: Sequence[Dim]) -> tuple[list[int], list[int]]:

@@ -1,13 +1,15 @@
 """Symbolic dimensions: the free sizes of a graph (``batch``) and what shape arithmetic makes of them (``batch*49``).
 
 A `Dim` is an int or a `Sym`. A `Sym` is a polynomial with integer coefficients over *atoms*: a name, or a floor
-division or remainder that could not be simplified. Two expressions that are equal as polynomials compare equal and
-print the same, so shapes can be compared, hashed and written to a file as short strings.
+division that could not be simplified; the remainder of a division by a number is spelled with that division. Two
+expressions that are equal as polynomials compare equal and print the same, so shapes can be compared, hashed and
+written to a file as short strings.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -193,6 +195,43 @@ def whole_multiple(dim: Dim) -> tuple[str, int] | None:
     return monomial[0], factor
 
 
+def never_negative(dim: Dim) -> bool:
+    """Whether a dimension is known to be 0 or more for all sizes from 1 on."""
+    if isinstance(dim, int):
+        return dim >= 0
+    if all(c > 0 for c in dim._terms.values()) and all(map(_is_positive_or_zero, itertools.chain(*dim._terms))):
+        return True
+    period = _period(dim)
+    if len(dim.names) != 1 or period is None or 2 * period > MAX_TERMS:
+        return False
+    (name,) = dim.names
+    values = [dim.evaluate({name: size}) for size in range(1, 2 * period + 1)]
+    return min(values) >= 0 and all(a <= b for a, b in zip(values, values[period:], strict=False))
+
+
+def _is_positive_or_zero(atom: _Atom) -> bool:
+    if isinstance(atom, str):
+        return True
+    denominator = parse_dim(atom.denominator)
+    known = isinstance(denominator, int) and denominator > 0
+    return known and (atom.operator == "%" or never_negative(parse_dim(atom.numerator)))
+
+
+def _period(dim: Dim) -> int | None:
+    """How far apart sizes are between which the dim grows evenly; None where it is not linear in that sense."""
+    period = 1
+    for monomial in dim._terms if isinstance(dim, Sym) else ():
+        if len(monomial) > 1:
+            return None
+        for atom in monomial:
+            if isinstance(atom, _Quotient):
+                inner, denominator = _period(parse_dim(atom.numerator)), parse_dim(atom.denominator)
+                if inner is None or not isinstance(denominator, int):
+                    return None
+                period = math.lcm(period, inner * denominator)
+    return period
+
+
 def exact_quotient(numerator: Dim, denominator: Dim) -> Dim | None:
     """``numerator / denominator`` where it is known to divide without remainder for every size, else None."""
     if isinstance(denominator, int):
@@ -244,15 +283,12 @@ def _simplest(terms: Mapping[_Monomial, int]) -> Dim:
 
 
 def _split(dim: Dim, divisor: int) -> tuple[Dim, Dim]:
-    """``dim == quotient * divisor + rest``: the rest has coefficients below the divisor, of the sign they had, and a
-    constant from 0 on.
-    """
+    """``dim == quotient * divisor + rest``: the rest has coefficients near 0, and a constant from 0 on."""
     quotient: dict[_Monomial, int] = {}
     rest: dict[_Monomial, int] = {}
     for monomial, coefficient in _terms_of(dim).items():
-        whole = coefficient // divisor
-        if whole < 0 and monomial and coefficient % divisor:
-            whole += 1
+        nearest = (2 * abs(coefficient) + divisor - 1) // (2 * divisor) * (1 if coefficient > 0 else -1)
+        whole = nearest if monomial else coefficient // divisor
         quotient[monomial], rest[monomial] = whole, coefficient - whole * divisor
     return _simplest(quotient), _simplest(rest)
 
@@ -292,10 +328,7 @@ def _remainder(numerator: Dim, denominator: Dim) -> Dim:
     if exact_quotient(numerator, denominator) is not None:
         return 0
     if isinstance(denominator, int) and denominator > 0:
-        rest = _simplest({monomial: c % denominator for monomial, c in _terms_of(numerator).items()})
-        if isinstance(rest, int):
-            return rest % denominator
-        return Sym({(_Quotient(str(rest), "%", str(denominator)),): 1})
+        return numerator - _divide(numerator, denominator) * denominator
     return Sym({(_Quotient(str(numerator), "%", str(denominator)),): 1})
 
 

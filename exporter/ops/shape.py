@@ -121,10 +121,10 @@ class Concat(OpAttrs):
 
 @dataclass(frozen=True)
 class Pad(OpAttrs):
-    """Cells of ``value`` before and after each axis"""
+    """Cells of ``value`` before and after each axis; their number may be symbolic"""
 
-    before: tuple[int, ...]
-    after: tuple[int, ...]
+    before: Shape
+    after: Shape
     value: float = 0.0
 
     def infer(self, *inputs: TensorType) -> TensorType:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..graph import Graph, Node
+from ..graph import Graph, Node, Shape
 from ..ops import AveragePool, Conv, MaxPool, Pad
 
 
@@ -27,10 +27,11 @@ def fuse_pad(graph: Graph) -> bool:
         if not _neutral(node, pad.op):
             continue
         spatial = op.layout.spatial_axes(node.inputs[0].type.rank)
-        if any(pad.op.before[axis] or pad.op.after[axis] for axis in range(len(pad.op.before)) if axis not in spatial):
+        first, last = known(pad.op.before), known(pad.op.after)
+        if first is None or last is None or any(first[i] or last[i] for i in range(len(first)) if i not in spatial):
             continue
         padding = tuple(
-            (before + pad.op.before[axis], after + pad.op.after[axis])
+            (before + first[axis], after + last[axis])
             for (before, after), axis in zip(op.padding, spatial, strict=True)
         )
         graph.set_op(node, replace(op, padding=padding), [pad.inputs[0], *node.inputs[1:]])
@@ -38,6 +39,12 @@ def fuse_pad(graph: Graph) -> bool:
             graph.remove(pad)
         changed = True
     return changed
+
+
+def known(dims: Shape) -> tuple[int, ...] | None:
+    """The dims, where all of them are numbers."""
+    numbers = tuple(dim for dim in dims if isinstance(dim, int))
+    return numbers if len(numbers) == len(dims) else None
 
 
 def _neutral(node: Node, pad: Pad) -> bool:

@@ -131,9 +131,11 @@ def _on_groups(node: Node, groups: Groups) -> OpAttrs:
     new = {axis: i for i, group in enumerate(groups) for axis in group}
     if isinstance(op, Expand):
         return Expand(_merged_shape(op.shape, groups, len(op.shape)))
-    if isinstance(op, Pad | BorderPad):
-        before, after = (tuple(sides[group[0]] for group in groups) for sides in (op.before, op.after))
-        return replace(op, before=before, after=after)
+    firsts = [group[0] for group in groups]
+    if isinstance(op, Pad):
+        return Pad(tuple(op.before[axis] for axis in firsts), tuple(op.after[axis] for axis in firsts), op.value)
+    if isinstance(op, BorderPad):
+        return BorderPad(tuple(op.before[axis] for axis in firsts), tuple(op.after[axis] for axis in firsts), op.mode)
     if isinstance(op, Slice | Reverse):
         return replace(op, axes=tuple(new[axis % len(new)] for axis in op.axes))
     if isinstance(op, Transpose):

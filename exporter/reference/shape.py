@@ -45,7 +45,8 @@ def concat(op: Concat, *tensors: torch.Tensor, sizes: Sizes) -> torch.Tensor:
 
 @computes(Pad)
 def pad(op: Pad, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
-    sides = [side for pair in reversed(list(zip(op.before, op.after, strict=True))) for side in pair]
+    pairs = zip(op.before, op.after, strict=True)
+    sides = [evaluate_dim(side, sizes) for pair in reversed(list(pairs)) for side in pair]
     return F.pad(x, sides, value=op.value)
 
 

@@ -161,6 +161,36 @@ def test_ceil_mode_whose_last_window_comes_and_goes_with_a_free_size_is_refused(
         captured(Function(three_by_three), sample(2, 3, 7, 8), dynamic={"x": {2: "height"}})
 
 
+def test_padding_up_to_a_multiple_of_a_window(tmp_path: Path) -> None:
+    def cut(x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        x = F.pad(x, (0, (4 - width % 4) % 4, 0, -height % 3), value=1.0)
+        return F.max_pool2d(x, (3, 4))
+
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 9, 8), (3, 10, 7))]
+    assert_ports_agree(tmp_path, Function(cut), [sample(2, 3, 7, 9)], dynamic=free, others=others)
+
+
+def test_a_skip_over_pools_is_padded_to_its_size(tmp_path: Path) -> None:
+    def skip(x: torch.Tensor) -> torch.Tensor:
+        y = F.interpolate(F.max_pool2d(x, 2), scale_factor=2)
+        height, width = (a - b for a, b in zip(x.shape[2:], y.shape[2:], strict=True))
+        return torch.cat([x, F.pad(y, (width // 2, width - width // 2, height // 2, height - height // 2))], 1)
+
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 10, 8), (3, 11, 7))]
+    assert_ports_agree(tmp_path, Function(skip), [sample(2, 3, 7, 9)], dynamic=free, others=others)
+
+
+def test_padding_that_may_turn_out_to_crop_is_refused() -> None:
+    def fit(x: torch.Tensor) -> torch.Tensor:
+        return F.pad(x, (0, 0, 0, 9 - x.shape[2]))
+
+    with pytest.raises(ModelError, match=r"whether a side of -height\+9 cells is padded or cropped"):
+        captured(Function(fit), sample(2, 3, 7, 8), dynamic={"x": {2: "height"}})
+
+
 def test_windows_of_a_free_size_are_refused() -> None:
     with pytest.raises(ModelError, match="adaptive pooling over axis 2 depends on the free dimension height"):
         captured(

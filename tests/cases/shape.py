@@ -35,6 +35,8 @@ CASES = [
     OpCase("pad/spatial", Pad((0, 0, 1, 2), (0, 0, 2, 0)), (Data((3, 4, 5)),)),
     OpCase("pad/value", Pad((0, 1), (0, 2), 1.5), (Data((4,)),)),
     OpCase("pad/minus_infinity", Pad((0, 1), (0, 2), -math.inf), (Data((4,)),)),
+    OpCase("pad/by_a_free_size", Pad((0, 1), (BATCH, BATCH // 2), 0.5), (Data((4,)),)),
+    OpCase("pad/integers_by_a_free_size", Pad((BATCH + 1, 0), (0, 0)), (Data((4,), -9, 9, DType.INT32),)),
     OpCase("pad/channels", Pad((0, 1, 0), (0, 0, 3)), (Data((3, 4)),)),
     OpCase("slice/free_start", Slice((0,), (BATCH - 1,), (BATCH,), (1,)), (Data((3,)),)),
     OpCase("slice/free_middle", Slice((0,), (BATCH // 2,), (BATCH,), (1,)), (Data((3,)),)),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triport.exporter.errors import FormatError, UsageError
 from triport.exporter.graph import Dim, Sym, evaluate_dim, parse_dim
-from triport.exporter.graph.dims import dim_names, exact_quotient, product, substitute_dim
+from triport.exporter.graph.dims import dim_names, exact_quotient, never_negative, product, substitute_dim
 
 NAMES = ("batch", "h", "w")
 BATCH, H, W = (Sym.named(name) for name in NAMES)
@@ -122,15 +122,17 @@ def test_sums_and_products_do_not_depend_on_the_order(a: Expression, b: Expressi
         ((H + 1) // 2, "(h+1)//(2)"),
         ((H * 2 + 5) // 2, "h+2"),
         (BATCH * H * 4 // (H * 2), "batch*2"),
-        (H % 2 + W, "(h)%(2)+w"),
+        (H % 2 + W, "-(h)//(2)*2+h+w"),
         (-((-H) // 2), "(h+1)//(2)"),
         (3 * H // 2, "(h)//(2)+h"),
+        (H + 6 * H % 7, "(h+6)//(7)*7"),
+        (H + (7 - H % 7) % 7, "(h+6)//(7)*7"),
         ((2 * H + 1) // 4, "(h)//(2)"),
         ((H // 2 + 1) // 3, "(h+2)//(6)"),
         (((H + 1) // 2 + 1) // 2, "(h+3)//(4)"),
         ((H // 2 + W) // 3, "(h+w*2)//(6)"),
         ((5 - H) // 3, "-(h)//(3)+1"),
-        (5 * H % 3, "(h*2)%(3)"),
+        (H % W, "(h)%(w)"),
     ],
 )
 def test_spelling(dim: Dim, text: str) -> None:
@@ -167,3 +169,31 @@ def test_a_name_must_be_an_identifier() -> None:
     for name in ("", "2x", "a b", "a-b"):
         with pytest.raises(UsageError):
             Sym.named(name)
+
+
+@pytest.mark.parametrize(
+    ("dim", "expected"),
+    [
+        (3, True),
+        (-1, False),
+        (H * W + 2, True),
+        ((H + W) // 3, True),
+        (H // 2 - H // 4 * 2, True),
+        ((7 - H % 7) % 7, True),
+        (H - 1, True),
+        (H - 2, False),
+        (H // 3 - H // 2, False),
+        (H // 2 - 2 * (H // 3), False),
+        (H - W, False),
+        (W * (H - H // 2 * 2), False),
+    ],
+)
+def test_what_is_known_to_be_never_negative(dim: Dim, expected: bool) -> None:
+    assert never_negative(dim) == expected
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(expression=EXPRESSIONS, sizes=SIZES)
+def test_never_negative_holds_for_every_size(expression: Expression, sizes: dict[str, int]) -> None:
+    if never_negative(expression.dim):
+        assert expression.value(sizes) >= 0

@@ -86,7 +86,7 @@ def pad(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, Pad)
     value = writer.constant(node, "value", np.asarray(op.value, node.output.type.dtype.numpy))
-    writer.node("Pad", node, [node.inputs[0], writer.ints(node, "pads", (*op.before, *op.after)), value])
+    writer.node("Pad", node, [node.inputs[0], shape_tensor(writer, node, (*op.before, *op.after), "pads"), value])
 
 
 _BORDERS = {BorderMode.REFLECT: "reflect", BorderMode.REPLICATE: "edge"}

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from ....exporter.graph import Dim, DType, Node, TensorType
+from ....exporter.graph.dims import never_negative
 from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
@@ -129,7 +130,7 @@ def concat(node: Node, writer: Writer) -> None:
 def _only_grows(node: Node) -> Refusal | None:
     """Condition: no negative padding."""
     op = cast(Pad, node.op)
-    if min((*op.before, *op.after), default=0) >= 0:
+    if all(never_negative(side) for side in (*op.before, *op.after)):
         return None
     return Refusal("padding must not be negative", "crop with a slice instead", "TP102")
 
@@ -137,7 +138,13 @@ def _only_grows(node: Node) -> Refusal | None:
 @emits(Pad, accepts=all_of(of_dtype(*NUMBERS, DType.INT8), at_most_rank(5), _only_grows))
 def pad(node: Node, writer: Writer) -> None:
     op, x = cast(Pad, node.op), node.inputs[0]
-    amounts = writer.constant(np.array([op.before, op.after], np.int32).T.copy(), "paddings")
+    sides = tuple(side for pair in zip(op.before, op.after, strict=True) for side in pair)
+    if all(isinstance(side, int) for side in sides):
+        amounts = writer.constant(np.array(sides, np.int32).reshape(-1, 2), "paddings")
+    else:
+        listed = shape_tensor(writer, node, sides, "sides")
+        amounts = writer.temporary(node, "paddings", TensorType(DType.INT32, (x.type.rank, 2)))
+        write_reshape(writer, node, listed, (x.type.rank, 2), amounts)
     inputs = [writer.tensor(x), amounts]
     if op.value == 0:
         writer.operator("PAD", inputs, writer.tensor(node.output), schema.PadOptionsT())

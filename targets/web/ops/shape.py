@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....exporter.graph import Dim, DType, Node, Shape, Value
-from ....exporter.graph.dims import product
+from ....exporter.graph.dims import never_negative, product
 from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
@@ -135,7 +135,7 @@ def concat(node: Node, writer: Writer) -> None:
 
 def _only_grows(node: Node) -> Refusal | None:
     assert isinstance(node.op, Pad)
-    if min((*node.op.before, *node.op.after), default=0) >= 0:
+    if all(never_negative(side) for side in (*node.op.before, *node.op.after)):
         return None
     return Refusal(
         "negative padding takes cells away",
