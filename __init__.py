@@ -36,6 +36,7 @@ _PUBLIC: dict[str, str] = {
     "load_model": ".exporter.models:load_model",
     "losses": ".exporter.models.losses",
     "metrics": ".exporter.models.metrics",
+    "models": ".exporter.models",
     "optimizers": ".exporter.models.optimizers",
     "regularizers": ".exporter.models.regularizers",
     "schedules": ".exporter.models.schedules",
@@ -65,6 +66,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "load_model",
     "losses",
     "metrics",
+    "models",
     "optimizers",
     "regularizers",
     "schedules",
@@ -75,6 +77,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test holds the two together
     from .exporter import errors as errors
+    from .exporter import models as models
     from .exporter.capture import capture as capture
     from .exporter.capture import capture_saved as capture_saved
     from .exporter.graph import Graph as Graph

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from shape.source import ROOT
 
 import triport as tp
 from triport.exporter.errors import FormatError, UsageError
@@ -166,3 +168,21 @@ def test_a_sequential_without_input_takes_other_lengths_and_refuses_what_a_layer
     fixed(torch.zeros(2, 5, 4))
     with pytest.raises(UsageError):
         fixed(torch.zeros(2, 7, 4))
+
+
+def test_the_page_lists_every_layer_and_its_block_runs() -> None:
+    page = (ROOT / "docs" / "layers.md").read_text()
+    names = set(re.findall(r"`(\w+)`", page))
+    missing = [
+        name for name in L.CLASSES if name not in names and not any(name.startswith(stem) for stem in stems(page))
+    ]
+    assert not missing
+    scope: dict[str, Any] = {"tp": tp}
+    exec(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0], scope)
+    x = tp.Input((None, 8))
+    assert tp.Model(x, scope["Block"](8, 2)(x)).output_shape == (None, None, 8)
+
+
+def stems(page: str) -> list[str]:
+    """``MaxPooling`` of "`MaxPooling1D`, `2D`, `3D`"."""
+    return re.findall(r"`(\w+)1D`, `2D`, `3D`", page)
