@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import onnx
 import torch
@@ -29,6 +29,8 @@ from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
 from triport.targets.tflite.schema import operator_names, schema
 
+T = TypeVar("T", int, str)
+
 PORTS = ("onnx", "tflite", "web")
 
 HAND_WRITTEN: dict[str, tuple[int, str]] = {
@@ -38,7 +40,7 @@ HAND_WRITTEN: dict[str, tuple[int, str]] = {
     "squeeze and excite": (0, ""),
     "ShuffleNet": (3, "one a shuffle"),
     "ViT-tiny": (24, "heads apart and together again: two a block"),
-    "Swin": (12, "windows apart and together, heads apart and together: four a block"),
+    "Swin": (9, "windows cut out, heads apart, both together again: three a block"),
     "ConvNeXt": (0, ""),
     "MobileViT": (6, "patches apart and together, and two a transformer block"),
     "encoder, 4 layers": (8, "two a layer"),
@@ -85,31 +87,40 @@ def in_files(graph: Graph) -> dict[str, Count]:
 def _in_tflite(path: Path) -> Count:
     model: Any = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     names = operator_names()
-    found: list[bool] = []
+    counts: list[Count] = []
     for subgraph in model.subgraphs:
-        border = {int(tensor) for tensor in (*subgraph.inputs, *subgraph.outputs)}
+        operators = []
         for operator in subgraph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
-            if names[max(code.builtinCode, code.deprecatedBuiltinCode)] == "TRANSPOSE":
-                found.append(int(operator.inputs[0]) in border or int(operator.outputs[0]) in border)
-    return _count(found)
+            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            operators.append((name, int(operator.inputs[0]), int(operator.outputs[0])))
+        counts.append(_count(operators, {*map(int, subgraph.inputs)}, {*map(int, subgraph.outputs)}))
+    return Count(sum(count.inside for count in counts), sum(count.border for count in counts))
 
 
 def _in_onnx(path: Path) -> Count:
     graph = onnx.load(str(path)).graph
-    border = {value.name for value in (*graph.input, *graph.output)}
-    transposes = [node for node in graph.node if node.op_type == "Transpose"]
-    return _count([node.input[0] in border or node.output[0] in border for node in transposes])
+    nodes = [(node.op_type.upper(), node.input[0], node.output[0]) for node in graph.node if node.input]
+    return _count(nodes, {value.name for value in graph.input}, {value.name for value in graph.output})
 
 
 def _in_plan(graph: Graph) -> Count:
     prepared = prepare(graph, get_target("web"))
-    border = {*prepared.inputs, *prepared.outputs.values()}
-    transposes = [node for node in prepared.nodes if isinstance(node.op, Transpose)]
-    return _count([node.inputs[0] in border or node.output in border for node in transposes])
+    nodes = [
+        (node.op.name.upper(), node.inputs[0].name, node.outputs[0].name) for node in prepared.nodes if node.inputs
+    ]
+    return _count(nodes, {value.name for value in prepared.inputs}, set(prepared.outputs))
 
 
-def _count(at_border: Sequence[bool]) -> Count:
+def _count(nodes: Sequence[tuple[str, T, T]], inputs: set[T], outputs: set[T]) -> Count:
+    """Transposes among (op, first operand, first output), in order; a reshape between one and the border hides none."""
+    for op, x, y in nodes:
+        if op == "RESHAPE" and x in inputs:
+            inputs = inputs | {y}
+    for op, x, y in reversed(nodes):
+        if op == "RESHAPE" and y in outputs:
+            outputs = outputs | {x}
+    at_border = [x in inputs or y in outputs for op, x, y in nodes if op == "TRANSPOSE"]
     return Count(len(at_border) - sum(at_border), sum(at_border))
 
 

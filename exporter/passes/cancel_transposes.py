@@ -42,6 +42,22 @@ def cancel_transposes(graph: Graph) -> bool:
     return changed
 
 
+def settle(graph: Graph) -> bool:
+    """`cancel_transposes` where they stand: none is moved past an op that computes."""
+    changed = False
+    while _sweep(graph, _settle):
+        changed = True
+    return changed
+
+
+def _settle(graph: Graph, node: Node) -> bool:
+    if isinstance(node.op, Transpose):
+        return _merge(graph, node, node.op) or _make_free(graph, node) or _join_chain(graph, node)
+    if isinstance(node.op, ReduceOp) and not node.op.keepdims:
+        return only_user_is(node.inputs[0], graph, ReduceOp) and _reduce(graph, node, node.op)
+    return False
+
+
 def _sweep(graph: Graph, rule: Rule) -> bool:
     """Applies a rule to every node that is in use."""
     fired = False
@@ -214,7 +230,7 @@ def _is_free(node: Node, value: Value, back: Perm, perm: Perm) -> bool:
     """Whether the operand can be had with its axes moved back at no cost."""
     if value.is_constant or _transposed_by(value) == perm:
         return True
-    if moves_only_ones(_full_shape(value, len(perm)), back):
+    if moves_only_ones(full_shape(value, len(perm)), back):
         return True
     # Reading another's transpose only pays, and only ends, when those of this node go.
     alone = all(v.users == (node,) for v in node.inputs if _transposed_by(v) == perm)
@@ -227,7 +243,7 @@ def _already(node: Node, value: Value, back: Perm) -> Value | None:
     return next((y for y in moved if any(reader is not node for reader in y.users)), None)
 
 
-def _full_shape(value: Value, rank: int) -> Shape:
+def full_shape(value: Value, rank: int) -> Shape:
     return (1,) * (rank - value.type.rank) + value.type.shape
 
 
@@ -236,16 +252,21 @@ def _permuted(graph: Graph, node: Node, value: Value, back: Perm, perm: Perm) ->
     producer = value.producer
     if producer is not None and _transposed_by(value) == perm:
         return producer.inputs[0]
+    return moved_operand(graph, node, value, back)
+
+
+def moved_operand(graph: Graph, node: Node, value: Value, perm: Perm) -> Value:
+    """The operand, broadcast to the rank of ``perm``, with its axes moved."""
     if all(dim == 1 for dim in value.type.shape):
         return value
-    full = _full_shape(value, len(perm))
+    full = full_shape(value, len(perm))
     if value.is_constant:
-        array = value.array().reshape(value.type.with_shape(full).static_shape()).transpose(back)
+        array = value.array().reshape(value.type.with_shape(full).static_shape()).transpose(perm)
         return graph.rebuild_constant(value, np.ascontiguousarray(array))
-    moved = tuple(full[axis] for axis in back)
-    if not moves_only_ones(full, back):
-        found = _already(node, value, back)
-        return found or graph.add(Transpose(back), value, name=f"{node.name}/transpose", source=node.source)
+    moved = tuple(full[axis] for axis in perm)
+    if not moves_only_ones(full, perm):
+        found = _already(node, value, perm)
+        return found or graph.add(Transpose(perm), value, name=f"{node.name}/transpose", source=node.source)
     if moved == value.type.shape:
         return value
     return graph.add(Reshape(moved), value, name=f"{node.name}/reshape", source=node.source)

@@ -10,7 +10,7 @@ from . import decompose_arithmetic as _decompose_arithmetic  # noqa: F401  (impo
 from . import decompose_windows as _decompose_windows  # noqa: F401  (as above)
 from .assign_layout import assign_layout
 from .base import Pass, Spells
-from .cancel_transposes import cancel_transposes
+from .cancel_transposes import cancel_transposes, settle
 from .dead_code import remove_dead_code
 from .decompose import decompose
 from .fold_constants import fold_constants
@@ -25,8 +25,10 @@ from .lift_1d import lift_1d
 from .merge_axes import merge_axes
 from .merge_constants import merge_constants
 from .name_outputs import name_outputs
+from .place_transposes import place_transposes
 from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
+from .split_before_slices import split_before_slices
 from .unfold_conv import unfold_conv
 
 
@@ -55,6 +57,9 @@ def passes_for(
         fuse_crop,
         fold_transpose_into_linear,
         fold_transpose_into_matmul,
+        simplify_reshape,
+        split_before_slices,
+        place_transposes,
     ]
     if lifts_1d:
         passes += [lift_1d, split_3d]
@@ -63,7 +68,7 @@ def passes_for(
         unfold_conv(spells),
         decompose(spells),
         fold_constants,
-        cancel_transposes,
+        settle,
         simplify_reshape,
         merge_axes(spells),
         fold_constants,

@@ -108,6 +108,19 @@ class Rearrangement:
         moved = sorted(range(len(keys)), key=lambda axis: keys[axis])
         return tuple(self.shape[axis] for axis in moved), inverse_perm(tuple(moved))
 
+    def as_transpose_first(self) -> Perm | None:
+        """The permutation that does the same as one transpose and one reshape behind it; None when that cannot be.
+
+        Axes of size 1 come first, so that a slice along one of them is a piece of memory.
+        """
+        axis_of = _axis_of(self.atoms, self.given)
+        order = [axis_of[atom] for atom in self.order]
+        axes = list(dict.fromkeys(order))
+        cuts = sum(before != after for before, after in pairwise(order)) + 1
+        if cuts != len(axes) or any(b < a and axis_of[a] == axis_of[b] for a, b in pairwise(self.order)):
+            return None
+        return (*(axis for axis, dim in enumerate(self.given) if dim == 1), *axes)
+
     def build(self, graph: Graph, x: Value, node: Node) -> Value:
         """Nodes that do it to ``x``, under the name of ``node``, which they stand for."""
         name, source = node.name, node.source

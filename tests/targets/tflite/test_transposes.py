@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bench_transposes import captured, in_files
+from bench_transposes import HAND_WRITTEN, captured, in_files
 from torch_networks import SMALL
 
 
@@ -14,3 +14,23 @@ def test_convolutional_networks_have_none_inside(name: str) -> None:
     assert {port: count.inside for port, count in counts.items()} == {"onnx": 0, "tflite": 0, "web": 0}
     assert counts["onnx"].border == 0
     assert counts["tflite"].border == counts["web"].border == (2 if name == "U-Net" else 1)
+
+
+@pytest.mark.parametrize("name", ["ShuffleNet", "Swin", "ConvNeXt", "MobileViT"])
+def test_blocks_have_no_more_than_a_hand_written_file(name: str) -> None:
+    counts = in_files(captured(name))
+    least, _ = HAND_WRITTEN[name]
+    assert counts["tflite"].inside == counts["web"].inside == least
+    assert counts["tflite"].border == 1
+
+
+def test_torchs_own_encoder_takes_heads_apart_and_together_once_a_layer() -> None:
+    name = "encoder, free length"
+    counts = in_files(captured(name, SMALL[name](), torch.randint(0, 50, (1, 32))))
+    assert (counts["tflite"].inside, counts["tflite"].border) == (2 * 4, 0)
+    assert (counts["onnx"].inside, counts["onnx"].border) == (3 * 4, 0)  # ONNX has to turn the keys
+
+
+def test_a_vision_transformer_takes_heads_apart_and_together_once_a_block() -> None:
+    counts = in_files(captured("ViT-tiny", SMALL["ViT-tiny"](), torch.randn(1, 3, 32, 32)))
+    assert (counts["tflite"].inside, counts["tflite"].border) == (2 * 2, 1)
