@@ -32,16 +32,10 @@ def _skip(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([x, half], 1)
 
 
-def _padded_to_even(x: torch.Tensor) -> torch.Tensor:
-    """What `same` padding with a stride comes to."""
-    return F.avg_pool2d(F.pad(x, (0, -x.shape[3] % 2, 0, -x.shape[2] % 2)), 2)
-
-
 MULTIPLES: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
     "patches": (_patches, 4),
     "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), 2),
     "skip over a pooled image": (_skip, 2),
-    "padding that depends on the size": (_padded_to_even, 2),
 }
 
 

@@ -161,6 +161,23 @@ def test_ceil_mode_whose_last_window_comes_and_goes_with_a_free_size_is_refused(
         captured(Function(three_by_three), sample(2, 3, 7, 8), dynamic={"x": {2: "height"}})
 
 
+ALL_CELLS: dict[str, Call] = {
+    "mean": lambda x: F.avg_pool2d(x, x.shape[2:]),
+    "mean with a stride": lambda x: F.avg_pool2d(x, (x.shape[2], x.shape[3]), stride=(x.shape[2], x.shape[3])),
+    "maximum": lambda x: F.max_pool2d(x, kernel_size=x.shape[2:]),
+    "mean of a pooled signal": lambda x: F.avg_pool1d(
+        F.max_pool2d(x, 2).flatten(2), x.shape[2] // 2 * (x.shape[3] // 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALL_CELLS)
+def test_a_window_over_all_cells_of_a_free_size(name: str, tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 9, 8), (3, 10, 7))]
+    assert_ports_agree(tmp_path, Function(ALL_CELLS[name]), [sample(2, 3, 7, 9)], dynamic=free, others=others)
+
+
 def test_padding_up_to_a_multiple_of_a_window(tmp_path: Path) -> None:
     def cut(x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[2:]
