@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeVar
 
 from ..graph import Dim, Value
 from ..ops import AveragePool, Concat, MaxPool, ReduceMax, ReduceMean, Slice
 from .context import Context
 from .pool_indices import Windows
+
+N = TypeVar("N", int, Dim)
 
 
 class Part(Enum):
@@ -21,7 +24,12 @@ def adaptive_windows(size: Dim, wanted: Dim) -> Windows | None:
     """The cells of each window: from floor(i * S / S') to ceil((i + 1) * S / S'); None where a size is free."""
     if not isinstance(size, int) or not isinstance(wanted, int):
         return None
-    return [list(range(i * size // wanted, -(-(i + 1) * size // wanted))) for i in range(wanted)]
+    return [list(range(start, stop)) for start, stop in _bounds(size, wanted)]
+
+
+def _bounds(size: N, wanted: int) -> list[tuple[N, N]]:
+    """First cell and the one after the last of each window."""
+    return [(i * size // wanted, ((i + 1) * size + wanted - 1) // wanted) for i in range(wanted)]
 
 
 def adaptive_pool(context: Context, x: Value, wanted: tuple[Dim, ...], part: Part) -> Value:
@@ -38,10 +46,8 @@ def adaptive_pool(context: Context, x: Value, wanted: tuple[Dim, ...], part: Par
     for axis, (window, count) in enumerate(zip(equal, wanted, strict=True), start=2):
         if window is not None:
             continue
-        size = context.static(x.type.shape[axis], f"adaptive pooling over axis {axis}")
-        windows = adaptive_windows(size, context.static(count, "the size that is pooled to"))
-        assert windows is not None, "both sizes are known"
-        cuts = [context.add(Slice((axis,), (w[0],), (w[-1] + 1,), (1,)), x) for w in windows]
+        bounds = _bounds(x.type.shape[axis], context.static(count, "the size that is pooled to"))
+        cuts = [context.add(Slice((axis,), (start,), (stop,), (1,)), x) for start, stop in bounds]
         x = context.add(Concat(axis), *(context.add(reduce((axis,), True), cut) for cut in cuts))
     return x
 

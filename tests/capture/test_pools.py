@@ -208,10 +208,18 @@ def test_padding_that_may_turn_out_to_crop_is_refused() -> None:
         captured(Function(fit), sample(2, 3, 7, 8), dynamic={"x": {2: "height"}})
 
 
-def test_windows_of_a_free_size_are_refused() -> None:
-    with pytest.raises(ModelError, match="adaptive pooling over axis 2 depends on the free dimension height"):
+@pytest.mark.parametrize("pool", [F.adaptive_avg_pool2d, F.adaptive_max_pool2d])
+def test_windows_whose_bounds_a_free_size_sets(pool: Callable[..., torch.Tensor], tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, height, width, seed=n)] for n, height, width in ((1, 6, 8), (3, 11, 4), (1, 3, 2))]
+    function = Function(lambda x: pool(x, (3, 5)))
+    assert_ports_agree(tmp_path, function, [sample(2, 3, 7, 8)], dynamic=free, others=others)
+
+
+def test_pooling_to_a_free_size_is_refused() -> None:
+    with pytest.raises(ModelError, match="the size that is pooled to depends on the free dimension height"):
         captured(
-            Function(lambda x: F.adaptive_avg_pool2d(x, 3)),
+            Function(lambda x: F.adaptive_avg_pool2d(x, (x.shape[2] - 1, 3))),
             sample(2, 3, 8, 9),
             dynamic={"x": {2: "height"}},
         )
