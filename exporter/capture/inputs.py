@@ -99,12 +99,12 @@ def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.to(plain_dtype(tensor.dtype)) for name, tensor in tensors.items()}
 
 
-def enlarge(inputs: Inputs) -> Inputs:
-    """The same examples with at least two cells along every free dim, equal where the name is equal."""
+def enlarge(inputs: Inputs, least: int = MINIMUM_FREE_SIZE) -> Inputs:
+    """The same examples with at least so many cells along every free dim, equal where the name is equal."""
     sizes: dict[str, int] = {}
     for name, axes in inputs.dynamic.items():
         for axis, dim in axes.items():
-            sizes[dim] = max(sizes.get(dim, MINIMUM_FREE_SIZE), inputs.tensors[name].shape[axis])
+            sizes[dim] = max(sizes.get(dim, least), inputs.tensors[name].shape[axis])
     return resized(inputs, sizes)
 
 

@@ -23,26 +23,37 @@ from .places import user_line
 from .recurrent_calls import whole_recurrent_calls
 from .whole_pools import whole_pools
 
+ROOMY_SIZE = 4
+"""Free sizes are tried from this on first: half of two is one, and torch.export takes a size of one for a constant."""
+
 
 def export_program(module: FlatModule, inputs: Inputs) -> tuple[ExportedProgram, list[str]]:
     """torch.export of the module, and notices; ModelError says which line cannot be captured and why."""
-    grown = enlarge(inputs)
-    # DYNAMIC keeps a size free or fails. A named Dim would also refuse guards such as "the pooled height is not 1",
-    # which every window op makes; the names are kept by `DimNames` instead.
-    shapes: Any = tuple(dict.fromkeys(inputs.dynamic.get(n, {}), TorchDim.DYNAMIC) or None for n in grown.tensors)
+    exact = enlarge(inputs)
+    roomy = enlarge(inputs, ROOMY_SIZE)
+    if any(roomy.tensors[name].shape != tensor.shape for name, tensor in exact.tensors.items()):
+        with contextlib.suppress(Exception):  # whatever it is, it counts at the size that the user knows to work
+            return _exported(module, roomy, FixedSizes())
     fixed = FixedSizes()
     try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            with torch.no_grad(), whole_calls(), fixed.watched(), _silent():
-                program = torch.export.export(
-                    module, tuple(grown.tensors.values()), dynamic_shapes=(shapes,) if shapes else (), strict=False
-                )
+        return _exported(module, exact, fixed)
     except TriportError as error:
         raise error.placed(user_line(error)) from None
     except Exception as error:
         # The module has just run on the same examples, so whatever stops it now is about tracing.
         raise explained(error, inputs, fixed) from error
+
+
+def _exported(module: FlatModule, inputs: Inputs, fixed: FixedSizes) -> tuple[ExportedProgram, list[str]]:
+    # DYNAMIC keeps a size free or fails. A named Dim would also refuse guards such as "the pooled height is not 1",
+    # which every window op makes; the names are kept by `DimNames` instead.
+    shapes: Any = tuple(dict.fromkeys(inputs.dynamic.get(n, {}), TorchDim.DYNAMIC) or None for n in inputs.tensors)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with torch.no_grad(), whole_calls(), fixed.watched(), _silent():
+            program = torch.export.export(
+                module, tuple(inputs.tensors.values()), dynamic_shapes=(shapes,) if shapes else (), strict=False
+            )
     return program, _kept_tensors(module, told)
 
 

@@ -32,10 +32,16 @@ def _skip(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([x, half], 1)
 
 
+def _windows(x: torch.Tensor) -> torch.Tensor:
+    """Windows whose padding follows from the size; a port needs the number."""
+    return F.avg_pool2d(x, 2, padding=(x.shape[2] % 2, x.shape[3] % 2))
+
+
 MULTIPLES: dict[str, tuple[Callable[[torch.Tensor], Any], int]] = {
     "patches": (_patches, 4),
     "pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), 2),
     "skip over a pooled image": (_skip, 2),
+    "padding of a window": (_windows, 2),
 }
 
 

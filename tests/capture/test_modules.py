@@ -324,7 +324,7 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     ),
     "missing input": ("TP004", lambda: _refusal(Function2(torch.add), sample(1, 4))),
     "batches differ": ("TP002", lambda: _refusal(Function2(lambda x, y: (x, y)), sample(2, 4), sample(3, 4))),
-    "fixed size": ("TP205", lambda: _refusal(Function(lambda x: x.reshape(2, -1)), sample(2, 4))),
+    "fixed size": ("TP205", lambda: _refusal(Function(lambda x: x + torch.ones(2, 1)), sample(2, 4))),
     "dims tied": (
         "TP205",
         lambda: _refusal(Function(lambda x: x + x.mT), sample(2, 3, 3), dynamic={"x": {1: "h", 2: "w"}}),
