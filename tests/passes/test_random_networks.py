@@ -18,6 +18,7 @@ from triport.exporter.ops import (
     Conv,
     Layout,
     Linear,
+    MatMul,
     MaxPool,
     Mish,
     Mul,
@@ -159,6 +160,29 @@ def _linear(draw: st.DrawFn, b: Builder, x: Value, values: list[Value]) -> Value
     return b.linear(x, draw(st.integers(1, 4)))
 
 
+def _halves(draw: st.DrawFn, b: Builder, x: Value, values: list[Value]) -> Value | None:
+    """Parts of an axis, each reshaped and turned, that meet again: as heads of attention do."""
+    axis = draw(st.integers(1, x.type.rank - 1))
+    size = x.type.shape[axis]
+    assert isinstance(size, int)
+    if size % 2:
+        return None
+    parts = [b.add(Slice((axis,), (at,), (at + size // 2,), (1,)), x) for at in (0, size // 2)]
+    perm = (0, *draw(st.permutations(range(1, x.type.rank))))
+    turned = [b.add(Transpose(perm), part) for part in parts]
+    if draw(st.booleans()):
+        values.append(turned[1])
+    if x.type.rank > 2 and draw(st.booleans()):
+        back = draw(st.booleans())
+        other = (
+            turned[1]
+            if back
+            else b.add(Transpose((*range(x.type.rank - 2), x.type.rank - 1, x.type.rank - 2)), turned[1])
+        )
+        return b.add(MatMul(transpose_b=back), turned[0], other)
+    return b.add(Add(), *turned)
+
+
 STEPS: list[Step] = [
     _conv,
     _conv,
@@ -174,6 +198,7 @@ STEPS: list[Step] = [
     _reduce,
     _axis_op,
     _linear,
+    _halves,
 ]
 
 

@@ -49,10 +49,12 @@ def transposes(graph: Graph, port: str) -> int:
 
 
 def test_a_captured_module_is_proven_on_every_port_with_images_in_channels_last(net: Net, tmp_path: Path) -> None:
-    graph = tp.capture(net, EXAMPLE, input_layout="nhwc")
+    further = {"image": torch.randn(3, 3, 24, 32), "hint": torch.randn(3, 2)}
+    graph = tp.capture(net, EXAMPLE, more_examples=[further], input_layout="nhwc")
     types = {value.name: str(value.type) for value in graph.inputs}
     assert types == {"image": "float32[batch, 24, 32, 3]", "hint": "float32[batch, 2]"}
     assert all("image" in sample.recipes for sample in graph.samples)
+    assert graph.samples[1].inputs["image"].shape == (3, 24, 32, 3)
     assert {port: transposes(graph, port) for port in ("onnx", "tflite", "web")} == {"onnx": 1, "tflite": 0, "web": 0}
     image = np.random.default_rng(0).normal(size=(3, 24, 32, 3)).astype(np.float32)
     hint = np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
