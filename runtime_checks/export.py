@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exporter.errors import CheckError, EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph
-from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, notes_on, turn_inputs
+from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, turn_inputs
 from ..targets.registry import TARGET_NAMES, get_target
 from ..targets.target import Target
 from .inspection import needs_of, parameter_count
@@ -119,7 +119,7 @@ def export(
                 progress(f"checking {target.artefact}")
             ports.append(_port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]))
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
-        report = make_report(graph, folder, truth, ports, [*notes, *notes_on(graph)])
+        report = make_report(graph, folder, truth, ports, notes)
         _publish(staging, graph, description, kept, report)
     return report
 

@@ -138,7 +138,7 @@ def _captured(
             check_against(graph, other, answer)
         notices += sizes_of_one(graph, samples[0], answer)
     if notices:
-        graph.metadata["notices"] = notices
+        graph.metadata["notices"] = [*notices, *graph.notices]
     return graph
 
 

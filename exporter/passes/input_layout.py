@@ -78,6 +78,8 @@ def layout_of(graph: Graph, value: Value) -> str | None:
 def turn_inputs(graph: Graph) -> Turned:
     """The graph with every image in channels last; the original is left alone.
 
+    Its notices tell which inputs are no images, and whether golden samples were lost.
+
     UsageError TP007 when no input is an image in channels first.
     """
     other = graph.copy()
@@ -99,21 +101,22 @@ def turn_inputs(graph: Graph) -> Turned:
         )
     other.metadata[METADATA_KEY] = NHWC
     other.samples = _turned_samples(graph.samples, inputs)
+    notices = [_untouched(value) for value in other.inputs if layouts[value.name] is None]
+    if graph.samples and not other.samples:
+        notices.append(_LOST)
+    if notices:
+        other.metadata["notices"] = [*graph.notices, *notices]
     return Turned(other, inputs)
 
 
-def notes_on(graph: Graph) -> list[str]:
-    """What the user of a graph with turned inputs should know: which of them are no images, and lost samples."""
-    if graph.metadata.get(METADATA_KEY) is None:
-        return []
-    others = [value.name for value in graph.inputs if layout_of(graph, value) is None]
-    notes = [f'input "{n}" is taken as it is: no convolution, pool or resize reads it as an image' for n in others]
-    if not graph.samples:
-        notes.append(
-            "golden samples that were recorded in channels first are too large to be stored turned: capture the module "
-            f'with input_layout="{NHWC}" to have some'
-        )
-    return notes
+_LOST = (
+    "golden samples that were recorded in channels first are too large to be stored turned: capture the module with "
+    f'input_layout="{NHWC}" to have some'
+)
+
+
+def _untouched(value: Value) -> str:
+    return f'input "{value.name}" is taken as it is: no convolution, pool or resize reads it as an image'
 
 
 def to_first(arrays: dict[str, Array], inputs: dict[str, int]) -> dict[str, Array]:

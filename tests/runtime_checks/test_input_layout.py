@@ -17,7 +17,7 @@ from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Recipe, Sample, TensorType
 from triport.exporter.graph.file import load_graph, save_graph
 from triport.exporter.ops import Transpose
-from triport.exporter.passes.input_layout import notes_on, turn_inputs
+from triport.exporter.passes.input_layout import turn_inputs
 from triport.runtime_checks import Status, export, verify
 from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
@@ -114,9 +114,9 @@ def test_a_sample_that_a_rule_made_is_stored_turned_unless_it_is_large() -> None
     turned = turn_inputs(graph).graph
     assert [sample.inputs["image"].shape for sample in turned.samples] == [(2, 8, 8, 1)]
     assert not turned.samples[0].recipes
-    assert notes_on(turned) == []
+    assert turned.notices == ()
     graph.samples = graph.samples[1:]
-    assert "too large to be stored turned" in notes_on(turn_inputs(graph).graph)[0]
+    assert "too large to be stored turned" in turn_inputs(graph).graph.notices[0]
 
 
 def test_sequences_and_volumes_are_turned_too(tmp_path: Path) -> None:
