@@ -1,4 +1,4 @@
-"""Where a NaN among an op's operands is lost by a runtime's own kernel: docs/verification.md lists it, and nothing else."""
+"""Where a runtime's own kernel loses a NaN among its operands: docs/verification.md lists it, and nothing else."""
 
 from __future__ import annotations
 

@@ -102,4 +102,4 @@ def _called(module: FlatModule, tensors: Mapping[str, torch.Tensor]) -> dict[str
             because=f"it was called with {shapes}" if shapes else "it was called without arguments",
             help="call the model on these examples before capturing it",
         ) from error
-    return dict(zip(module.names, returned, strict=True))
+    return {name: tensor.resolve_neg() for name, tensor in zip(module.names, returned, strict=True)}

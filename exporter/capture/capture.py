@@ -201,7 +201,8 @@ def _check_dtypes(flat: FlatModule, inputs: Inputs) -> None:
                 f'the weight "{name}" holds no numbers: it lies on the device "meta"',
                 help='give the module its memory and weights first: module.to_empty(device="cpu"), load_state_dict(…)',
             )
-        if dtype_name(tensor, plain=True) not in PORTABLE or tensor.layout is not torch.strided:
+        held = dtype_name(tensor, plain=True) in PORTABLE or tensor.is_complex()
+        if not held or tensor.layout is not torch.strided:
             kind = dtype_name(tensor) if tensor.layout is torch.strided else "sparse"
             raise ModelError(
                 "TP209",

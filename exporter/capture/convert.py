@@ -14,10 +14,12 @@ from torch.export.graph_signature import InputKind, TensorArgument
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
 from ..graph.limits import record_limits
+from .complex_numbers import Complex, complex_converter, holds_complex
 from .context import Context
 from .flat import own_path
 from .free_sizes import learned
 from .inputs import Inputs
+from .known import Known, held_tensor
 from .limits import guarded_sizes
 from .mutation import owner, user_outputs, written_argument
 from .places import innermost
@@ -59,6 +61,7 @@ class Conversion:
         self.context = Context(self.graph)
         self.dims = learned(program, inputs, multiples)
         self.needed = _needed(program)
+        self.known = Known(program)
         self.results: dict[torch.fx.Node, Any] = {}
         self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
         self.notices: list[str] = []
@@ -113,31 +116,37 @@ class Conversion:
                 assert spec.target is not None, "parameters, buffers and constants have a target"
                 self.results[node] = (spec.target, spec.kind)
 
-    def _tensor(self, target: str, kind: InputKind) -> torch.Tensor:
-        table = self.program.constants if kind is InputKind.CONSTANT_TENSOR else self.program.state_dict
-        found = table[target] if target in table else self.program.constants[target]
-        assert isinstance(found, torch.Tensor)
-        return found
-
-    def _constant(self, target: str, kind: InputKind) -> Value:
+    def _constant(self, target: str, kind: InputKind) -> Value | Complex:
         """A parameter becomes a constant when it is first read; tied tensors share one array."""
-        tensor = self._tensor(target, kind).detach().cpu()
+        tensor = held_tensor(self.program, target, kind).detach().cpu()
+        if tensor.is_complex():
+            kept: Complex = self._kept(tensor, own_path(target))
+            return kept
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride())
         if key not in self.tied or tensor.numel() == 0:
             self._type(tensor, own_path(target))
             self.tied[key] = tensor.contiguous().to(plain_dtype(tensor.dtype)).numpy().copy()
         return self.graph.add_constant(self.tied[key], own_path(target))
 
+    def _kept(self, answer: Any, name: str) -> Any:
+        """What torch has computed already, as constants."""
+        if not isinstance(answer, torch.Tensor):
+            return [self._kept(item, name) for item in answer] if isinstance(answer, list | tuple) else answer
+        if answer.is_complex():
+            return Complex(self._kept(answer.real, f"{name}/real"), self._kept(answer.imag, f"{name}/imaginary"))
+        self._type(answer, name)
+        array = answer.detach().cpu().contiguous().to(plain_dtype(answer.dtype)).numpy()
+        return self.graph.add_constant(array.copy(), name)
+
     def _type(self, tensor: torch.Tensor, what: str) -> TensorType:
-        name = dtype_name(tensor, plain=True)
+        """The type in the graph; of a complex tensor that of its real and of its imaginary part."""
+        name = "float32" if tensor.is_complex() else dtype_name(tensor, plain=True)
         if name not in PORTABLE:
             raise ModelError(
                 "TP209",
                 f'"{what}" has dtype {name}, which no port has',
                 at=str(self.context.source) or None,
-                help="compute it from real and imaginary parts"
-                if tensor.is_complex()
-                else "use another dtype there, such as int32",
+                help="use another dtype there, such as int32",
             )
         return TensorType(DType(name), tuple(self.dims.dim(size) for size in tensor.shape))
 
@@ -146,7 +155,7 @@ class Conversion:
     def _refuse_unknown(self) -> None:
         unknown: dict[tuple[Any, Source], None] = {}
         for node in self.program.graph.nodes:
-            if node in self.needed and not _is_plumbing(node) and _converter(node) is None:
+            if node in self.needed and node not in self.known and not _is_plumbing(node) and _converter(node) is None:
                 unknown[node.target, self._source(node)] = None
         if unknown:
             (first, source), *others = unknown
@@ -169,15 +178,19 @@ class Conversion:
             return
         source = self._source(node)
         converter = _converter(node)
-        assert converter is not None, "checked before"
         self.context.at(source, source.layer or node.name, None)
+        if node in self.known and (converter is None or _is_complex(node)):
+            self.results[node] = self._kept(self.known.answer(node), node.name)
+            return
+        assert converter is not None, "checked before"
         self.context.expected = self._expected(node, source)
         expected = self.context.expected
         result = self._converted(converter, node, node.target)
-        if isinstance(result, Value) and expected is not None and result.type != expected:
+        parts: list[Any] = [result.real, result.imaginary] if isinstance(result, Complex) else [result]
+        if expected is not None and any(isinstance(part, Value) and part.type != expected for part in parts):
             raise ModelError(
                 "TP210",
-                f"{node.target} gives {expected} in torch but {result.type} here",
+                f"{node.target} gives {expected} in torch but {', '.join(str(part.type) for part in parts)} here",
                 at=str(source) or None,
                 help="this is a defect of triport: please report it with the line above",
             )
@@ -206,6 +219,8 @@ class Conversion:
         arguments = self._arguments(node, target)
         if converter not in (*SCATTERS, *TAKE_FILLED):
             arguments = self._whole(arguments)
+        if holds_complex(arguments):
+            converter = self._for_complex(converter, target)
         try:
             return converter(self.context, *arguments)
         except TriportError as error:
@@ -214,6 +229,13 @@ class Conversion:
             raise self.context.error(
                 "TP202", f"{target} is called in a way that has no meaning here: {error}", "write it in another way"
             ) from error
+
+    def _for_complex(self, converter: Converter, target: torch._ops.OpOverload) -> Converter:
+        found = complex_converter(target._schema.name.partition("::")[2].rstrip("_"), converter)
+        if found is None:
+            reason = reason_against(torch.ops.aten.view_as_complex.default)
+            raise self.context.error("TP202", f"{target} of complex numbers has no meaning here", reason.help)
+        return found
 
     def _whole(self, values: list[Any]) -> list[Any]:
         """Fills as the tensors they stand for, for those who know nothing of fills."""
@@ -286,6 +308,11 @@ def _needed(program: ExportedProgram) -> set[torch.fx.Node]:
             needed.add(node)
             stack.extend(node.all_input_nodes)
     return {node for node in needed if node.op == "call_function"}
+
+
+def _is_complex(node: torch.fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.is_complex()
 
 
 def dtype_name(tensor: torch.Tensor, *, plain: bool = False) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch.export import ExportedProgram
 
 from .convert import _converter, _is_plumbing
+from .known import Known
 
 ROUNDS = 6
 """cross_entropy takes four: what torch writes an op with may have to be written with others in its turn."""
@@ -35,10 +36,11 @@ def without_compositions(program: ExportedProgram) -> ExportedProgram:
 
 
 def _unknown(program: ExportedProgram) -> list[torch._ops.OperatorBase]:
+    known = Known(program)
     found = {
         node.target: None
         for node in program.graph.nodes
-        if node.op == "call_function" and not _is_plumbing(node) and _converter(node) is None
+        if node.op == "call_function" and node not in known and not _is_plumbing(node) and _converter(node) is None
     }
     return [target for target in found if isinstance(target, torch._ops.OperatorBase)]
 

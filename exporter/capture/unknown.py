@@ -41,9 +41,9 @@ _REASONS = (
         "make the random tensor an input of the model, or draw only in training: if self.training:",
     ),
     Reason(
-        r"_?fft\w*|i?stft|view_as_complex|view_as_real|complex|polar|angle|real|imag|_conj",
-        "it computes with complex numbers, which no port has",
-        "write it with real numbers: conv1d with cosine and sine kernels for a spectrum, cos and sin for a rotation",
+        r"_?fft\w*|istft",
+        "it computes with complex numbers, which no port has, in a way that is not written with real ones here",
+        "use torch.stft or torch.fft.fft, rfft, ifft or irfft over axes of fixed length, or write it with real numbers",
     ),
     Reason(
         r"_?linalg_\w+|svd|_?cholesky\w*|inverse|det|logdet|matrix_exp|qr|eig\w*|lu_\w+|triangular_solve",

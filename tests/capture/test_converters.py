@@ -229,7 +229,17 @@ def _file(converter: object) -> str:
     return str(getattr(converter, "__module__", "")).rpartition(".")[2]
 
 
-OTHER_FILES = ("arrange", "attention", "einsum", "index", "recurrent", "unpool", "windows")
+OTHER_FILES = (
+    "arrange",
+    "attention",
+    "complex_numbers",
+    "einsum",
+    "fourier",
+    "index",
+    "recurrent",
+    "unpool",
+    "windows",
+)
 """Files of converters that have a test file to themselves beside this one."""
 
 ELSEWHERE = {

@@ -308,7 +308,7 @@ REFUSED: dict[str, tuple[str, Callable[[], TriportError]]] = {
     "a number returned": ("TP208", lambda: _refusal(Function(lambda x: (x, 3)), sample(1, 3))),
     "none returned": ("TP208", lambda: _refusal(Function(lambda x: None), sample(1, 3))),
     "nothing returned": ("TP208", lambda: _refusal(Function(lambda x: ()), sample(1, 3))),
-    "complex inside": ("TP202", lambda: _refusal(Function(lambda x: torch.fft.fft(x).real), sample(1, 3))),
+    "complex inside": ("TP202", lambda: _refusal(Function(lambda x: torch.fft.hfft(x)), sample(1, 3))),
     "a list as example": ("TP003", lambda: _refusal(nn.Linear(3, 2), [1.0, 2.0])),
     "branch on data": ("TP206", lambda: _refusal(Branching(), sample(1, 3))),
     "shape from data": ("TP206", lambda: _refusal(Function(lambda x: x[x.to(torch.bool)].relu()), sample(1, 3))),

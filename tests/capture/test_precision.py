@@ -97,7 +97,6 @@ def test_a_model_that_needs_float64_is_refused() -> None:
 
 
 UNUSABLE: dict[str, Any] = {
-    "complex": lambda: torch.zeros(2, dtype=torch.complex64),
     "float8": lambda: torch.zeros(2).to(torch.float8_e4m3fn),
     "sparse": lambda: torch.eye(2).to_sparse(),
     "meta": lambda: torch.zeros(2, device="meta"),
