@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import FormatError, UsageError
 from .config import compile_from_config, model_from_config, model_to_config, setup_to_config
 from .data import InputSpec
+from .layers.base import Layer
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -122,6 +123,7 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
             planned = model_from_config(config).state_dict()
         _compare(path, planned, arrays)
     model = model_from_config(config, custom_objects)
+    _check_built(path, model)
     _compare(path, model.state_dict(), arrays)
     with torch.no_grad():
         for name, slot in model.state_dict().items():
@@ -134,6 +136,18 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
         if set(sample) == set(model.input_names):
             model.example_inputs = {name: np.array(sample[name]) for name in model.input_names}
     return model.eval()
+
+
+def _check_built(path: str | Path, model: Model) -> None:
+    """A layer that is not built has no weights yet, and would start from new ones."""
+    for name, part in model.named_modules():
+        if isinstance(part, Layer) and not part.built:
+            raise UsageError(
+                "TP015",
+                f"{path}: the layer {name!r} gets its weights only when data comes, so those in the file cannot be set",
+                at=part.where(),
+                help="call it in the call of the layer that holds it, or leave it out",
+            )
 
 
 def _compare(path: str | Path, planned: dict[str, Tensor], arrays: dict[str, Array]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .config import from_data, object_to_config
 from .data import InputSpec, as_tensor
+from .layers import calls
 from .layers.base import Layer
 from .layers.wrapped import TorchModule
 from .model import InputLayer, Model, check_call, free_attribute, free_name
@@ -57,6 +58,7 @@ class Sequential(Model):
         elif self.built:
             shape = self._last_shape(len(self._modules) - 1)
             layer.ensure_built(shape)
+            calls.build_inside(layer, shape)
             layer.compute_output_shape(shape)  # a window larger than the image is said here, not by torch in predict
 
     def _add_input(self, layer: Layer) -> None:
@@ -91,6 +93,7 @@ class Sequential(Model):
         shape: Any = tuple(input_shape)
         for layer in self.layers:
             layer.ensure_built(shape)
+            calls.build_inside(layer, shape)
             shape = layer.compute_output_shape(shape)
 
     def _last_shape(self, count: int) -> Any:

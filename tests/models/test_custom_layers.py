@@ -51,6 +51,13 @@ class TokenAndPositionEmbedding(tp.Layer):
         return self.token_emb(x) + self.pos_emb(torch.arange(x.shape[-1], device=x.device))
 
 
+class Announcing(TransformerBlock):
+    """One that says its shape, as many do for Keras; what is inside it still has to be built."""
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
 CLASSES = {"TransformerBlock": TransformerBlock, "TokenAndPositionEmbedding": TokenAndPositionEmbedding}
 
 
@@ -130,6 +137,71 @@ def test_call_in_a_subclass_of_a_layer_replaces_what_it_inherits() -> None:
 
     layer = Doubled(3, use_bias=False, kernel_initializer="ones")
     assert (layer(torch.ones(1, 4)) == 8).all()
+
+
+class Linear(tp.Layer):
+    """The first layer of Keras's guide to layers of one's own."""
+
+    def __init__(self, units: int = 32, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: Any) -> None:
+        self.w = self.add_weight(
+            shape=(input_shape[-1], self.units), initializer="random_normal", regularizer="l2", trainable=True
+        )
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros")
+        self.total = self.add_weight(shape=(self.units,), initializer="ones", trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        return torch.matmul(inputs, self.w) + self.b * self.total
+
+
+def test_weights_are_called_as_the_layer_keeps_them_and_are_there_once(tmp_path: Path) -> None:
+    x = tp.Input((4,))
+    model = tp.Model(x, L.Dense(1)(Linear(3)(x)))
+    layer = model.layers[0]
+    assert list(layer.state_dict()) == ["w", "b", "total"]
+    assert layer.count_params() == 12 + 3 + 3 and len(layer.get_weights()) == 3
+    assert [tuple(weight.shape) for _, weight in layer.penalties()] == [(4, 3)]
+    model.compile("sgd", "mse")
+    data = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    before = layer.get_weights()
+    model.fit(data, data[:, :1], epochs=1, verbose=0)
+    changed = [not np.array_equal(a, b) for a, b in zip(before, layer.get_weights(), strict=True)]
+    assert changed == [True, True, False]
+    model.save(tmp_path / "linear.triport")
+    again = tp.load_model(tmp_path / "linear.triport", custom_objects={"Linear": Linear})
+    np.testing.assert_array_equal(again.predict(data), model.predict(data))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_layer_that_announces_its_shape_is_saved_with_what_is_inside_it(functional: bool, tmp_path: Path) -> None:
+    x = tp.Input((None, 16))
+    block = Announcing(16, 2, 32)
+    model = tp.Model(x, block(x)) if functional else tp.Sequential([x, block])
+    weights = len(block.get_weights())
+    data = np.random.default_rng(0).normal(size=(2, 3, 16)).astype(np.float32)
+    answer = model.predict(data)
+    assert weights == len(block.get_weights()) == 16
+    model.save(tmp_path / "block.triport")
+    again = tp.load_model(tmp_path / "block.triport", custom_objects={"Announcing": Announcing})
+    np.testing.assert_array_equal(again.predict(data), answer)
+
+
+def test_a_layer_that_is_never_called_is_not_loaded_with_new_weights(tmp_path: Path) -> None:
+    class Sparing(tp.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.used, self.unused = L.Dense(2), L.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.used(x)
+
+    model = tp.Sequential([tp.Input((4,)), Sparing()])
+    model.save(tmp_path / "sparing.triport")
+    with pytest.raises(UsageError, match="unused"):
+        tp.load_model(tmp_path / "sparing.triport", custom_objects={"Sparing": Sparing})
 
 
 def test_an_argument_that_is_kept_nowhere_cannot_be_saved() -> None:

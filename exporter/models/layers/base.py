@@ -8,16 +8,14 @@ dense ``[out, in]``) under torch's names, so ``state_dict()``, ``torch.optim`` a
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import UsageError
-from .. import initializers, regularizers
 from ..structure import (
     Node,
     Shape,
@@ -32,30 +30,18 @@ from ..structure import (
 )
 from . import calls, masks
 from .arguments import checked_name, own_arguments, snake_case
+from .weights import WeightBearer
 
-_REGULARIZED = {
-    "kernel_regularizer": "weight",
-    "gamma_regularizer": "weight",
-    "alpha_regularizer": "weight",
-    "embeddings_regularizer": "weight",
-    "bias_regularizer": "bias",
-    "beta_regularizer": "bias",
-    "depthwise_regularizer": "weight",
-    "pointwise_regularizer": "pointwise_weight",
-    "recurrent_regularizer": "recurrent_weight",
-}
 _SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
 
 
-class Layer(nn.Module):
+class Layer(WeightBearer):
     """Base of all layers.
 
     A subclass stores each constructor argument under its own name (that is its config), creates weights in
     ``build(input_shape)`` with ``add_weight``, and computes in ``forward`` (or ``call``, as in Keras).
     """
 
-    weight_order: ClassVar[tuple[str, ...]] = ()
-    """State-dict names in the order of ``get_weights``; empty: the order of creation, parameters before buffers."""
     input_rank: ClassVar[int | tuple[int, ...] | None] = None
     """Accepted number of dimensions, the batch counted; None accepts any."""
     is_per_position: ClassVar[bool] = False
@@ -143,25 +129,6 @@ class Layer(nn.Module):
             self._refuse(
                 f"expects an input of {wanted} dimensions (batch included), received {format_shape(input_shape)}"
             )
-
-    def add_weight(
-        self,
-        shape: Sequence[int],
-        initializer: str | initializers.Initializer = "glorot_uniform",
-        trainable: bool = True,
-        name: str = "weight",
-    ) -> Tensor:
-        """Creates a parameter (or, not trainable, a buffer) of this shape in Keras's layout; returns it in torch's."""
-        if math.prod(shape) > 2**40:
-            self._refuse(f"would hold a weight of shape {list(shape)}: {math.prod(shape):,} numbers", code="TP010")
-        value = self.from_keras(name, initializers.get(initializer)(tuple(shape))).contiguous()
-        if trainable:
-            self.register_parameter(name, nn.Parameter(value))
-        else:
-            self.register_buffer(name, value)
-        weight = getattr(self, name)
-        assert isinstance(weight, Tensor)
-        return weight
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's; free sizes stay None. Layers that change the shape override this.
@@ -254,67 +221,9 @@ class Layer(nn.Module):
 
     # -- weights ------------------------------------------------------------------------------------------------
 
-    def to_keras(self, name: str, value: Tensor) -> Tensor:
-        """A weight in Keras's layout."""
-        return value
-
-    def from_keras(self, name: str, value: Tensor) -> Tensor:
-        """The inverse of ``to_keras``."""
-        return value
-
     def sublayers(self) -> list[Layer]:
         """The layers directly inside this one."""
         return [module for module in self.children() if isinstance(module, Layer)]
-
-    def _own_weights(self) -> Iterator[tuple[str, Tensor]]:
-        own = {
-            **self._parameters,
-            **{k: v for k, v in self._buffers.items() if k not in self._non_persistent_buffers_set},
-        }
-        for name in self.weight_order or tuple(own):
-            value = own.get(name)
-            if value is not None:
-                yield name, value
-
-    def _weight_slots(self) -> Iterator[tuple[Layer, str, Tensor]]:
-        for name, value in self._own_weights():
-            yield self, name, value
-        for child_name, child in self.named_children():
-            if isinstance(child, Layer):
-                yield from child._weight_slots()
-            else:
-                for name, value in child.state_dict(prefix=f"{child_name}.", keep_vars=True).items():
-                    yield self, name, value
-
-    def get_weights(self) -> list[np.ndarray[Any, np.dtype[Any]]]:
-        """All weights as arrays, in Keras's order and layout."""
-        return [
-            layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._weight_slots()
-        ]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Takes arrays as ``get_weights`` gives them. Raises UsageError TP002 when count or a shape differs."""
-        slots = list(self._weight_slots())
-        if len(slots) != len(weights):
-            self._refuse(f"has {len(slots)} weights, received {len(weights)}", code="TP002")
-        values = [torch.as_tensor(np.asarray(value)) for value in weights]
-        for (layer, name, slot), value in zip(slots, values, strict=True):
-            wanted = layer.to_keras(name, slot).shape
-            if wanted != value.shape:
-                layer._refuse(f"weight {name!r} has shape {list(wanted)}, received {list(value.shape)}", code="TP002")
-        with torch.no_grad():
-            for (layer, name, slot), value in zip(slots, values, strict=True):
-                slot.copy_(layer.from_keras(name, value))
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """Parameters and statistics, as torch tensors in torch's layout."""
-        return [value for _, _, value in self._weight_slots()]
-
-    @property
-    def trainable_weights(self) -> list[Tensor]:
-        """The weights an optimizer changes."""
-        return [value for value in self.weights if isinstance(value, nn.Parameter) and value.requires_grad]
 
     @property
     def trainable(self) -> bool:
@@ -332,26 +241,6 @@ class Layer(nn.Module):
                 module.trainable = value
             else:
                 module.requires_grad_(self._trainable)
-
-    def count_params(self) -> int:
-        """The number of numbers in all weights. Raises UsageError TP013 before the layer is built."""
-        if not self.built:
-            self._refuse(
-                "has no weights yet", code="TP013", help="call the model on data, or give its first layer input_shape="
-            )
-        return sum(value.numel() for value in self.state_dict().values())
-
-    def penalties(self) -> Iterator[tuple[regularizers.Regularizer, Tensor]]:
-        """Each weight that a regulariser watches, with it."""
-        for argument, weight_name in _REGULARIZED.items():
-            regularizer = self.__dict__.get(argument)
-            weight = self._parameters.get(weight_name)
-            if argument == "depthwise_regularizer" and weight is None:
-                weight = self._parameters.get("depthwise_weight")
-            if weight is not None and isinstance(regularizer, regularizers.Regularizer):
-                yield regularizer, weight
-        for layer in self.sublayers():
-            yield from layer.penalties()
 
     # -- the symbolic side --------------------------------------------------------------------------------------
 

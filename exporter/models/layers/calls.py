@@ -99,6 +99,7 @@ def announced(node: Node) -> Any:
     if layer.is_foreign:
         seen = observed(layer, node.inputs, node.arguments)
         return map_structure(lambda tensor: SymbolicTensor(tensor.shape, tensor.dtype, node), seen)
+    build_inside(layer, known, node.inputs, node.arguments)
     shape = layer.call_output_shape(known, _argument_shapes(node.arguments))
     dtype = layer.compute_output_dtype(map_structure(lambda tensor: tensor.dtype, node.inputs))
     return _map_shapes(lambda sizes: SymbolicTensor(sizes, dtype, node), shape)
@@ -112,16 +113,34 @@ def _map_shapes(function: Any, known: Any) -> Any:
     return [_map_shapes(function, item) for item in known]
 
 
+def is_users(kind: type) -> bool:
+    """Whether the user wrote what the layer computes."""
+    return not _writer(kind, "call", "forward").__module__.startswith(f"{PACKAGE}.")
+
+
 def is_foreign(kind: type) -> bool:
     """Whether the user wrote what the layer computes, and not what shape that has."""
     from .base import Layer as Base
 
-    def writer(*names: str) -> type:
-        return next(base for base in kind.__mro__ if any(name in vars(base) for name in names))
+    return is_users(kind) and _writer(kind, "compute_output_shape") is Base
 
-    if writer("compute_output_shape") is not Base:
-        return False
-    return writer("call", "forward").__module__.partition(".")[0] != PACKAGE
+
+def _writer(kind: type, *names: str) -> type:
+    return next(base for base in kind.__mro__ if any(name in vars(base) for name in names))
+
+
+def build_inside(layer: Layer, known: Any, inputs: Any = None, arguments: Mapping[str, Any] | None = None) -> None:
+    """Builds the layers inside one of the user's, which only its ``call`` knows how, by running it on zeros.
+
+    ``known`` are the shapes of its inputs, ``inputs`` and ``arguments`` what it is called on where that is known.
+    """
+    from .base import Layer as Base
+
+    if is_users(type(layer)) and any(isinstance(part, Base) and not part.built for part in layer.modules()):
+        if inputs is None:
+            observed_of_shapes(layer, known)
+        else:
+            observed(layer, inputs, arguments or {})
 
 
 def observed(layer: Layer, inputs: Any, arguments: Mapping[str, Any]) -> Any:
