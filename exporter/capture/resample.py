@@ -6,7 +6,7 @@ from the sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,9 @@ import numpy.typing as npt
 from ..graph import Value
 from ..ops import Add, Gather, MatMul, Mul
 from .context import Context
+from .phases import Tap, Taps, by_phases, factor_of
 
 Floats = npt.NDArray[np.float32]
-Tap = tuple[npt.NDArray[np.int64], Floats | None]
-"""For each cell of the result the number of a cell, and its weight; None stands for weights of 1."""
-
-Taps = Callable[[int, int, float, bool], Sequence[Tap]]
-"""(cells before, cells after, step from cell to cell, align_corners) → taps"""
-
 CUBIC = -0.75
 
 
@@ -31,8 +26,16 @@ Filter = Callable[[Floats], Floats]
 
 def resampled(context: Context, x: Value, taps: Taps, scales: Sequence[float | None], align_corners: bool) -> Value:
     """x [N, C, *S] resampled to the shape torch gives the result."""
-    for axis, before, after, step in _steps(context, x, scales, align_corners):
-        x = _along(context, x, axis, taps(before, after, step, align_corners))
+    for axis, scale in enumerate(scales, start=2):
+        wanted = context.result_shape()[axis]
+        weighs = taps not in (nearest, nearest_exact)
+        factor = None if align_corners else factor_of(x.type.shape[axis], wanted, scale, weighs)
+        if factor is not None:
+            x = by_phases(context, x, axis, wanted, factor, taps)
+            continue
+        before, after, step = _step(context, x, axis, scale, align_corners)
+        if (before, step) != (after, 1.0):
+            x = _along(context, x, axis, taps(before, after, step, align_corners))
     return x
 
 
@@ -43,7 +46,10 @@ def antialiased(
 
     reach   distance from which on the filter is 0
     """
-    for axis, before, after, step in _steps(context, x, scales, align_corners):
+    for axis, scale in enumerate(scales, start=2):
+        before, after, step = _step(context, x, axis, scale, align_corners)
+        if (before, step) == (after, 1.0):
+            continue
         weights = _window_weights(before, after, step, kernel, reach).astype(x.type.dtype.numpy)
         if axis == x.type.rank - 1:
             x = context.add(MatMul(), x, context.constant(weights.T.copy(), "weights"))
@@ -52,19 +58,13 @@ def antialiased(
     return x
 
 
-def _steps(
-    context: Context, x: Value, scales: Sequence[float | None], align_corners: bool
-) -> Iterator[tuple[int, int, int, float]]:
-    """Axis, cells before, cells after and step from cell to cell of each axis that changes."""
-    for axis, scale in enumerate(scales, start=2):
-        before = context.static(x.type.shape[axis], f"resampling over axis {axis}")
-        after = context.static(context.result_shape()[axis], f"resampling over axis {axis}")
-        if align_corners:
-            step = (before - 1) / (after - 1) if after > 1 else 0.0
-        else:
-            step = 1 / scale if scale else before / after
-        if (before, step) != (after, 1.0):
-            yield axis, before, after, step
+def _step(context: Context, x: Value, axis: int, scale: float | None, align_corners: bool) -> tuple[int, int, float]:
+    """Cells before, cells after and step from cell to cell of an axis."""
+    before = context.static(x.type.shape[axis], f"resampling over axis {axis}")
+    after = context.static(context.result_shape()[axis], f"resampling over axis {axis}")
+    if align_corners:
+        return before, after, (before - 1) / (after - 1) if after > 1 else 0.0
+    return before, after, 1 / scale if scale else before / after
 
 
 def _along(context: Context, x: Value, axis: int, taps: Sequence[Tap]) -> Value:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ..graph import Value
 from ..ops import Resize, ResizeMode
 from .context import Context
+from .phases import Taps
 from .registry import captures
-from .resample import Taps, antialiased, cubic, keys_of_a_half, linear, nearest_exact, resampled, triangle
+from .resample import antialiased, cubic, keys_of_a_half, linear, nearest_exact, resampled, triangle
 from .resample import nearest as nearest_taps
 
 

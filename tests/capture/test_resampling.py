@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,10 +77,30 @@ def test_a_factor_whose_rounding_depends_on_a_free_size_is_refused() -> None:
         )
 
 
-def test_bicubic_from_a_free_size_is_refused() -> None:
+PHASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "bicubic to twice the size": lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"),
+    "bicubic to four times the size": lambda x: F.interpolate(x, size=[4 * n for n in x.shape[2:]], mode="bicubic"),
+    "bicubic to half": lambda x: F.interpolate(x, scale_factor=0.5, mode="bicubic"),
+    "bilinear to half": lambda x: F.interpolate(x, scale_factor=0.5, mode="bilinear"),
+    "bilinear by two factors": lambda x: F.interpolate(x, scale_factor=(0.5, 0.25), mode="bilinear"),
+    "nearest by a factor": lambda x: F.interpolate(x, scale_factor=1.5),
+    "nearest exact": lambda x: F.interpolate(x, scale_factor=2.5, mode="nearest-exact"),
+}
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_free_sizes_by_phases(name: str, tmp_path: Path) -> None:
+    free = {"x": {0: "batch", 2: "height", 3: "width"}}
+    others = [[sample(n, 3, 9 + n, 7 - n, seed=n)] for n in (1, 3)]
+    assert_ports_agree(tmp_path, Function(PHASES[name]), [sample(2, 3, 7, 8)], dynamic=free, others=others)
+
+
+@pytest.mark.parametrize("options", [{"size": (7, 9)}, {"scale_factor": 3}, {"scale_factor": 2, "align_corners": True}])
+def test_bicubic_from_a_free_size_is_refused(options: dict[str, Any]) -> None:
+    """Where torch's rounded positions, or the number of different weights, depend on the size."""
     with pytest.raises(ModelError, match="resampling over axis 2 depends on the free dimension height"):
         captured(
-            Function(lambda x: F.interpolate(x, size=(7, 9), mode="bicubic")),
+            Function(lambda x: F.interpolate(x, mode="bicubic", **options)),
             sample(2, 3, 4, 5),
             dynamic={"x": {2: "height"}},
         )
