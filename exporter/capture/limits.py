@@ -10,7 +10,7 @@ its upper limits count; questions of the model's own code count on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,19 @@ def _in_steps(guard: Any, steps: Mapping[str, int]) -> Any:
     """A guard over how many steps there are."""
     counted = {symbol: symbol * steps.get(str(symbol), 1) for symbol in guard.free_symbols}
     return guard.subs(counted, simultaneous=True) if any(steps.get(str(s), 1) > 1 for s in counted) else guard
+
+
+def takes_the_way_of(program: ExportedProgram, examples: Iterable[torch.Tensor]) -> bool:
+    """Whether the model's own code answers its questions about sizes alike at the sizes of these examples."""
+    sizes: dict[Any, int] = {}
+    wanted = set(program.graph_signature.user_inputs)
+    fakes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in wanted]
+    for fake, example in zip(fakes, examples, strict=True):
+        free: list[Any] = list(fake.shape)  # typed as ints, though free ones are SymInts
+        for size, given in zip(free, example.shape, strict=True):
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                sizes[size.node.expr] = given
+    return all(str(guard.subs(sizes)) != "False" for guard, place in _guards(program) if place)
 
 
 def _guards(program: ExportedProgram) -> list[tuple[Any, str]]:

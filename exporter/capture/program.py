@@ -19,6 +19,7 @@ from .attention import plain_transformers
 from .explain import FixedSizes, explained
 from .flat import FlatModule, own_path
 from .inputs import Inputs, enlarge
+from .limits import takes_the_way_of
 from .places import user_line
 from .recurrent_calls import whole_recurrent_calls
 from .whole_pools import whole_pools
@@ -33,7 +34,9 @@ def export_program(module: FlatModule, inputs: Inputs) -> tuple[ExportedProgram,
     roomy = enlarge(inputs, ROOMY_SIZE)
     if any(roomy.tensors[name].shape != tensor.shape for name, tensor in exact.tensors.items()):
         with contextlib.suppress(Exception):  # whatever it is, it counts at the size that the user knows to work
-            return _exported(module, roomy, FixedSizes())
+            found = _exported(module, roomy, FixedSizes())
+            if takes_the_way_of(found[0], exact.tensors.values()):
+                return found
     fixed = FixedSizes()
     try:
         return _exported(module, exact, fixed)

@@ -48,6 +48,10 @@ def test_what_torch_asks_for_itself_limits_nothing() -> None:
     assert limits(Function(lambda x: torch.nn.functional.max_pool1d(x.flatten(1)[:, None], 2).contiguous())) == {}
 
 
+def test_a_small_example_takes_the_way_of_its_own_size() -> None:
+    assert limits(Function(lambda x: x + 1 if x.shape[1] > 3 else x), 3) == {"length": Limit(1, 3)}
+
+
 def test_axes_that_are_one_at_the_example_limit_nothing() -> None:
     """Half of a batch of two is one row, which torch notes."""
     module = Function(lambda x: x[x.shape[0] // 2 :] * 2)
