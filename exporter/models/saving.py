@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import FormatError, UsageError
+from ..errors import FormatError, ModelError, UsageError
 from .config import compile_from_config, model_from_config, model_to_config, setup_to_config
 from .data import InputSpec
 from .layers.base import Layer
@@ -41,21 +41,34 @@ def graph_of(model: Model) -> Graph:
 
     specs = model.input_specs
     examples = model.example_inputs or example_inputs(specs)
-    dynamic = {spec.name: free_dims(spec) for spec in specs}
+    shared = {spec.name: free_dims(spec) for spec in specs}
+    names = [name for dims in shared.values() for axis, name in dims.items() if axis]
     device = model.device
     model.to("cpu")
     try:
         tensors = {name: torch.from_numpy(array) for name, array in examples.items()}
-        return capture(model, tensors, dynamic, name=model.name)
+        if len(set(names)) == len(names):
+            return capture(model, tensors, shared, name=model.name)
+        try:  # two sequences may be of two lengths, unless the model adds or compares them
+            return capture(model, tensors, {spec.name: free_dims(spec, apart=True) for spec in specs}, name=model.name)
+        except ModelError as error:
+            if error.code != "TP205":
+                raise
+            return capture(model, tensors, shared, name=model.name)
     finally:
         model.to(device)
 
 
-def free_dims(spec: InputSpec) -> dict[int, str]:
-    """{axis: name} of an input's free dimensions: batch, height, width, steps, else the input's name and axis."""
-    known = {4: {1: "height", 2: "width"}, 3: {1: "steps"}}.get(len(spec.shape), {})
-    free = [axis for axis, size in enumerate(spec.shape) if size is None]
-    return {axis: "batch" if axis == 0 else known.get(axis, f"{spec.name}_{axis}") for axis in free}
+def free_dims(spec: InputSpec, apart: bool = False) -> dict[int, str]:
+    """{axis: name} of an input's free dimensions: batch, height, width, steps, else the input's name and axis.
+
+    ``apart`` puts the input's name in front of all but batch, so that two inputs may differ.
+    """
+    known = {4: {1: "height", 2: "width"}, 3: {1: "steps"}, 2: {1: "steps"}}.get(len(spec.shape), {})
+    names = {axis: known.get(axis, f"{spec.name}_{axis}") for axis, size in enumerate(spec.shape) if size is None}
+    if apart:
+        names = {axis: f"{spec.name}_{known.get(axis, axis)}" for axis in names}
+    return names | {0: "batch"}
 
 
 def example_inputs(specs: list[InputSpec]) -> dict[str, Array]:

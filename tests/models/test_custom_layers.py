@@ -229,8 +229,18 @@ def test_states_go_from_layer_to_layer_by_keyword_and_survive_the_file(tmp_path:
     assert np.abs(model.predict([data[0] * 0, data[1]]) - answer).max() > 1e-3
     model.save(tmp_path / "seq.triport")
     np.testing.assert_array_equal(tp.load_model(tmp_path / "seq.triport").predict(data), answer)
+    graph = tp.Graph.load(tmp_path / "seq.triport")
+    assert [str(value.type.shape[1]) for value in graph.inputs] == ["source_steps", "target_steps"]
+    named = dict(zip(("source", "target"), data, strict=True))
+    np.testing.assert_allclose(np.asarray(graph.run(named)["time_distributed"], float), answer, atol=1e-6)
     report = tp.export(tmp_path / "seq.triport", tmp_path / "ports", to=["onnx", "tflite", "web"])
     assert all(runtime is not None and runtime.status.value == "verified" for _, runtime in report.rows())
+
+
+def test_sequences_that_are_added_have_one_length() -> None:
+    a, b = tp.Input((None, 3), name="a"), tp.Input((None, 3), name="b")
+    graph = tp.Model([a, b], L.Add()([a, b])).to_graph()
+    assert [str(value.type.shape[1]) for value in graph.inputs] == ["steps", "steps"]
 
 
 def test_a_sequential_without_input_takes_other_lengths_and_refuses_what_a_layer_needs_fixed() -> None:
