@@ -262,12 +262,22 @@ def xlogy(context: Context, a: Value | Number, b: Value | Number) -> Value:
 
 @captures("logaddexp")
 def logaddexp(context: Context, a: Value, b: Value) -> Value:
-    """max(a, b) + log1p(exp(-|a - b|)), and the larger one where both are the same infinity."""
     dtype = context.result_dtype()
-    larger = context.add(Maximum(), context.cast(a, dtype), context.cast(b, dtype))
-    apart = context.add(Neg(), context.add(Abs(), binary(context, Sub(), a, b)))
-    apart = context.add(Where(), context.add(Equal(), context.cast(a, dtype), b), context.scalar(0, dtype), apart)
-    return context.add(Add(), larger, context.add(Log1p(), context.add(Exp(), apart)))
+    return log_add_exp(context, context.cast(a, dtype), context.cast(b, dtype))
+
+
+def log_add_exp(context: Context, a: Value, b: Value) -> Value:
+    """max(a, b) + log1p(exp(-|a - b|)), and the larger one where both are the same infinity."""
+    apart = context.add(Neg(), context.add(Abs(), context.add(Sub(), a, b)))
+    apart = context.add(Where(), context.add(Equal(), a, b), context.scalar(0, a.type.dtype), apart)
+    return context.add(Add(), context.add(Maximum(), a, b), context.add(Log1p(), context.add(Exp(), apart)))
+
+
+@captures("erfc", "special_erfc")
+def erfc(context: Context, x: Value) -> Value:
+    """1 - erf(x): exact to float32's steps around 1"""
+    dtype = context.result_dtype()
+    return context.add(Sub(), context.scalar(1, dtype), context.add(Erf(), context.cast(x, dtype)))
 
 
 @captures("copysign")

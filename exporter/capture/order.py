@@ -32,12 +32,17 @@ def _size(context: Context, x: Value, axis: int, what: str) -> int:
     return context.static(x.type.shape[axis], what) if x.type.rank else 1
 
 
-@captures("sort.default", "sort.stable", "msort")
+@captures("sort.default", "sort.stable")
 def sort(context: Context, x: Value, *arguments: object) -> tuple[Value, Value]:
     """(axis, descending), after ``stable`` where torch says it."""
     axis, descending = arguments[-2:] if arguments else (0, False)
     assert isinstance(axis, int)
     return _best(context, x, _size(context, x, axis, "the axis that is sorted"), axis, bool(descending))
+
+
+@captures("msort")
+def msort(context: Context, x: Value) -> Value:
+    return sort(context, x)[0]
 
 
 @captures("argsort.default", "argsort.stable")

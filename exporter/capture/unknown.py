@@ -75,7 +75,8 @@ def reason_against(op: torch._ops.OperatorBase) -> Reason:
                 "call the torch functions that it stands for while the model is captured",
             )
         for reason in _REASONS:
-            if re.fullmatch(reason.names, name) or re.fullmatch(reason.names, f"{name}.{op._overloadname}"):
+            plain = name.rstrip("_")
+            if re.fullmatch(reason.names, plain) or re.fullmatch(reason.names, f"{plain}.{op._overloadname}"):
                 return reason
     for reason in _REASONS:
         if re.fullmatch(reason.names, str(op)):

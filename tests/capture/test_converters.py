@@ -230,19 +230,13 @@ def _file(converter: object) -> str:
 
 
 OTHER_FILES = (
-    "arrange",
-    "attention",
-    "complex_numbers",
-    "einsum",
-    "fourier",
-    "index",
-    "recurrent",
-    "unpool",
-    "windows",
+    *("arrange", "attention", "complex_numbers", "distances", "einsum", "fourier", "index", "recurrent", "scans"),
+    *("unpool", "windows"),
 )
 """Files of converters that have a test file to themselves beside this one."""
 
 ELSEWHERE = {
+    "test_pairs_and_scans.py": ("msort", "erfc", "special_erfc"),
     "test_writes.py": ("fill.Tensor", "copy.default"),
     "test_products.py": (
         *("addbmm", "outer", "ger", "addr", "inner", "chain_matmul", "linalg_multi_dot", "linalg_vecdot", "kron"),
