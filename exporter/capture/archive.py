@@ -25,7 +25,8 @@ from ..errors import EnvironmentError_, FormatError
 MAX_JSON_BYTES = 256 * 2**20
 """The graph of a model with 100,000 nodes takes about 100 MB of JSON."""
 
-_TARGET = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.\w+|math\.\w+|torch\.sym_\w+|torch\._sym_\w+")
+_REGIONS = r"torch\.ops\.higher_order\.wrap_with_(autocast|set_grad_enabled)"
+_TARGET = re.compile(rf"torch\.ops\.aten\.\w+\.\w+|{_REGIONS}|_operator\.\w+|math\.\w+|torch\.sym_\w+|torch\._sym_\w+")
 _SIZE_NAMES = re.compile(
     r"Add|And|CeilDiv|CeilToInt|CleanDiv|Eq|False|Float|FloatPow|FloatTrueDiv|FloorDiv|FloorToInt|Ge|Gt|Identity"
     r"|Infinity|IntTrueDiv|Integer|Le|Lt|Max|Min|Mod|ModularIndexing|Mul|Ne|NegativeInfinity|NegativeOne|Not|One|Or"

@@ -104,7 +104,7 @@ def _captured(
         _check_dtypes(flat, each)
     own = own_answer(flat, inputs)
     _check_outputs(own)
-    with float32_weights(flat.body) as weights:
+    with float32_weights(flat.body.body if isinstance(flat.body, SavedModule) else flat.body) as weights:
         program, notices = export()
         check_traced(program, own, inputs)
         sizes = multiples_needed(program, inputs)

@@ -56,3 +56,22 @@ def conv_transpose(
     sides = tuple((p, p - extra) for p, extra in crop)
     op = ConvTranspose(spread(stride, rank), sides, spread(dilation, rank), groups)
     return per_image(context, x, rank, lambda batch: context.add(op, *_operands(batch, weight, bias)))
+
+
+@captures("convolution")
+def convolution(
+    context: Context,
+    x: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Value:
+    """What a program has in place of all convolutions after ``run_decompositions``."""
+    if transposed:
+        return conv_transpose(context, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return conv(context, x, weight, bias, stride, padding, dilation, groups)

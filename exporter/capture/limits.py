@@ -24,6 +24,9 @@ from .sympy_dims import DimNames
 LARGEST = 2**16 + 1
 """A size that stands for any: a guard that holds here sets no upper limit. A prime, so that it is no multiple."""
 
+SMALLEST = 2
+"""torch.export's own least size of a free dim, which says nothing about the model."""
+
 _TRIED = 66
 """Smaller sizes are tried one by one: torch.export knows of none below 2, and 1 is like the others."""
 
@@ -43,7 +46,7 @@ class Guarded:
 def guarded_sizes(program: ExportedProgram, sizes: DimNames) -> Guarded:
     """The limits and conditions of free dims, in the steps that they are counted in."""
     names, steps = sizes.names, sizes.steps
-    found = Guarded()
+    found = Guarded(_saved_ranges(program, names, steps))
     seen: set[str] = set()
     for guard, place in _guards(program):
         dims = sorted({names.get(str(symbol), "") for symbol in guard.free_symbols})
@@ -59,6 +62,21 @@ def guarded_sizes(program: ExportedProgram, sizes: DimNames) -> Guarded:
         elif limit != Limit():
             found.limits[dims[0]] = found.limits.get(dims[0], Limit()).meet(limit)
     return found
+
+
+def _saved_ranges(program: ExportedProgram, names: Mapping[str, str], steps: Mapping[str, int]) -> dict[str, Limit]:
+    """The ranges that a user gave dims before a program was saved; a file holds no guards, but these."""
+    if _guards(program):
+        return {}
+    ranges: dict[str, Limit] = {}
+    for symbol, values in program.range_constraints.items():
+        name, step = names.get(str(symbol)), steps.get(str(symbol), 1)
+        least, most = str(values.lower), str(values.upper)
+        if name is not None and least.isdigit():
+            first = -(-int(least) // step) if int(least) > SMALLEST else 1
+            own = Limit(first, int(most) // step if most.isdigit() else None)
+            ranges[name] = ranges.get(name, Limit()).meet(own)
+    return {name: limit for name, limit in ranges.items() if limit != Limit()}
 
 
 def _in_steps(guard: Any, steps: Mapping[str, int]) -> Any:

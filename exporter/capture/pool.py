@@ -121,7 +121,7 @@ def _register(rank: int) -> None:
             return context.constant(np.zeros(x.type.with_shape(context.result_shape()).static_shape(), np.float32))
         return _average_pool(context, x, rank, *window)
 
-    @captures(f"adaptive_avg_pool{rank}d")
+    @captures(f"adaptive_avg_pool{rank}d", f"_adaptive_avg_pool{rank}d")
     def adaptive_average_pool(context: Context, x: Value, output_size: Sequence[Dim]) -> Value:
         sizes = spread_dims(output_size, rank)
         return per_image(context, x, rank, lambda batch: adaptive_pool(context, batch, sizes, Part.MEAN))

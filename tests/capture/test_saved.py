@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from torch import nn
 import triport as tp
 from triport.exporter.capture.archive import load_program
 from triport.exporter.errors import FormatError
-from triport.exporter.graph import Sym
+from triport.exporter.graph import Graph, Sym
+from triport.exporter.graph.limits import Limit, limits_of
 from triport.exporter.reference import run_graph
 
 Record = Callable[[str, bytes], bytes]
@@ -164,3 +166,78 @@ def test_a_flipped_bit_in_a_record_is_found(saved: Path, tmp_path: Path) -> None
     bad.write_bytes(data)
     with pytest.raises(FormatError):
         load_program(bad)
+
+
+def captured_again(module: nn.Module, folder: Path, *examples: torch.Tensor, **options: object) -> Graph:
+    """The graph of a module by way of a saved program that torch has decomposed as far as it does."""
+    program = torch.export.export(module.eval(), examples, **options).run_decompositions()  # type: ignore[arg-type]
+    torch.export.save(program, folder / "net.pt2")
+    return tp.capture_saved(folder / "net.pt2")
+
+
+DECOMPOSED = {
+    "convolutions": (nn.Sequential(nn.Conv2d(4, 6, 3, 2, 1, groups=2), nn.BatchNorm2d(6), nn.ReLU()), (2, 4, 8, 8)),
+    "transposed": (nn.ConvTranspose2d(4, 4, 3, 2, 1, output_padding=1), (2, 4, 5, 5)),
+    "over one axis": (nn.Conv1d(4, 4, 3, dilation=2), (2, 4, 9)),
+    "adaptive pools": (nn.AdaptiveAvgPool2d((3, 2)), (2, 4, 8, 8)),
+    "norms and attention": (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (2, 5, 8)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("which", DECOMPOSED)
+def test_a_program_saved_after_its_decomposition_answers_as_the_module(which: str, tmp_path: Path) -> None:
+    module, shape = DECOMPOSED[which]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    graph = captured_again(module, tmp_path, x)
+    (name,) = (value.name for value in graph.inputs)
+    with torch.no_grad():
+        told = module(x).numpy()
+    np.testing.assert_allclose(run_graph(graph, {name: x.numpy()})["output"], told, rtol=0, atol=1e-5)
+
+
+class Regions(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor | None]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.dense(x)
+        return {"y": y.float(), "nothing": None}
+
+
+def test_regions_and_results_of_none_may_be_saved(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(Regions(), (torch.randn(2, 4),)), tmp_path / "net.pt2")
+    graph = tp.capture_saved(tmp_path / "net.pt2")
+    assert list(graph.outputs) == ["y"]
+    assert any("instead of bfloat16" in notice for notice in graph.notices)
+
+
+def test_the_length_that_torch_fixed_in_a_recurrent_layer_is_said(tmp_path: Path) -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.memory = nn.LSTM(3, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.memory(x)[0]
+            return y
+
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own about the weights of recurrent layers
+        program = torch.export.export(Reads(), (torch.randn(2, 5, 3),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, tmp_path / "net.pt2")
+    graph = tp.capture_saved(tmp_path / "net.pt2")
+    assert [str(value.type) for value in graph.inputs] == ["float32[batch, 5, 3]"]
+    (notice,) = graph.notices
+    assert 'layer "memory"' in notice and "sequence length of 5" in notice
+
+
+def test_the_range_that_a_dim_was_saved_with_is_a_limit(tmp_path: Path) -> None:
+    length = torch.export.Dim("length", min=3, max=64)
+    program = torch.export.export(nn.Linear(4, 3), (torch.randn(2, 5, 4),), dynamic_shapes=({1: length},))
+    torch.export.save(program, tmp_path / "net.pt2")
+    graph = tp.capture_saved(tmp_path / "net.pt2")
+    assert limits_of(graph) == {"input_1": Limit(3, 64)}
