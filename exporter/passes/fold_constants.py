@@ -3,12 +3,15 @@
 before:  %1 = transpose(const)    %2 = linear(%x, %1)
 after:   %2 = linear(%x, const')
 
-Only ops that numpy computes to the same bits are folded; the rest run where the model runs. A result without cells is
-known whatever the operands are, and kernels that refuse to compute one are never asked.
+Ops that numpy computes to the same bits on every machine are folded; the rest run where the model runs. Sums, means and
+roots are computed in float64 and rounded once, which no port does better: weights that a model standardises or
+normalises whenever it runs are constants in the files. A result without cells is known whatever the operands are, and
+kernels that refuse to compute one are never asked.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +22,7 @@ from ..ops import (
     Abs,
     Add,
     Cast,
+    Clamp,
     Concat,
     Div,
     Expand,
@@ -30,8 +34,12 @@ from ..ops import (
     Neg,
     OpAttrs,
     Pad,
+    ReduceMean,
+    ReduceOp,
+    ReduceSum,
     Reshape,
     Reverse,
+    Rsqrt,
     Slice,
     Sqrt,
     Sub,
@@ -70,6 +78,23 @@ def _expand(op: Expand, x: Array) -> Array:
     return np.broadcast_to(x, [int(dim) for dim in op.shape if isinstance(dim, int)]).copy()
 
 
+def _sum(op: ReduceOp, x: Array) -> Array:
+    """In float64 for floats, one slice after the other, so that the order of the additions is the same everywhere."""
+    moved = np.moveaxis(x, op.axes, range(len(op.axes)))
+    slices = moved.reshape(-1, *moved.shape[len(op.axes) :])
+    total = np.add.reduce(slices, axis=0, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
+    return np.asarray(np.expand_dims(total, op.axes) if op.keepdims else total)
+
+
+def _mean(op: ReduceMean, x: Array) -> Array:
+    count = math.prod(x.shape[axis] for axis in op.axes)
+    return np.asarray(np.true_divide(_sum(op, x), count), dtype=x.dtype)
+
+
+def _rsqrt(op: Rsqrt, x: Array) -> Array:
+    return np.asarray(1 / np.sqrt(x.astype(np.float64)), dtype=x.dtype)
+
+
 _FOLDS: dict[type[OpAttrs], Fold] = {
     Add: _arithmetic(np.add),
     Sub: _arithmetic(np.subtract),
@@ -80,6 +105,10 @@ _FOLDS: dict[type[OpAttrs], Fold] = {
     Neg: lambda op, x: np.negative(x),
     Abs: lambda op, x: np.abs(x),
     Sqrt: lambda op, x: np.sqrt(x),
+    Rsqrt: _rsqrt,
+    Clamp: lambda op, x: np.clip(x, op.minimum, op.maximum).astype(x.dtype),
+    ReduceSum: lambda op, x: _sum(op, x).astype(x.dtype),
+    ReduceMean: _mean,
     Identity: lambda op, x: x,
     Cast: lambda op, x: x.astype(op.dtype.numpy),
     Transpose: lambda op, x: np.ascontiguousarray(x.transpose(op.perm)),

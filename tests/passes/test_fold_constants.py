@@ -12,19 +12,23 @@ from triport.exporter.ops import (
     Activation,
     Add,
     Cast,
+    Clamp,
     Concat,
     Div,
     Exp,
     Gather,
     Identity,
+    Linear,
     Maximum,
     Minimum,
     Mul,
     Neg,
     OpAttrs,
     Pad,
+    ReduceMean,
     ReduceSum,
     Reshape,
+    Rsqrt,
     Slice,
     Sqrt,
     Sub,
@@ -42,6 +46,10 @@ FOLDED: list[tuple[OpAttrs, tuple[Array, ...]]] = [
     (Add(Activation.RELU), (TABLE, OTHER)),
     (Mul(Activation.RELU6), (TABLE, OTHER)),
     *((op, (TABLE,)) for op in (Neg(), Abs(), Sqrt(), Identity())),
+    *((op, (TABLE,)) for op in (ReduceSum((0, 2), True), ReduceSum((1,), False), ReduceMean((2,), False))),
+    *((op, (TABLE,)) for op in (ReduceMean((0, 1, 2), False), Clamp(-0.5, 1.0), Clamp(minimum=0.25))),
+    *((op, (np.arange(6).reshape(2, 3),)) for op in (ReduceSum((1,), True), Clamp(1, 4))),
+    (Rsqrt(), (np.abs(TABLE) + 0.5,)),
     (Cast(DType.INT32), (TABLE,)),
     (Transpose((2, 0, 1)), (TABLE,)),
     (Reshape((4, 6)), (TABLE,)),
@@ -70,6 +78,24 @@ def test_a_whole_chain_is_folded() -> None:
     b = Builder()
     weight = b.add(Mul(), b.add(Transpose((1, 0)), b.constant(4, 3)), 2.0)
     assert labels(fires(fold_constants, b.done(b.add(Add(), b.input(3, 4), weight)))) == ["add"]
+
+
+def test_sums_are_rounded_once() -> None:
+    many = np.full((1, 2**18), 0.1, np.float32)
+    total = ReduceSum((1,), False)
+    graph = _graph(total, (many,))
+    assert fold_constants(graph)
+    (value,) = graph.outputs.values()
+    assert value.array()[0] == np.float32(2**18 * np.float64(np.float32(0.1)))
+
+
+def test_weights_that_are_standardised_whenever_the_model_runs_are_constants() -> None:
+    b = Builder()
+    weight = b.constant(4, 3)
+    centred = b.add(Sub(), weight, b.add(ReduceMean((1,), True), weight))
+    variance = b.add(ReduceMean((1,), True), b.add(Mul(), centred, centred))
+    y = b.add(Linear(), b.input(3), b.add(Mul(), centred, b.add(Rsqrt(), b.add(Add(), variance, 1e-5))))
+    assert labels(fires(fold_constants, b.done(y))) == ["linear"]
 
 
 def _floats(*values: float) -> Array:
