@@ -14,6 +14,7 @@ PYTHON311 ?= $(shell for p in python3.11 python3; do \
 VENV_STAMP := .venv/.installed-$(shell { cat requirements-dev.txt; sed '/^\[tool.pytest/,$$d' pyproject.toml; } | sha256sum | cut -c1-16)
 COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
 COMPAT_DIR := build/compat
+PEERS_STAMP := .venv-peers/.installed-$(shell cat requirements-peers.txt requirements-onnx2tf.txt | sha256sum | cut -c1-16)
 NETWORKS_STAMP := .venv-networks/.installed-$(shell cat requirements-networks.txt requirements-dev.txt | sha256sum | cut -c1-16)
 
 # Chrome, Chromium or Edge: $CHROME, or the first of these on PATH.
@@ -25,10 +26,10 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test sweep lint format compat networks bench kernels clean
+.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers kernels clean
 
 help: ## say what each command does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/' | expand -t 18
 
 venv: $(VENV_STAMP) .typecheck/triport ## make .venv with everything that developing needs
 
@@ -109,6 +110,20 @@ $(NETWORKS_STAMP): | $(VENV_STAMP)
 
 bench: venv browser ## print every figure of docs/benchmarks.md anew
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+
+bench-peers: venv $(PEERS_STAMP) ## compare the speed of our files with that of other converters' (4 GB, 10 minutes)
+	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_peers.py --docs
+
+# One environment each: they pin what the other needs in another version.
+$(PEERS_STAMP):
+	@test -n "$(PYTHON311)" || { echo "Python 3.11 is needed for the peers: install it, or set PYTHON311=/path/to/it" >&2; exit 1; }
+	@rm -rf .venv-peers && mkdir -p .venv-peers
+	@for peer in torch:requirements-peers.txt onnx2tf:requirements-onnx2tf.txt; do \
+	    env=.venv-peers/$${peer%%:*}; $(PYTHON311) -m venv $$env; echo "installing $${peer#*:} into $$env (once)"; \
+	    $$env/bin/python -m pip install --quiet --disable-pip-version-check -r $${peer#*:} > $$env.log 2>&1 || \
+	        { tail -n 30 $$env.log >&2; rm -rf $$env; echo "$${peer#*:}: not to be had here; compared without it" >&2; }; \
+	done
+	@touch $@
 
 kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py

@@ -14,6 +14,7 @@ from .cancel_transposes import cancel_transposes, settle
 from .dead_code import remove_dead_code
 from .decompose import decompose
 from .fold_constants import fold_constants
+from .fold_norm_into_linear import fold_norm_into_linear
 from .fold_transpose_into_linear import fold_transpose_into_linear
 from .fold_transpose_into_matmul import fold_transpose_into_matmul
 from .fuse_activation import fuse_activation
@@ -57,6 +58,7 @@ def passes_for(
         fuse_crop,
         fold_transpose_into_linear,
         fold_transpose_into_matmul,
+        fold_norm_into_linear(spells),
         simplify_reshape,
         split_before_slices,
         place_transposes,
