@@ -32,6 +32,7 @@ class WeightBearer(nn.Module):
     weight_order: ClassVar[tuple[str, ...]] = ()
     """State-dict names in the order of ``get_weights``; empty: the order of creation, parameters before buffers."""
     built: bool
+    _unclaimed: list[str] = []  # noqa: RUF012 - replaced, never changed
     _penalized: list[tuple[regularizers.Regularizer, Tensor]] = []  # noqa: RUF012 - replaced, never changed
 
     def _refuse(
@@ -65,6 +66,7 @@ class WeightBearer(nn.Module):
             self.register_buffer(name, value)
         weight = getattr(self, name)
         assert isinstance(weight, Tensor)
+        self._unclaimed = [*self._unclaimed, name]
         penalty = regularizers.get(regularizer)
         if penalty is not None:
             self._penalized = [*self._penalized, (penalty, weight)]
@@ -72,13 +74,16 @@ class WeightBearer(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """``self.kernel = self.add_weight(...)``: the weight is called kernel from then on, and is there once."""
-        if isinstance(value, Tensor):
-            for held in (self.__dict__.get("_parameters", {}), self.__dict__.get("_buffers", {})):
-                other = next((key for key, tensor in held.items() if tensor is value and key != name), None)
+        made = self._unclaimed
+        if made and isinstance(value, Tensor):
+            holders: tuple[dict[str, Any], ...] = (self._parameters, self._buffers)
+            for held in holders:
+                other = next((key for key in made if held.get(key) is value), None)
                 if other is not None:
                     self.__dict__.pop(name, None)
                     del held[other]
                     held[name] = value
+                    self._unclaimed = [key for key in made if key != other]
                     return
         super().__setattr__(name, value)
 
@@ -110,15 +115,22 @@ class WeightBearer(nn.Module):
                 for name, value in child.state_dict(prefix=f"{child_name}.", keep_vars=True).items():
                     yield self, name, value
 
+    def _distinct_slots(self) -> list[tuple[WeightBearer, str, Tensor]]:
+        """Each weight once, under the first of its names."""
+        found: dict[int, tuple[WeightBearer, str, Tensor]] = {}
+        for slot in self._weight_slots():
+            found.setdefault(id(slot[2]), slot)
+        return list(found.values())
+
     def get_weights(self) -> list[np.ndarray[Any, np.dtype[Any]]]:
         """All weights as arrays, in Keras's order and layout."""
         return [
-            layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._weight_slots()
+            layer.to_keras(name, value.detach()).cpu().numpy().copy() for layer, name, value in self._distinct_slots()
         ]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Takes arrays as ``get_weights`` gives them. Raises UsageError TP002 when count or a shape differs."""
-        slots = list(self._weight_slots())
+        slots = self._distinct_slots()
         if len(slots) != len(weights):
             self._refuse(f"has {len(slots)} weights, received {len(weights)}", code="TP002")
         values = [torch.as_tensor(np.asarray(value)) for value in weights]
@@ -133,7 +145,7 @@ class WeightBearer(nn.Module):
     @property
     def weights(self) -> list[Tensor]:
         """Parameters and statistics, as torch tensors in torch's layout."""
-        return [value for _, _, value in self._weight_slots()]
+        return [value for _, _, value in self._distinct_slots()]
 
     @property
     def trainable_weights(self) -> list[Tensor]:
@@ -146,7 +158,7 @@ class WeightBearer(nn.Module):
             self._refuse(
                 "has no weights yet", code="TP013", help="call the model on data, or give its first layer input_shape="
             )
-        return sum(value.numel() for value in self.state_dict().values())
+        return sum({id(value): value.numel() for value in self.state_dict(keep_vars=True).values()}.values())
 
     def penalties(self) -> Iterator[tuple[regularizers.Regularizer, Tensor]]:
         """Each weight that a regulariser watches, with it."""
