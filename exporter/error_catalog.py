@@ -127,14 +127,14 @@ CATALOG: dict[str, Entry] = {
     "TP105": Entry(
         "dtype not on the device",
         "The kernels of the port do not compute in this dtype. TFLite takes float32, int8, uint8, int16, int32 and "
-        "bool; int64 becomes int32 there, so its numbers must fit. Cast in the model, for example x.float() or "
-        "x.int().",
+        "bool, browsers the same without int16; int64 becomes int32 on both, so constants and examples must fit. Cast "
+        "in the model, for example x.float() or x.int(). docs/dtypes.md has the table.",
     ),
     "TP106": Entry(
         "too large for the file format",
-        "A .tflite file is addressed with 31 bits and holds at most 2.1 GB. Quantize the model to int8 or float16, "
-        "or export it to ONNX, which keeps large weights beside the file. The size is checked before anything is "
-        "written.",
+        "A .tflite file is addressed with 31 bits and holds at most 2.1 GB, and a page has 4 GiB of memory. Use a "
+        "smaller model, or export it to ONNX, which keeps large weights beside the file. The size is checked before "
+        "any work is done.",
     ),
     "TP130": Entry(
         "NaN or infinity in the weights",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..exporter.errors import ModelError
-from ..exporter.graph import Graph, Node
+from ..exporter.graph import DType, Graph, Node
 from ..exporter.ops import BatchNorm, Conv, ConvTranspose, Gather, LayerNorm, Linear, MatMul
 from ..targets.emit import Refusal
 from ..targets.prepare import legalised, refusals
@@ -17,16 +17,61 @@ from ..targets.target import Target
 _WEIGHTED = (BatchNorm, Conv, ConvTranspose, Gather, LayerNorm, Linear, MatMul)
 """Ops in which an infinite constant is a broken weight; elsewhere it may be meant, as in an attention mask."""
 
+_INT32 = np.iinfo(np.int32)
+
 _Refused = tuple[Target, Node, Refusal]
 
 
 def prepare_all(graph: Graph, targets: Sequence[Target]) -> dict[str, Graph]:
     """{target: the graph as it writes it}; one ModelError names every node that any of them cannot spell."""
+    check_bytes(graph, targets)
+    check_integers(graph, targets)
     prepared = {target.name: legalised(graph, target) for target in targets}
     refused = [(t, node, refusal) for t in targets for node, refusal in refusals(prepared[t.name], t)]
     if refused:
         raise _refused_error(refused)
     return prepared
+
+
+def check_bytes(graph: Graph, targets: Sequence[Target]) -> None:
+    """ModelError TP106 for weights that a port's format cannot hold; asked before any of them is touched."""
+    needed = graph.parameter_bytes()
+    for target in targets:
+        most = target.capabilities.most_bytes
+        if most is not None and needed > most:
+            able = [t.name for t in targets if t.capabilities.most_bytes is None or needed <= t.capabilities.most_bytes]
+            instead = f": --to {','.join(able)}" if able else ": --to onnx"
+            raise ModelError(
+                "TP106",
+                f"the weights take {needed / 1e9:.2f} GB; {target.artefact} holds {most / 1e9:.2f} GB",
+                because="its format addresses no more",
+                help=f"use a smaller model, or export to a port that keeps large weights beside the file{instead}",
+            )
+
+
+def check_integers(graph: Graph, targets: Sequence[Target]) -> None:
+    """ModelError TP105 when a recorded input or output does not fit a port that narrows int64 to int32."""
+    narrow = [target.name for target in targets if target.capabilities.narrow_integers]
+    if not narrow:
+        return
+    for sample in graph.samples:
+        for kind, arrays in (("input", sample.stored_inputs), ("output", sample.outputs)):
+            for name, array in arrays.items():
+                if array.dtype == np.int64 and array.size:
+                    _check_fits(f'{kind} "{name}"', max((int(array.min()), int(array.max())), key=abs), narrow)
+        for name, recipe in sample.recipes.items():
+            if recipe.dtype is DType.INT64:
+                _check_fits(f'input "{name}"', int(max(recipe.low, recipe.high, key=abs)), narrow)
+
+
+def _check_fits(what: str, largest: int, narrow: Sequence[str]) -> None:
+    if not _INT32.min <= largest <= _INT32.max:
+        raise ModelError(
+            "TP105",
+            f"{what} is {largest} on an example, and int64 becomes int32 on {' and '.join(narrow)}",
+            because=f"integers of 32 bits end at {_INT32.max}",
+            help="keep the numbers small (indices, offsets from a start), or export to onnx alone: --to onnx",
+        )
 
 
 def check_weights(graph: Graph) -> None:

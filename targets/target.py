@@ -19,11 +19,15 @@ class Capabilities:
     layout            where the channels of conv, pool and resize stand
     fuses             op class → activations its kernel applies to its own result
     lifts_1d          conv, pool and resize over one spatial axis are written over two, the first of size 1
+    most_bytes        what weights may take; None: any size
+    narrow_integers   int64 is int32 on the device
     """
 
     layout: Layout
     fuses: Mapping[type[OpAttrs], frozenset[Activation]]
     lifts_1d: bool
+    most_bytes: int | None = None
+    narrow_integers: bool = False
 
 
 class Target(Protocol):

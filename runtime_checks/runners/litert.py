@@ -87,7 +87,19 @@ class LiteRTSession(Session):
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise CheckError("TP505", "LiteRT failed while running", because=str(error).strip()) from error
-        return {name: self._interpreter.get_tensor(index) for name, index in self._output_index.items()}
+        return {name: self._read(name, index) for name, index in self._output_index.items()}
+
+    def _read(self, name: str, index: int) -> Array:
+        """An output; LiteRT hands out no tensor without cells, so that one is made here."""
+        try:
+            array: Array = self._interpreter.get_tensor(index)
+        except ValueError as error:
+            _, outputs = _named_details(self._interpreter)
+            shape, dtype = tuple(outputs[name]["shape"]), outputs[name]["dtype"]
+            if 0 not in shape:
+                raise CheckError("TP505", f"LiteRT does not give output {name!r}", because=str(error)) from error
+            return np.empty(shape, dtype)
+        return array
 
     def _resize(self, arrays: Mapping[str, Array]) -> None:
         changed = [name for name, array in arrays.items() if array.shape != self._shapes[name]]

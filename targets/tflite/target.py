@@ -33,6 +33,8 @@ class TFLiteTarget:
         layout=Layout.CHANNELS_LAST,
         fuses=dict.fromkeys((Conv, ConvTranspose, Linear, Add, Sub, Mul, Div), _CLAMPS),
         lifts_1d=True,
+        most_bytes=MAX_BYTES,
+        narrow_integers=True,
     )
 
     def refusal(self, node: Node) -> Refusal | None:

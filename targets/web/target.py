@@ -26,6 +26,9 @@ KERNEL_FILES = ("kernels.wasm", "kernels.relaxed.wasm")
 
 _CLAMPS = frozenset(Activation)
 
+MAX_BYTES = 2**32 - 2**28
+"""WebAssembly addresses 4 GiB; the rest is for what the model computes."""
+
 
 class WebTarget:
     """Writes the bundle folder that docs/web-bundle.md describes."""
@@ -36,6 +39,8 @@ class WebTarget:
         layout=Layout.CHANNELS_LAST,
         fuses=dict.fromkeys((Conv, ConvTranspose, Linear, Add, Sub, Mul, Div), _CLAMPS),
         lifts_1d=True,
+        most_bytes=MAX_BYTES,
+        narrow_integers=True,
     )
     families = ops.FAMILIES
 
