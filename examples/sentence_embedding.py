@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torchvision_ops import torchvision_ops
 
 import triport as tp
 from triport.runtime_checks.runners import get_runner
@@ -55,6 +56,7 @@ class SentenceEncoder(nn.Module):
 
 def minilm() -> SentenceEncoder:
     """The network with the weights that its package carries."""
+    torchvision_ops()
     from safetensors.torch import load_file
     from transformers import BertConfig, BertModel
 

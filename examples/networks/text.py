@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from catalog import Inputs, Network, random_floats, random_integers, seeded
 from torch import nn
+from torchvision_ops import torchvision_ops
 
 VOCABULARY = 100
 SMALL = {
@@ -24,6 +25,7 @@ CHECKS = ({"batch": 2, "length": 7}, {"batch": 1, "length": 16}, {"batch": 3, "l
 
 def from_config(kind: str, **options: Any) -> nn.Module:
     """The base model of a kind (bert, gpt2 …) with random weights."""
+    torchvision_ops()
     from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.for_model(kind, **options)
@@ -66,6 +68,7 @@ class DecodingStep(nn.Module):
 
 def decoding_step(kind: str, **options: Any) -> nn.Module:
     """One step of generating text, with its cache as inputs and outputs."""
+    torchvision_ops()
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(kind, **options)
@@ -88,6 +91,7 @@ def step(heads: int) -> Callable[..., Inputs]:
 
 
 def t5_encoder() -> nn.Module:
+    torchvision_ops()
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, use_cache=False)
@@ -95,6 +99,7 @@ def t5_encoder() -> nn.Module:
 
 
 def whisper_encoder() -> nn.Module:
+    torchvision_ops()
     from transformers import WhisperConfig, WhisperModel
 
     config = WhisperConfig(

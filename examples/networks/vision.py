@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from catalog import Inputs, Network, random_floats, seeded
 from torch import nn
+from torchvision_ops import torchvision_ops
 
 TIMM_TESTS = (
     *("byobnet", "coatnet", "convnext", "convnext2", "convnext3", "efficientnet", "efficientnet_evos"),
@@ -27,13 +28,6 @@ TIMM_TESTS = (
 def noise(name: str, batch: int, height: int, width: int) -> Inputs:
     """Images under the name that forward gives them."""
     return {name: random_floats(batch, 3, height, width, seed=height + width)}
-
-
-@functools.cache
-def torchvision_ops() -> None:
-    """Declares the ops that torchvision looks for in its compiled half, which is missing beside a torch for CPUs."""
-    for name in ("nms", "qnms"):
-        torch.library.define(f"torchvision::{name}", "(Tensor boxes, Tensor scores, float threshold) -> Tensor")
 
 
 def settled(make: Callable[[], nn.Module], size: int) -> nn.Module:
