@@ -99,7 +99,10 @@ def _refused_error(refused: Sequence[_Refused]) -> ModelError:
     target, node, first = refused[0]
     others = [f"{n.describe()} ({n.source}) cannot be written to {t.name}: {r.because}" for t, n, r in refused[1:]]
     able = [name for name in TARGET_NAMES if name not in {t.name for t, _, _ in refused}]
-    instead = f"; or export to {', '.join(able)} alone: --to {','.join(able)}" if able else ""
+    ports = f"--to {','.join(able)}" if able else ""
+    # Advice that names ports already stands for itself, unless another of those that were asked for refuses too.
+    advice = "" if ports and "--to " in first.help else first.help
+    instead = f"export to {', '.join(able)} alone: {ports}" if able else ""
     return ModelError(
         first.code,
         f"{node.describe()} cannot be written to {target.name}: {first.because}",
@@ -107,5 +110,5 @@ def _refused_error(refused: Sequence[_Refused]) -> ModelError:
         because="\n    ".join([f"{len(refused)} nodes cannot be written, the others are:", *others])
         if others
         else None,
-        help=first.help + instead,
+        help="; or ".join(filter(None, (advice, instead))),
     )

@@ -266,6 +266,14 @@ KNOWN: dict[str, type[Loss]] = {
 CLASSES: dict[str, type[Loss]] = {kind.__name__: kind for kind in KNOWN.values()}
 
 
+def check_name(name: str) -> None:
+    """Raises UsageError TP016 for a text that names no loss."""
+    if name.lower() not in KNOWN and name not in CLASSES:
+        raise UsageError(
+            "TP016", f"loss {name!r} is not known", at=user_source(), help=f"use one of: {', '.join(KNOWN)}"
+        )
+
+
 def get(identifier: Any) -> Loss:
     """The loss for a name, an object, a ``torch.nn`` loss or a function. Raises UsageError TP016 for anything else."""
     if isinstance(identifier, Loss):

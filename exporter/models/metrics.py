@@ -303,6 +303,17 @@ KNOWN: dict[str, type[Metric]] = {
 CLASSES: dict[str, type[Metric]] = {kind.__name__: kind for kind in (*KNOWN.values(), Accuracy)}
 
 
+def check_name(name: str) -> None:
+    """Raises UsageError TP016 for a text that names no metric."""
+    from . import losses
+
+    known = name.lower() in ("accuracy", "acc", *KNOWN, *losses.KNOWN) or name in CLASSES
+    if not known:
+        raise UsageError(
+            "TP016", f"metric {name!r} is not known", at=user_source(), help=f"use one of: accuracy, {', '.join(KNOWN)}"
+        )
+
+
 def get(identifier: Any, loss: Loss | None, y_true_shape: torch.Size, y_pred_shape: torch.Size) -> Metric:
     """The metric for a name or object, given what it will see. Raises UsageError TP016 for what is not known."""
     if isinstance(identifier, Metric):

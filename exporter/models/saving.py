@@ -82,12 +82,34 @@ def example_inputs(specs: list[InputSpec]) -> dict[str, Array]:
     return examples
 
 
+_OTHER_FORMATS = {
+    **dict.fromkeys((".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), ""),
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".lite": "tflite",
+}
+"""Suffixes of other formats → the port that writes such files; "" where none does."""
+
+
+def _check_suffix(path: Path) -> None:
+    """UsageError TP001 for a name that promises another format."""
+    port = _OTHER_FORMATS.get(path.suffix.lower())
+    if port is not None:
+        own = path.with_suffix(".triport")
+        raise UsageError(
+            "TP001",
+            f"save writes a .triport file, and {path.name} would be taken for another kind",
+            help=f'model.save("{own}")' + (f', then triport export "{own}" --to {port}' if port else ""),
+        )
+
+
 def save_model(model: Model, path: str | Path, include_optimizer: bool = False) -> None:
     """Writes one ``.triport`` file. Without a description (a layer holds code) it exports and runs but cannot train on;
     that is said on stderr.
 
     Raises UsageError TP013, ModelError for what cannot be captured, EnvironmentError_ where the disk refuses.
     """
+    _check_suffix(Path(path))
     graph = graph_of(model)
     try:
         graph.metadata["config"] = model_to_config(model)

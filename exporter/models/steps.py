@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import UsageError
 from . import losses, metrics
 from .layers import masks
-from .structure import user_source
+from .structure import flatten, user_source
 
 if TYPE_CHECKING:
     from .callbacks import CallbackList
@@ -76,6 +76,14 @@ class Setup:
             tasks.append(task)
         self.tasks = tasks
         return tasks
+
+
+def check_names(loss: Any, measures: Any) -> None:
+    """Raises UsageError TP016 for a text among losses and metrics that names none; shapes come into it later."""
+    for given, check in ((loss, losses.check_name), (measures, metrics.check_name)):
+        for item in flatten(given):
+            if isinstance(item, str):
+                check(item)
 
 
 def per_output(given: Any, names: Sequence[str], what: str, several: bool = False) -> list[Any]:

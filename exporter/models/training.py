@@ -20,7 +20,7 @@ from .data import ArrayBatches, InputSpec, fit_input, is_batched_source, loader_
 from .feeding import SourceBatches, convert, expected_samples, hold_back
 from .layers.base import Layer
 from .progress import Progress, resolve
-from .steps import Meter, Setup, Task, evaluate_epoch, train_epoch, train_step
+from .steps import Meter, Setup, Task, check_names, evaluate_epoch, train_epoch, train_step
 from .structure import flatten, user_source
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -136,6 +136,7 @@ class Trainer(Layer):
         }
         if unknown:
             self._refuse(f"compile has no argument {sorted(unknown)}", code="TP010")
+        check_names(loss, metrics)
         self.setup = Setup(optimizers.get(optimizer), loss, metrics, loss_weights)
         if device is not None:
             self.to(device)

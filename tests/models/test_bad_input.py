@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,3 +202,19 @@ def test_models_need_all_their_inputs() -> None:
         made.predict(np.zeros((2, 3)))
     with pytest.raises(UsageError, match="symbolic"):
         tp.Model(torch.zeros(1), torch.zeros(1))
+
+
+@pytest.mark.parametrize(("loss", "measures"), [("mea_squared", None), ("mse", ["acuracy"]), ({"y": "hinje"}, None)])
+def test_a_misspelt_name_is_found_when_the_model_is_compiled(loss: Any, measures: Any) -> None:
+    with pytest.raises(UsageError, match="is not known") as refused:
+        tp.Sequential([tp.Input((4,)), tp.layers.Dense(1)]).compile(loss=loss, metrics=measures)
+    assert refused.value.code == "TP016"
+    assert refused.value.help
+
+
+@pytest.mark.parametrize(("name", "advice"), [("m.h5", "m.triport"), ("m.keras", "m.triport"), ("m.onnx", "--to onnx")])
+def test_a_name_of_another_format_is_refused(name: str, advice: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="would be taken for another kind") as refused:
+        tp.Sequential([tp.Input((4,)), tp.layers.Dense(1)]).save(tmp_path / name)
+    assert advice in str(refused.value.help)
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,10 @@ from small_graphs import perceptron
 import triport as tp
 from triport.exporter.errors import ModelError
 from triport.runtime_checks import export
+from triport.runtime_checks.preflight import _refused_error
+from triport.targets.emit import Refusal
 from triport.targets.onnx import writer
+from triport.targets.tflite.registry import OTHER_PORTS
 from triport.targets.tflite.target import TFLiteTarget
 from triport.targets.web.target import WebTarget
 
@@ -61,3 +64,9 @@ def test_notices_of_a_capture_stand_in_the_report(tmp_path: Path) -> None:
     report = export(graph, tmp_path, to=["onnx"])
     assert report.notes[: len(graph.notices)] == list(graph.notices)
     assert "float64" in (tmp_path / "report.html").read_text()
+
+
+def test_advice_that_names_other_ports_is_given_once() -> None:
+    node = perceptron().nodes[0]
+    advice = str(_refused_error([(TFLiteTarget(), node, Refusal("it cannot", OTHER_PORTS, "TP103"))]).help)
+    assert advice == "export to onnx, web alone: --to onnx,web"

@@ -22,11 +22,19 @@ async function readFile(name, baseUrl) {
   return response.arrayBuffer();
 }
 
+/** The folder that a text or URL stands for; without the last slash its name would be taken for a file's. */
+function folder(url) {
+  const text = String(url);
+  return text.endsWith("/") ? text : `${text}/`;
+}
+
 /**
  * Loads the model.
- * @param options  baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose
+ * @param options  the folder of the other files, or an object. baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose
  *                 float results are the same on every machine
  */
 export function load(options = {}) {
-  return Model.open((name) => readFile(name, options.baseUrl), options);
+  const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
+  const base = given.baseUrl === undefined ? undefined : folder(given.baseUrl);
+  return Model.open((name) => readFile(name, base), given);
 }

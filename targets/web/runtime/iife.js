@@ -6,5 +6,7 @@ async function readEmbedded(name) {
 }
 
 export function load(options = {}) {
+  if (typeof options === "string" || options instanceof URL || options.baseUrl !== undefined)
+    throw new TypeError(`load: this script holds the model itself and reads no files, got ${options.baseUrl ?? options}`);
   return Model.open(readEmbedded, options);
 }

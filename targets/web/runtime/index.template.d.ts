@@ -64,4 +64,5 @@ export interface Model {
   dispose(): void;
 }
 
-export function load(options?: LoadOptions): Promise<Model>;
+/** `options` may be the folder of the files alone: a text or URL. */
+export function load(options?: LoadOptions | string | URL): Promise<Model>;

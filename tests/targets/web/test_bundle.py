@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_graphs import perceptron
 
 from triport.exporter import ops
 from triport.exporter.errors import ModelError
@@ -147,3 +148,17 @@ def test_integers_beyond_32_bits_are_refused(bundle: Write) -> None:
     with pytest.raises(ModelError, match='constant "offset" holds integers beyond 32 bits') as refused:
         bundle(graph)
     assert refused.value.code == "TP105"
+
+
+LOAD = (
+    "import {{ load }} from '{index}'; load({given}).then((m) => console.log(m.meta.name), (e) => console.log(e.code))"
+)
+
+
+def test_a_text_given_to_load_is_the_folder_of_the_files(bundle: Write) -> None:
+    folder = bundle(perceptron())
+    for given, told in ((f"'{folder.as_uri()}'", "perceptron"), (f"'{folder.as_uri()}/nope'", "ENOENT")):
+        script = LOAD.format(index=folder / "index.js", given=given)
+        command = ["node", "--input-type=module", "-e", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == told
