@@ -18,6 +18,9 @@ from torch.export import ExportedProgram
 from .inputs import Inputs
 from .sympy_dims import DimNames
 
+_PRIMES = (61, 67, 71, 73, 79, 83)
+"""Sizes that are multiples of nothing."""
+
 _MOST = 4096
 """A multiple beyond this is a coincidence of the model's own sizes, not a patch or a stride."""
 
@@ -39,12 +42,19 @@ def multiples_needed(program: ExportedProgram, inputs: Inputs) -> dict[str, int]
     names = learned(program, inputs).names
     needed: dict[str, int] = {}
     for condition in _conditions(program):
-        if not condition.is_Relational or condition.rel_op != "==":
+        if not condition.is_Relational or condition.rel_op != "==" or _holds_anyway(condition):
             continue
         wanted = {name: n for name, n in _denominators(condition, names).items() if n > 1}
         if wanted and learned(program, inputs, wanted).settles(condition):
             needed = merged(needed, wanted)
     return needed
+
+
+def _holds_anyway(condition: Any) -> bool:
+    """Whether a condition holds at sizes that are multiples of nothing, such as of an image padded to a multiple."""
+    symbols = sorted(condition.free_symbols, key=str)
+    tried = (_PRIMES[i:] + _PRIMES[:i] for i in range(len(_PRIMES)))
+    return all(bool(condition.subs(dict(zip(symbols, sizes, strict=False)))) for sizes in tried)
 
 
 def denominators(program: ExportedProgram, inputs: Inputs) -> dict[str, int]:
