@@ -212,8 +212,12 @@ def _smallest_first(example: Mapping[str, Array]) -> frozenset[str]:
 
 
 def _with_batch_of(largest: int, example: Mapping[str, Array], types: Mapping[str, TensorType]) -> dict[str, Array]:
-    firsts = {type.shape[0] for type in types.values() if type.rank}
-    kept = {dim: largest * counted[1] for dim in firsts if (counted := whole_multiple(dim)) is not None}
+    firsts = {type.shape[0] if type.rank else None for type in types.values()}
+    if len(firsts) > 1 and any(type.dtype.is_integer for type in types.values()):
+        return dict(example)  # integers may be places along a free axis that is no batch, as edges of a graph are
+    kept = {
+        dim: largest * counted[1] for dim in firsts if dim is not None and (counted := whole_multiple(dim)) is not None
+    }
     cut: dict[str, Array] = {}
     for name, array in example.items():
         shape = types[name].shape if name in types else ()

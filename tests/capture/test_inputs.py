@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from capture.eager import Function, Function2, captured, ops, sample
 from torch import nn
 
+import triport
 from triport.exporter.capture import capture
 from triport.exporter.errors import ModelError, UsageError
 from triport.exporter.graph import Graph
@@ -215,3 +217,24 @@ def test_a_batch_of_one_that_means_something_else_is_refused(batch: int) -> None
 def test_another_size_of_one_that_means_something_else_is_said() -> None:
     graph = capture(Function(lambda x: x * 2 if x.shape[1] == 1 else x), sample(2, 3), {"x": {0: "batch", 1: "time"}})
     assert graph.notices == ('the graph answers "time" = 1 otherwise than the module does: pass 2 or more',)
+
+
+class Edges(nn.Module):
+    """A layer of a graph network: each node takes in what its neighbours say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = nn.Linear(4, 4)
+
+    def forward(self, nodes: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(nodes).index_add(0, edges[1], self.said(nodes)[edges[0]])
+
+
+def test_integers_that_are_places_along_a_free_axis_keep_its_size(tmp_path: Path) -> None:
+    """Fewer nodes than the example's would leave its edges without ends."""
+    edges = torch.tensor([[0, 4, 2, 2, 1, 3, 4], [1, 0, 4, 3, 3, 2, 1]])
+    dynamic = {"nodes": {0: "nodes"}, "edges": {1: "edges"}}
+    graph = capture(Edges(), {"nodes": sample(5, 4), "edges": edges}, dynamic)
+    assert [s.inputs["nodes"].shape for s in graph.samples] == [(5, 4), (5, 4)]
+    report = triport.export(graph, tmp_path, to=["onnx", "tflite", "web"])
+    assert all(runtime.status.value == "verified" for _, runtime in report.rows())
