@@ -79,8 +79,8 @@ FREE: dict[str, Callable[[torch.Tensor], Any]] = {
     "splits": lambda x: (x.chunk(3, -1), torch.tensor_split(x, 3, -1), torch.tensor_split(x, (1, -2), -1)),
     "parts of free rows": lambda x: (
         torch.cat([x, x, x]).chunk(3),
-        torch.cat([x, x, x]).split(x.shape[0]),
-        torch.cat([x, x]).split([x.shape[0] * 2 - 1, 1]),
+        _untyped.split(torch.cat([x, x, x]), x.shape[0]),
+        _untyped.split(torch.cat([x, x]), [x.shape[0] * 2 - 1, 1]),
     ),
     "sizes as numbers": lambda x: (x * x.shape[0] + x.shape[0], x.new_full((x.shape[0], 2), 1.5)),
     "filled free rows": lambda x: torch.cat([torch.zeros(x.shape[0], 1, 6, 8), x, torch.ones_like(x)], 1),
