@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[nn.Module, str, str]] = {
     "unique": (Function(torch.unique), "TP206", "_unique2"),
     "mask as an index": (Function(lambda x: x[x > 0]), "TP206", "how many cells"),
     "noise": (Function(lambda x: x + torch.randn_like(x)), "TP202", "randn_like"),
-    "spectrum": (Function(lambda x: torch.fft.rfft(x).abs()), "TP202", "rfft"),
+    "spectrum": (Function(lambda x: torch.fft.hfft(x)), "TP202", "hfft"),
     "factorisation": (Function(lambda x: torch.linalg.svdvals(x)), "TP202", "svd"),
 }
 
