@@ -6,7 +6,10 @@ after:   %2 = linear(%x, const')
 Ops that numpy computes to the same bits on every machine are folded; the rest run where the model runs. Sums, means and
 roots are computed in float64 and rounded once, which no port does better: weights that a model standardises or
 normalises whenever it runs are constants in the files. A result without cells is known whatever the operands are, and
-kernels that refuse to compute one are never asked.
+kernels that refuse to compute one are never asked. A choice that is the same for every cell is none:
+
+before:  %1 = where(const all true, %x, 0.0)
+after:   %x
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Array, Graph, Node
+from ..graph import Array, Graph, Node, Value
 from ..ops import (
     Abs,
     Add,
@@ -25,16 +28,25 @@ from ..ops import (
     Clamp,
     Concat,
     Div,
+    Equal,
     Expand,
     Gather,
+    Greater,
+    GreaterEqual,
     Identity,
+    Less,
+    LessEqual,
+    LogicalNot,
     Maximum,
     Minimum,
     Mul,
     Neg,
+    NotEqual,
     OpAttrs,
     Pad,
+    ReduceMax,
     ReduceMean,
+    ReduceMin,
     ReduceOp,
     ReduceSum,
     Reshape,
@@ -45,6 +57,7 @@ from ..ops import (
     Sub,
     TakeAlong,
     Transpose,
+    Where,
 )
 from ..ops.base import Activation
 
@@ -95,6 +108,10 @@ def _rsqrt(op: Rsqrt, x: Array) -> Array:
     return np.asarray(1 / np.sqrt(x.astype(np.float64)), dtype=x.dtype)
 
 
+def _where(op: Where, condition: Array, a: Array, b: Array) -> Array:
+    return np.asarray(np.where(condition, a, b), dtype=a.dtype)
+
+
 _FOLDS: dict[type[OpAttrs], Fold] = {
     Add: _arithmetic(np.add),
     Sub: _arithmetic(np.subtract),
@@ -109,6 +126,16 @@ _FOLDS: dict[type[OpAttrs], Fold] = {
     Clamp: lambda op, x: np.clip(x, op.minimum, op.maximum).astype(x.dtype),
     ReduceSum: lambda op, x: _sum(op, x).astype(x.dtype),
     ReduceMean: _mean,
+    ReduceMax: lambda op, x: np.max(x, axis=op.axes, keepdims=op.keepdims),
+    ReduceMin: lambda op, x: np.min(x, axis=op.axes, keepdims=op.keepdims),
+    Equal: lambda op, a, b: np.equal(a, b),
+    NotEqual: lambda op, a, b: np.not_equal(a, b),
+    Less: lambda op, a, b: np.less(a, b),
+    LessEqual: lambda op, a, b: np.less_equal(a, b),
+    Greater: lambda op, a, b: np.greater(a, b),
+    GreaterEqual: lambda op, a, b: np.greater_equal(a, b),
+    LogicalNot: lambda op, x: np.logical_not(x),
+    Where: _where,
     Identity: lambda op, x: x,
     Cast: lambda op, x: x.astype(op.dtype.numpy),
     Transpose: lambda op, x: np.ascontiguousarray(x.transpose(op.perm)),
@@ -139,9 +166,25 @@ def fold_constants(graph: Graph) -> bool:
             graph.replace(node.output, graph.add_constant(array, node.name))
             graph.remove(node)
             changed = True
+        elif (chosen := _chosen(node)) is not None:
+            graph.replace(node.output, chosen)
+            graph.remove(node)
+            changed = True
     return changed
+
+
+def _chosen(node: Node) -> Value | None:
+    """The operand that a choice takes for every cell; None where it depends, or where the other one widens it."""
+    if not isinstance(node.op, Where) or not node.inputs[0].is_constant:
+        return None
+    condition, *operands = node.inputs
+    for choice, value in zip((True, False), operands, strict=True):
+        if np.all(condition.array() == choice) and value.type == node.output.type:
+            return value
+    return None
 
 
 def _foldable(node: Node) -> bool:
     constant = bool(node.inputs) and all(value.is_constant for value in node.inputs)
-    return constant and type(node.op) in _FOLDS and not node.output.type.free_names
+    known = constant and type(node.op) in _FOLDS and not node.output.type.free_names
+    return known and (not isinstance(node.op, ReduceMax | ReduceMin) or node.inputs[0].array().size > 0)

@@ -15,17 +15,26 @@ from triport.exporter.ops import (
     Clamp,
     Concat,
     Div,
+    Equal,
     Exp,
     Gather,
+    Greater,
+    GreaterEqual,
     Identity,
+    Less,
+    LessEqual,
     Linear,
+    LogicalNot,
     Maximum,
     Minimum,
     Mul,
     Neg,
+    NotEqual,
     OpAttrs,
     Pad,
+    ReduceMax,
     ReduceMean,
+    ReduceMin,
     ReduceSum,
     Reshape,
     Rsqrt,
@@ -34,6 +43,7 @@ from triport.exporter.ops import (
     Sub,
     TopK,
     Transpose,
+    Where,
 )
 from triport.exporter.passes.fold_constants import fold_constants
 
@@ -49,6 +59,10 @@ FOLDED: list[tuple[OpAttrs, tuple[Array, ...]]] = [
     *((op, (TABLE,)) for op in (ReduceSum((0, 2), True), ReduceSum((1,), False), ReduceMean((2,), False))),
     *((op, (TABLE,)) for op in (ReduceMean((0, 1, 2), False), Clamp(-0.5, 1.0), Clamp(minimum=0.25))),
     *((op, (np.arange(6).reshape(2, 3),)) for op in (ReduceSum((1,), True), Clamp(1, 4))),
+    *((op, (TABLE,)) for op in (ReduceMax((0, 2), True), ReduceMin((1,), False))),
+    *((op(), (TABLE, OTHER)) for op in (Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual)),
+    (LogicalNot(), (TABLE > 0,)),
+    (Where(), (TABLE > 0, TABLE, OTHER)),
     (Rsqrt(), (np.abs(TABLE) + 0.5,)),
     (Cast(DType.INT32), (TABLE,)),
     (Transpose((2, 0, 1)), (TABLE,)),
@@ -78,6 +92,26 @@ def test_a_whole_chain_is_folded() -> None:
     b = Builder()
     weight = b.add(Mul(), b.add(Transpose((1, 0)), b.constant(4, 3)), 2.0)
     assert labels(fires(fold_constants, b.done(b.add(Add(), b.input(3, 4), weight)))) == ["add"]
+
+
+@pytest.mark.parametrize("choice", [True, False])
+def test_a_choice_that_is_the_same_everywhere_is_none(choice: bool) -> None:
+    b = Builder()
+    always = b.graph.add_constant(np.full((5, 1), choice))
+    x, y = b.add(Exp(), b.input(5, 4)), b.add(Neg(), b.input(5, 4, name="z"))
+    after = fires(fold_constants, b.done(b.add(Where(), always, x, y), x, y))
+    assert labels(after) == ["exp", "neg"]
+    assert after.outputs["y"] is after.outputs["y1" if choice else "y2"]
+
+
+def test_a_choice_that_depends_or_widens_stays() -> None:
+    b = Builder()
+    some = b.graph.add_constant(np.array([True, False, True, True]))
+    leaves_alone(fold_constants, b.done(b.add(Where(), some, b.input(4), 0.0)))
+
+    b = Builder()
+    always = b.graph.add_constant(np.ones((5, 4), np.bool_))
+    leaves_alone(fold_constants, b.done(b.add(Where(), always, b.input(1, 4), 0.0)))
 
 
 def test_sums_are_rounded_once() -> None:
