@@ -56,7 +56,7 @@ def test_containers_of_tensors_are_flattened_and_named_by_their_place() -> None:
     answer = run_graph(
         graph, dict(zip([value.name for value in graph.inputs], [x, left, right, bias, ids], strict=True))
     )
-    np.testing.assert_allclose(answer["output"], x + left * right + bias + ids, rtol=1e-6)
+    np.testing.assert_allclose(answer["output"].astype(np.float32), x + left * right + bias + ids, rtol=1e-6)
 
 
 def test_arguments_beyond_the_named_ones() -> None:
@@ -98,7 +98,8 @@ def test_outputs_of_one_name_are_told_apart() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # inside torch.compile
 def test_a_module_is_found_in_its_wrappings() -> None:
     plain = nn.Linear(3, 2)
-    for module in (torch.compile(plain), nn.DataParallel(plain)):
+    wrapped: list[Any] = [torch.compile(plain), nn.DataParallel(plain)]
+    for module in wrapped:
         graph = capture(module, sample(1, 3))
         assert [node.name for node in graph.nodes] == ["linear"]
         assert {value.name for value in graph.constants()} == {"weight", "bias"}

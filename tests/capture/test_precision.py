@@ -86,7 +86,7 @@ def test_a_converted_model_answers_nearly_as_it_did() -> None:
     graph = capture(module, x)
     with torch.no_grad():
         own = module(x).float().numpy()
-    np.testing.assert_allclose(run_graph(graph, {"x": x.numpy()})["output"], own, atol=0.02)
+    np.testing.assert_allclose(run_graph(graph, {"x": x.numpy()})["output"].astype(np.float32), own, atol=0.02)
     assert graph.samples[0].outputs["output"].dtype == np.float32
 
 

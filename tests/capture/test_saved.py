@@ -193,7 +193,9 @@ def test_a_program_saved_after_its_decomposition_answers_as_the_module(which: st
     (name,) = (value.name for value in graph.inputs)
     with torch.no_grad():
         told = module(x).numpy()
-    np.testing.assert_allclose(run_graph(graph, {name: x.numpy()})["output"], told, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        run_graph(graph, {name: x.numpy()})["output"].astype(np.float32), told, rtol=0, atol=1e-5
+    )
 
 
 class Regions(nn.Module):
