@@ -149,7 +149,7 @@ def test_where_torch_skips_what_is_padded_the_graph_says_so(tmp_path: Path) -> N
     assert "in places that a padding mask pads" in notice
     trained = module(sample(2, 5, 8), padding).detach().numpy()
     told = run_graph(graph, {"x": sample(2, 5, 8).numpy(), "padding": padding.numpy()})["output"]
-    np.testing.assert_allclose(told, trained, atol=1e-5)
+    assert np.abs(told.astype(np.float64) - trained).max() < 1e-5
     assert not capture(module, [sample(2, 5, 8), torch.zeros(2, 5, dtype=torch.bool)]).notices
 
 

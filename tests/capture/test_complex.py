@@ -49,7 +49,7 @@ ARITHMETIC: dict[str, Callable[[torch.Tensor], Any]] = {
     "moves": lambda x: (
         *parts(z(x).transpose(1, 2).reshape(-1, 3, 8)[:, 1:, ::2]),
         *parts(torch.cat([z(x), z(x) * 2], 1)),
-        *parts(z(x).split(2, 1)[1].sum(2)),
+        *parts(torch.split(z(x), 2, 1)[1].sum(2)),
     ),
 }
 SPECTRA: dict[str, Callable[[torch.Tensor], Any]] = {
@@ -99,6 +99,8 @@ def test_frames_are_convolutions(name: str) -> None:
 
 class Rotated(nn.Module):
     """Rotary embeddings as LLaMA's own code writes them, the rotations in a complex buffer."""
+
+    rotations: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -238,4 +238,4 @@ def test_integers_that_are_places_along_a_free_axis_keep_its_size(tmp_path: Path
     graph = capture(Edges(), {"nodes": sample(5, 4), "edges": edges}, dynamic)
     assert [s.inputs["nodes"].shape for s in graph.samples] == [(5, 4), (5, 4)]
     report = triport.export(graph, tmp_path, to=["onnx", "tflite", "web"])
-    assert all(runtime.status.value == "verified" for _, runtime in report.rows())
+    assert [runtime.status.value for _, runtime in report.rows() if runtime] == ["verified"] * 3
