@@ -60,4 +60,4 @@ def test_a_large_sample_is_made_up_and_a_second_one_recorded_where_it_fits() -> 
     for sample in (*small.samples, *image.samples):
         answer = small if sample in small.samples else image
         for name, told in sample.outputs.items():
-            assert np.abs(told.astype(np.float64) - answer.run(sample.inputs)[name]).max() <= 1e-6
+            assert np.abs(told.astype(np.float64) - answer.run(sample.inputs)[name].astype(np.float64)).max() <= 1e-6
