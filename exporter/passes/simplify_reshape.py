@@ -10,12 +10,19 @@ A linear layer between two reshapes works on rows, however they are counted, and
 
 before:  %1 = reshape(%x, [batch*length, heads*width])    %2 = linear(%1, w)    %3 = reshape(%2, [batch, length, N])
 after:   %1 = reshape(%x, [batch, length, heads*width])   %3 = linear(%1, w)
+
+A reduction lets the axes go itself:
+
+before:  %1 = reduce_mean(%x, axes 1, 2, kept)    %2 = reshape(%1, [batch, channels])
+after:   %2 = reduce_mean(%x, axes 1, 2)
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..graph import Graph, Node, Shape, Value
-from ..ops import BinaryOp, Cast, Linear, Reshape, UnaryOp
+from ..ops import BinaryOp, Cast, Linear, ReduceOp, Reshape, UnaryOp
 from .base import only_user_is
 from .dead_code import remove_dead_code
 
@@ -33,7 +40,7 @@ def _step(graph: Graph, node: Node) -> bool:
     if not any(value.users or graph.is_output(value) for value in node.outputs):
         return False  # dead already, left behind by an earlier step
     if isinstance(node.op, Reshape):
-        return _merge(graph, node, node.op) or _before_linear(graph, node, node.op)
+        return any(simplify(graph, node, node.op) for simplify in (_merge, _before_linear, _into_reduction))
     if isinstance(node.op, UnaryOp | BinaryOp | Cast):
         return _wait(graph, node)
     return False
@@ -60,6 +67,17 @@ def _before_linear(graph: Graph, node: Node, op: Reshape) -> bool:
     rows = Reshape((*op.shape[:-1], layer.inputs[0].type.shape[-1]))
     x = graph.add(rows, before.inputs[0], name=node.name, source=node.source)
     graph.replace(node.output, graph.rebuild(layer, layer.op, [x, *layer.inputs[1:]]).output)
+    return True
+
+
+def _into_reduction(graph: Graph, node: Node, op: Reshape) -> bool:
+    before = node.inputs[0].producer
+    if before is None or not isinstance(before.op, ReduceOp) or not before.op.keepdims:
+        return False
+    left = tuple(size for axis, size in enumerate(before.output.type.shape) if axis not in before.op.axes)
+    if op.shape != left or not only_user_is(before.output, graph, Reshape):
+        return False
+    graph.replace(node.output, graph.rebuild(before, replace(before.op, keepdims=False), before.inputs).output)
     return True
 
 

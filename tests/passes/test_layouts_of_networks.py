@@ -154,7 +154,7 @@ NAMES = {
         "2/relu/transpose",
     ],
     "classifier": ["0/transpose", "0", "2/reshape", "3", "4"],
-    "global pool": ["0/transpose", "0", "1", "2/reshape", "3"],
+    "global pool": ["0/transpose", "0", "1", "3"],
     "prelu": ["0/transpose", "0", "1", "2", "3", "4", "4/transpose_back"],
     "softmax over channels": ["0/transpose", "0", "1", "1/transpose"],
 }

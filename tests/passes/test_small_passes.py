@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from passes.build import BATCH, Builder, assert_same_numbers, count, fires, labels, leaves_alone
 
 from triport.exporter.graph import Quantization
 from triport.exporter.graph.verify import verify
-from triport.exporter.ops import Add, Cast, Clamp, Concat, Identity, Mul, Relu, Reshape, Softmax, Sub, Tanh
+from triport.exporter.ops import Add, Cast, Clamp, Concat, Identity, Mul, ReduceMean, Relu, Reshape, Softmax, Sub, Tanh
 from triport.exporter.passes.dead_code import remove_dead_code
 from triport.exporter.passes.merge_constants import HASHED_BYTES, merge_constants
 from triport.exporter.passes.name_outputs import name_outputs
@@ -122,6 +123,24 @@ def test_reshapes_from_other_shapes_and_before_other_ops_stay() -> None:
     leaves_alone(
         simplify_reshape, b.done(b.add(Sub(), flat, other), row, b.add(Softmax(1), flat), b.add(Concat(1), flat, other))
     )
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4)])
+def test_a_reduction_lets_its_axes_go_itself(shape: tuple[int, ...]) -> None:
+    b = Builder()
+    pooled = b.add(ReduceMean((1, 2), True), b.input(5, 6, 4), name="pool")
+    graph = b.done(b.add(Reshape((BATCH, *shape)), pooled))
+    if shape == (4,):
+        after = fires(simplify_reshape, graph)
+        assert [(node.name, node.op) for node in after.nodes] == [("pool", ReduceMean((1, 2), False))]
+    else:
+        leaves_alone(simplify_reshape, graph)
+
+
+def test_a_reduction_that_others_read_too_keeps_its_axes() -> None:
+    b = Builder()
+    pooled = b.add(ReduceMean((1, 2), True), b.input(5, 6, 4))
+    leaves_alone(simplify_reshape, b.done(b.add(Reshape((BATCH, 4)), pooled), b.add(Relu(), pooled)))
 
 
 # -- output names ------------------------------------------------------------------------------------------------------

@@ -65,8 +65,8 @@ def test_reshape_to_a_sum_of_sizes(bench: Any, sketch: Any) -> None:
 
 
 def test_a_size_that_no_input_has_is_named(bench: Any, sketch: Any) -> None:
-    x = sketch.input(BATCH * 2, TIME * 2, 6)
-    graph = sketch.output(sketch.op(Reshape((BATCH, TIME, 4, 6)), x))
+    x = sketch.input(BATCH * TIME, 6)
+    graph = sketch.output(sketch.op(Reshape((BATCH, TIME, 6)), x))
     with pytest.raises(ModelError, match=r"TP104.*depends on '(batch|time)'"):
         bench.write(graph)
 
