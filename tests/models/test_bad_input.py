@@ -218,3 +218,27 @@ def test_a_name_of_another_format_is_refused(name: str, advice: str, tmp_path: P
         tp.Sequential([tp.Input((4,)), tp.layers.Dense(1)]).save(tmp_path / name)
     assert advice in str(refused.value.help)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: L.Conv2D(16), r"Conv2D: missing a required argument: 'kernel_size'"),
+        (lambda: L.MaxPooling2D(2, 2, "same", None, 5), r"MaxPooling2D: too many positional arguments"),
+        (lambda: L.LSTM(), r"LSTM: missing a required argument: 'units'"),
+    ],
+)
+def test_arguments_that_a_layer_does_not_take_name_the_layer(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as error:
+        make()
+    assert "test_bad_input.py:" in str(error.value) and "help: " in str(error.value)
+
+
+def test_a_mistake_inside_a_layers_own_init_is_not_explained_away() -> None:
+    class Broken(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            len(3)  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError, match=r"has no len\(\)"):
+        Broken()

@@ -35,7 +35,28 @@ from .weights import WeightBearer
 _SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
 
 
-class Layer(WeightBearer):
+class _NamesItself(type):
+    """Says which layer was made with arguments that it does not take: Python names the class that defines them."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except TypeError as error:
+            signature = inspect.signature(getattr(cls, "__init__"))  # noqa: B009 - a subclass may have another one
+            try:
+                signature.bind(None, *args, **kwargs)
+            except TypeError as mismatch:
+                taken = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD][1:]
+                raise UsageError(
+                    "TP010",
+                    f"{cls.__name__}: {mismatch}",
+                    at=user_source(),
+                    help=f"{cls.__name__}({', '.join(taken)})",
+                ) from error
+            raise
+
+
+class Layer(WeightBearer, metaclass=_NamesItself):
     """Base of all layers.
 
     A subclass stores each constructor argument under its own name (that is its config), creates weights in
