@@ -14,6 +14,8 @@ import triport as tp
 from triport.exporter.errors import UsageError
 
 L = tp.layers
+ANY: Any = tp.layers
+"""The layers for calls that no type checker lets pass."""
 X, Y = np.zeros((8, 4), dtype="float32"), np.zeros((8, 1), dtype="float32")
 
 
@@ -223,9 +225,9 @@ def test_a_name_of_another_format_is_refused(name: str, advice: str, tmp_path: P
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: L.Conv2D(16), r"Conv2D: missing a required argument: 'kernel_size'"),
-        (lambda: L.MaxPooling2D(2, 2, "same", None, 5), r"MaxPooling2D: too many positional arguments"),
-        (lambda: L.LSTM(), r"LSTM: missing a required argument: 'units'"),
+        (lambda: ANY.Conv2D(16), r"Conv2D: missing a required argument: 'kernel_size'"),
+        (lambda: ANY.MaxPooling2D(2, 2, "same", None, 5), r"MaxPooling2D: too many positional arguments"),
+        (lambda: ANY.LSTM(), r"LSTM: missing a required argument: 'units'"),
     ],
 )
 def test_arguments_that_a_layer_does_not_take_name_the_layer(make: Callable[[], object], said: str) -> None:
@@ -238,7 +240,7 @@ def test_a_mistake_inside_a_layers_own_init_is_not_explained_away() -> None:
     class Broken(L.Layer):
         def __init__(self) -> None:
             super().__init__()
-            len(3)  # type: ignore[arg-type]
+            ANY.Dense(3) + 1
 
-    with pytest.raises(TypeError, match=r"has no len\(\)"):
+    with pytest.raises(TypeError, match="unsupported operand"):
         Broken()
