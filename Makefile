@@ -129,4 +129,4 @@ kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py
 
 clean: ## remove what the commands made, the virtual environments too
-	@rm -rf .venv .venv-compat .venv-networks .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-compat .venv-networks .venv-peers .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
