@@ -170,6 +170,12 @@ def _random_like(graph: Graph, name: str, sizes: Mapping[str, int], random: np.r
         if known.size > 1 and known.min() < known.max():
             values = values.clip(known.min(), known.max())
         return values.astype(type.dtype.numpy)
+    rows = [sample.inputs[name] for sample in graph.samples if name in sample.inputs]
+    if shape and rows and all(row.shape[1:] == shape[1:] and len(row) for row in rows):
+        # Each place has a range of its own: columns of a table hold categories of different kinds.
+        stacked = np.concatenate(rows)
+        picked = random.integers(0, len(stacked), shape)
+        return np.take_along_axis(stacked, picked, 0).astype(type.dtype.numpy)
     if known.size:
         return random.choice(known, shape).astype(type.dtype.numpy)
     return random.integers(0, _table_rows(graph, name, type.dtype), shape).astype(type.dtype.numpy)

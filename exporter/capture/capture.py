@@ -23,6 +23,7 @@ from .fallback import without_compositions
 from .flat import FlatModule, unwrapped
 from .free_sizes import denominators, merged, multiple_notices, multiples_needed
 from .inputs import Dynamic, Examples, Inputs, normalize_inputs
+from .least import limit_from_below
 from .mutation import without_writes
 from .precision import conversion_notices, float32_weights
 from .program import export_program
@@ -124,6 +125,7 @@ def _captured(
         fused = [] if in_float32 else fused_notices(flat, _arrays(inputs), own)
         told = conversion_notices(weights, conversion.converted, own, plain)
         notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told, *fused]
+        notices += limit_from_below(graph, bind_sizes(graph, to_last(_arrays(inputs), turned.inputs)))
         samples = _golden(turned, inputs, more)
         *shown, other = samples
         for sample in shown:

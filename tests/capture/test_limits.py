@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from capture.eager import Function, captured, sample
 from torch import nn
 
@@ -107,3 +109,30 @@ def test_metadata_that_hold_no_limits_are_refused(damaged: object) -> None:
     graph.metadata["limits"] = damaged
     with pytest.raises(FormatError, match="which is no \\[least, most\\]"):
         check_limits(graph, {"batch": 2})
+
+
+LEAST: dict[str, tuple[Any, int]] = {
+    "a convolution": (nn.Conv1d(3, 2, 5), 5),
+    "a dilated convolution": (nn.Conv1d(3, 2, 3, dilation=4), 9),
+    "a padded convolution": (nn.Conv1d(3, 2, 5, padding=2), 1),
+    "a pool": (nn.MaxPool1d(6), 6),
+    "an average": (nn.AvgPool1d(6), 6),
+    "the best five": (Function(lambda x: x.topk(5, 2)[0]), 5),
+    "a mirrored border": (Function(lambda x: F.pad(x, (4, 2), mode="reflect")), 5),
+    "a repeated border": (Function(lambda x: F.pad(x, (4, 2), mode="replicate")), 1),
+    "a slice": (Function(lambda x: x[..., 10:].amax(2)), 11),
+    "a slice that may be empty": (Function(lambda x: torch.cat([x[..., :1] * 0, x[..., :-1]], 2)), 1),
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_step_that_needs_more_cells_limits_the_size_from_below(name: str) -> None:
+    module, least = LEAST[name]
+    given = "x" if isinstance(module, Function) else "input"
+    graph = captured(module, sample(2, 3, 12), dynamic={given: {0: "batch", 2: "length"}})
+    assert limits_of(graph) == ({"length": Limit(least)} if least > 1 else {})
+    if least > 1:
+        (value,) = graph.inputs
+        with pytest.raises(UsageError, match=f"the model takes {least} at least"):
+            graph.run({value.name: np.zeros((1, 3, least - 1), np.float32)})
+        assert graph.run({value.name: np.zeros((1, 3, least), np.float32)})

@@ -32,6 +32,15 @@ def test_generated_samples_have_batch_1_2_and_7_and_are_the_same_every_time() ->
         np.testing.assert_array_equal(case.inputs["image"], again.inputs["image"])
 
 
+def test_each_column_of_integers_keeps_its_own_range() -> None:
+    graph = one_input(TensorType(DType.INT64, (BATCH, 3)))
+    rows = np.array([[0, 900, 5], [1, 901, 5], [2, 902, 5]])
+    graph.samples = [Sample({"x": rows}, {})]
+    for case in generated_cases(graph):
+        for column in range(3):
+            assert set(case.inputs["x"][:, column]) <= set(rows[:, column])
+
+
 def test_samples_without_names_are_refused_with_the_names() -> None:
     unnamed = np.zeros((2, 3), np.float32)
     for given in (unnamed, [unnamed]):

@@ -42,7 +42,9 @@ function readShape(spec, shape, sizes) {
   if (shape.length !== spec.shape.length) fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
   spec.shape.forEach((dim, axis) => {
     const [name, factor] = multipleOf(dim) ?? [];
-    if (name) sizes[name] ??= shape[axis] / factor;
+    if (!name) return;
+    if (shape[axis] % factor) fail(spec, `a multiple of ${factor} along axis ${axis}`, showShape(shape));
+    sizes[name] ??= shape[axis] / factor;
   });
 }
 

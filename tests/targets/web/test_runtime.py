@@ -72,6 +72,17 @@ def test_a_free_size_beyond_its_limit_is_refused(bundle: Write) -> None:
     ]
 
 
+def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> None:
+    said = in_bundle(
+        bundle(doubled(BATCH, TIME * 4)),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(shape[0] * shape[1]), shape } });
+        return [await said(feed(1, 8)), await said(feed(1, 9))];
+        """,
+    )
+    assert said == ["no error", 'TypeError: input "image": expected a multiple of 4 along axis 1, got [1,9]']
+
+
 @pytest.mark.parametrize(
     ("feeds", "expected"),
     [

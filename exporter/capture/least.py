@@ -1,0 +1,68 @@
+"""The smallest sizes of free dims for which each step of a graph has something to compute.
+
+A convolution needs a window of cells, topk its k, a slice its start. torch looks when the model runs; a port may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..graph import Graph, Node
+from ..graph.limits import Limit, limits_of, record_limits
+from ..ops import ArgMax, ArgMin, AveragePool, BorderMode, BorderPad, Conv, MaxPool, ReduceMax, ReduceMin, TopK
+
+
+def limit_from_below(graph: Graph, sizes: Mapping[str, int]) -> list[str]:
+    """Records the least sizes among the graph's limits; gives a notice for each that is more than it was.
+
+    sizes   at which every step works: those of the examples
+    """
+    limits, notices = limits_of(graph), []
+    for name, least in _least_sizes(graph, sizes).items():
+        before = limits.get(name, Limit())
+        if least > before.least:
+            limits[name] = before.meet(Limit(least))
+            notices.append(f'"{name}" is free, with {Limit(least)}')
+    record_limits(graph, limits)
+    return notices
+
+
+def _least_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """By halving: what works for a size works for larger ones."""
+    free = [node for node in graph.nodes if any(value.type.free_names for value in (*node.inputs, *node.outputs))]
+    least: dict[str, int] = {}
+    for name, works in sizes.items():
+        fails = 0
+        while works - fails > 1:
+            size = 1 if fails == 0 else (fails + works) // 2
+            if all(_has_cells(node, {**sizes, name: size}) for node in free):
+                works = size
+            else:
+                fails = size
+        if works > 1:
+            least[name] = works
+    return least
+
+
+def _has_cells(node: Node, sizes: Mapping[str, int]) -> bool:
+    """Whether a node can compute its result at these sizes."""
+    try:
+        given, made = ([v.type.evaluate(sizes) for v in values] for values in (node.inputs, node.outputs))
+    except ArithmeticError:
+        return False
+    if any(size < 0 for shape in made for size in shape):
+        return False
+    op = node.op
+    if isinstance(op, Conv | MaxPool | AveragePool):
+        return 0 not in made[0]
+    if isinstance(op, ReduceMax | ReduceMin):
+        return all(given[0][axis] for axis in op.axes)
+    if isinstance(op, ArgMax | ArgMin):
+        return given[0][op.axis] > 0
+    if isinstance(op, TopK):
+        return given[0][op.axis] >= op.k
+    if isinstance(op, BorderPad):
+        mirrors = op.mode is BorderMode.REFLECT
+        wide = [max(sides) for sides in zip(op.before, op.after, strict=True)]
+        return all(size > (most if mirrors else 0) for most, size in zip(wide, given[0], strict=True) if most)
+    return True
