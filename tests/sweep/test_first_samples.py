@@ -28,7 +28,6 @@ def test_no_port_goes_worse_than_the_baseline(key: Key, worker: Worker) -> None:
     assert not lost, "; ".join(f"{port}: {outcome.reason}" for port, outcome in outcomes.items() if outcome.reason)
 
 
-@pytest.mark.xfail(strict=True, reason="defects left to mend; docs/torch-coverage.md lists them")
 def test_no_sample_of_the_baseline_is_wrong_or_crashed() -> None:
     bad = {
         name: sum(group.count(port, verdict) for port in group.verdicts)
