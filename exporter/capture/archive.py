@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from ..errors import EnvironmentError_, FormatError
+from ..errors import EnvironmentError_, FormatError, UsageError
 
 MAX_JSON_BYTES = 256 * 2**20
 """The graph of a model with 100,000 nodes takes about 100 MB of JSON."""
@@ -39,13 +39,15 @@ def load_program(path: str | Path) -> ExportedProgram:
     """The program in a .pt2 file.
 
     Raises FormatError when the file is corrupt, or holds anything but tensors and ATen calls; EnvironmentError_ when it
-    cannot be read.
+    cannot be read, UsageError when there is none.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError("TP001", f"{path} does not exist") from error
     except OSError as error:
-        raise EnvironmentError_("TP340", f"{path} cannot be read", because=str(error)) from error
+        raise EnvironmentError_("TP340", f"{path} cannot be read: {error.strerror or error}") from error
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check(path, archive)

@@ -180,7 +180,15 @@ def read_container(path: str | Path) -> Contents:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
-            length = int.from_bytes(file.read(8), "little")
+            first = file.read(8)
+            length = int.from_bytes(first, "little")
+            if first.startswith(_ZIP) and length > size - 8:
+                raise FormatError(
+                    "TP400",
+                    f"{path} is a zip archive, as torch.save writes it, and no .triport file",
+                    help='load the module and capture it: tp.capture(module, example).save("model.triport"); '
+                    "a program of torch.export.save is read where its name ends in .pt2",
+                )
             if size < 8:
                 _damaged(path, f"is not a .triport file: it has {size} bytes")
             if length > MAX_HEADER:
@@ -314,6 +322,9 @@ def _header_sum(header: bytes) -> int | None:
     if not header.startswith(CHECKSUM_START):
         return None
     return zlib.crc32(header[start + 8 :], zlib.crc32(b"00000000", zlib.crc32(CHECKSUM_START)))
+
+
+_ZIP = b"PK\x03\x04"
 
 
 def _damaged(path: Path, problem: str) -> NoReturn:

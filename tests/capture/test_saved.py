@@ -17,7 +17,7 @@ from torch import nn
 
 import triport as tp
 from triport.exporter.capture.archive import load_program
-from triport.exporter.errors import FormatError
+from triport.exporter.errors import FormatError, UsageError
 from triport.exporter.graph import Graph, Sym
 from triport.exporter.graph.limits import Limit, limits_of
 from triport.exporter.reference import run_graph
@@ -243,3 +243,9 @@ def test_the_range_that_a_dim_was_saved_with_is_a_limit(tmp_path: Path) -> None:
     torch.export.save(program, tmp_path / "net.pt2")
     graph = tp.capture_saved(tmp_path / "net.pt2")
     assert limits_of(graph) == {"input_1": Limit(3, 64)}
+
+
+def test_a_program_that_is_not_there_is_a_mistake_in_the_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone\.pt2 does not exist") as refused:
+        load_program(tmp_path / "gone.pt2")
+    assert refused.value.code == "TP001"

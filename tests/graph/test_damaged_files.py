@@ -274,7 +274,7 @@ def _with_document(text: str) -> bytes:
 
 RAW: dict[str, tuple[bytes, str, str]] = {
     "empty file": (b"", "TP400", "it has 0 bytes"),
-    "zip file": (b"PK\x03\x04" + b"\0" * 60, "TP400", "cut short"),
+    "zip file": (b"PK\x03\x04" + b"\0" * 60, "TP400", "is a zip archive"),
     "header of 2**63 bytes": (
         (2**63).to_bytes(8, "little") + b"{}",
         "TP400",

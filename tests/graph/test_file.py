@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from triport.exporter.errors import EnvironmentError_, UsageError
+from triport.exporter.errors import EnvironmentError_, FormatError, UsageError
 from triport.exporter.graph import DType, Graph, Quantization, Sample, Source, TensorType
 from triport.exporter.graph.container import TensorTable, same_bytes
 from triport.exporter.graph.file import load_graph, read_header, save_graph
@@ -208,6 +209,15 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         Graph.load(tmp_path / "nowhere.triport")
     with pytest.raises(EnvironmentError_, match="cannot be read"):
         Graph.load(tmp_path)
+
+
+def test_a_file_of_torch_save_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", b"...")
+    with pytest.raises(FormatError, match=r"a zip archive, as torch\.save writes it") as refused:
+        Graph.load(path)
+    assert refused.value.help and "tp.capture" in refused.value.help
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
