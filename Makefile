@@ -15,7 +15,7 @@ VENV_STAMP := .venv/.installed-$(shell { cat requirements-dev.txt; sed '/^\[tool
 COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
 COMPAT_DIR := build/compat
 PEERS_STAMP := .venv-peers/.installed-$(shell cat requirements-peers.txt requirements-onnx2tf.txt | sha256sum | cut -c1-16)
-NETWORKS_STAMP := .venv-networks/.installed-$(shell cat requirements-networks.txt requirements-dev.txt | sha256sum | cut -c1-16)
+NETWORKS_STAMP := .venv-networks/.installed-$(shell cat requirements-networks.txt requirements-dev.txt Makefile | sha256sum | cut -c1-16)
 
 # Chrome, Chromium or Edge: $CHROME, or the first of these on PATH.
 CHROME_NAMES := chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge microsoft-edge-stable
@@ -95,14 +95,15 @@ $(COMPAT_STAMP):
 	@touch $@
 
 # Their packages come without what they depend on (torchvision would bring another torch): requirements-networks.txt
-# lists all of it, and the rest is taken from .venv.
+# lists all of it, and the rest is taken from .venv. An editable install is not found through another environment's path,
+# so that triport itself is named beside it.
 networks: venv browser $(NETWORKS_STAMP) ## networks that others made, on every port (transformers, timm and their like)
 	@OMP_NUM_THREADS=1 .venv-networks/bin/python examples/networks/run.py $(NETWORKS_ARGS)
 	@OMP_NUM_THREADS=1 .venv-networks/bin/python examples/networks/silero_stream.py
 
 $(NETWORKS_STAMP): | $(VENV_STAMP)
 	@rm -rf .venv-networks && .venv/bin/python -m venv .venv-networks
-	@.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	@.venv/bin/python -c 'import os, sysconfig; print(sysconfig.get_path("purelib"), os.path.abspath(".typecheck"), sep="\n")' \
 	    > "$$(.venv-networks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/developing.pth"
 	@.venv-networks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-networks.txt \
 	    > .venv-networks/install.log 2>&1 || { tail -n 30 .venv-networks/install.log >&2; exit 1; }
