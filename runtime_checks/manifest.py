@@ -181,9 +181,7 @@ def _tensor(graph: Graph, name: str, value: Value, side: str) -> dict[str, Any]:
         "shape": [dim if isinstance(dim, int) else str(dim) for dim in value.type.shape],
         "layout": layout_of(graph, value) if side == "inputs" else None,
         "value_range": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
-        "quantization": {"scale": list(quantization.scale), "zero_point": list(quantization.zero_point)}
-        if quantization
-        else None,
+        "quantization": {"scale": quantization.scale, "zero_point": quantization.zero_point} if quantization else None,
     }
 
 

@@ -1,6 +1,7 @@
 """Ops ↔ JSON, from the fields and type hints of the op classes alone: a new op needs nothing here.
 
 int, bool, str       as they are                    float   a number, or "inf", "-inf", "nan"
+Quantization         [scale, zero point]
 Enum, DType          the member's value             Dim     a whole number, or an expression such as "batch*49"
 tuple[T, ...]        a list                         T | None   null for None
 """
@@ -19,7 +20,7 @@ from ..errors import FormatError, TriportError
 from ..ops import REGISTRY, OpAttrs
 from .dims import Dim, Sym, parse_dim
 from .json_checks import Json, expected, integer, items, number, number_to_json, table, text, whole_number
-from .types import DType, Shape
+from .types import DType, Quantization, Shape
 
 MAX_DIM_TEXT = 1000
 """Characters of a symbolic dimension in a file."""
@@ -101,6 +102,20 @@ def dtype_from_json(value: Json, where: str) -> DType:
     if dtype is None:
         raise FormatError("TP403", f"{where}: unknown dtype {str(value)[:40]!r}; known are {', '.join(_DTYPES)}")
     return dtype
+
+
+def quantization_to_json(quantization: Quantization) -> Json:
+    if not isinstance(quantization, Quantization):
+        raise TypeError("expected a Quantization")
+    return [quantization.scale, quantization.zero_point]
+
+
+def quantization_from_json(value: Json, where: str) -> Quantization:
+    scale, zero_point = items(value, where, 2)
+    try:
+        return Quantization(number(scale, where), integer(zero_point, where))
+    except (ValueError, OverflowError) as error:
+        raise FormatError("TP405", f"{where}: {error}") from None
 
 
 _DTYPES = {dtype.value: dtype for dtype in DType}
@@ -217,4 +232,5 @@ _PLAIN: dict[Any, _Kind] = {
     int: _Kind(_encode_int, integer),
     float: _Kind(_encode_float, number),
     str: _Kind(_encode_str, text),
+    Quantization: _Kind(quantization_to_json, quantization_from_json),
 }

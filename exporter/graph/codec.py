@@ -11,24 +11,29 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..errors import FormatError, UsageError
 from ..version import VERSION
-from .attributes import dtype_from_json, op_from_json, op_to_json, shape_from_json, shape_to_json
+from .attributes import (
+    dtype_from_json,
+    op_from_json,
+    op_to_json,
+    quantization_from_json,
+    quantization_to_json,
+    shape_from_json,
+    shape_to_json,
+)
 from .container import TensorTable
 from .golden import Recipe, Sample
 from .graph import Graph, Node, Value
 from .json_checks import LARGEST, Json, integer, items, number, table, text, whole_number
-from .types import Array, Quantization, Source, TensorType
+from .types import Array, DType, Source, TensorType
 from .verify import InvalidGraph, shape_rule, verify
 
 FORMAT = 1
 """Version of the document; raised by every change that an older reader would misunderstand."""
 
 REQUIRED_KEYS = ("constants", "format", "inputs", "metadata", "name", "nodes", "outputs", "producer")
-OPTIONAL_KEYS = ("checksum", "crc32", "extra", "quantization", "samples")
-_SCALES_IN_TEXT = 4
+OPTIONAL_KEYS = ("checksum", "crc32", "extra", "samples")
 _DEEPEST = 100
 
 
@@ -45,11 +50,8 @@ def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
         "outputs": [[name, value.name] for name, value in graph.outputs.items()],
         "producer": f"triport {VERSION}",
     }
-    values = [*graph.inputs, *graph.constants(), *(v for node in graph.nodes for v in node.outputs)]
-    quantized = {v.name: _quantization_to_json(v, v.quantization, tensors) for v in values if v.quantization}
     samples = [_sample_to_json(i, sample, tensors) for i, sample in enumerate(graph.samples)]
     extra: dict[str, Json] = {name: tensors.add(f"extra/{name}", a) for name, a in sorted(graph.extra_tensors.items())}
-    document |= {"quantization": quantized} if quantized else {}
     document |= {"samples": samples} if samples else {}
     document |= {"extra": extra} if extra else {}
     document["crc32"] = [tensors.sums[name] for name in sorted(tensors.sums)]
@@ -93,7 +95,6 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
         verify(graph)
     except InvalidGraph as error:
         raise FormatError("TP405", str(error)) from error
-    loader.set_quantization(document.get("quantization", {}))
     graph.samples = [
         loader.sample(s, f"samples[{i}]") for i, s in enumerate(items(document.get("samples", []), "samples"))
     ]
@@ -163,25 +164,6 @@ class _Loader:
                 raise FormatError("TP405", f'output "{name[:80]}" is listed twice')
             self.graph.set_output(name, self.value(value, f'output "{name[:80]}"'))
 
-    def set_quantization(self, encoded: Json) -> None:
-        for name, entry in table(encoded, "quantization").items():
-            where = f'quantization of "{name[:80]}"'
-            value = self.value(name, where)
-            given = table(entry, where, required=("axis", "scale", "zero_point"), optional=())
-            scale, axis, zero_point = given["scale"], given["axis"], given["zero_point"]
-            if isinstance(scale, str):
-                scales = tuple(float(s) for s in self.tensor(scale, where).reshape(-1))
-            else:
-                scales = tuple(number(s, where) for s in items(scale, where))
-            if isinstance(zero_point, int):
-                zero_points = (integer(zero_point, where),) * len(scales)
-            else:
-                zero_points = tuple(integer(z, where) for z in items(zero_point, where, len(scales)))
-            quantization = Quantization(scales, zero_points, None if axis is None else whole_number(axis, where))
-            if problem := _quantization_problem(value, quantization):
-                raise FormatError("TP405", f"{where}: {problem}")
-            self.graph.set_quantization(value, quantization)
-
     def sample(self, encoded: Json, where: str) -> Sample:
         given = table(encoded, where, required=("inputs", "outputs"), optional=())
         inputs: dict[str, Array] = {}
@@ -211,14 +193,18 @@ def _constant_to_json(name: str, tensor: str) -> Json:
 
 
 def _declaration(value: Value) -> Json:
-    return [value.name, value.type.dtype.value, shape_to_json(value.type.shape)]
+    declared: list[Json] = [value.name, value.type.dtype.value, shape_to_json(value.type.shape)]
+    return [*declared, quantization_to_json(value.quantization)] if value.quantization else declared
 
 
 def _declared(encoded: Json, where: str) -> tuple[str, TensorType]:
-    name, dtype, shape = items(encoded, where, 3)
+    name, dtype, shape, *quantized = items(encoded, where, 4 if len(items(encoded, where)) == 4 else 3)
     name = text(name, where)
     where = f'{where} "{name[:80]}"'
-    return name, TensorType(dtype_from_json(dtype, where), shape_from_json(shape, where))
+    quantization = quantization_from_json(quantized[0], where) if quantized else None
+    if quantization is not None and dtype != DType.INT8.value:
+        raise FormatError("TP405", f"{where}: {str(dtype)[:40]} cannot be quantized: codes are int8")
+    return name, TensorType(dtype_from_json(dtype, where), shape_from_json(shape, where), quantization)
 
 
 def _node_to_json(node: Node) -> Json:
@@ -235,31 +221,6 @@ def _node_to_json(node: Node) -> Json:
     if node.source.layer or location:
         encoded["source"] = [node.source.layer, location]
     return encoded
-
-
-def _quantization_to_json(value: Value, quantization: Quantization, tensors: TensorTable) -> Json:
-    if problem := _quantization_problem(value, quantization):
-        raise ValueError(f"quantization of {value!r}: {problem}")
-    scale: Json = [float(s) for s in quantization.scale]
-    if len(quantization.scale) > _SCALES_IN_TEXT:
-        exact = np.array(quantization.scale, np.float64)
-        single = exact.astype(np.float32)
-        scale = tensors.add(f"{value.name}/scale", single if np.array_equal(single, exact) else exact)
-    zero_points: list[Json] = [int(z) for z in quantization.zero_point]
-    zero_point = zero_points[0] if len(set(quantization.zero_point)) == 1 else zero_points
-    return {"axis": quantization.axis, "scale": scale, "zero_point": zero_point}
-
-
-def _quantization_problem(value: Value, q: Quantization) -> str:
-    """What makes the parameters unusable for the value; empty when nothing does."""
-    if not all(math.isfinite(scale) and scale > 0 for scale in q.scale):
-        return "scales must be positive and finite"
-    if q.axis is not None and q.axis >= value.type.rank:
-        return f"{value.type} has no axis {q.axis}"
-    slices = 1 if q.axis is None else value.type.shape[q.axis]
-    if not len(q.scale) == len(q.zero_point) == slices:
-        return f"{len(q.scale)} scales and {len(q.zero_point)} zero points for {slices} slices"
-    return ""
 
 
 def _sample_to_json(index: int, sample: Sample, tensors: TensorTable) -> Json:

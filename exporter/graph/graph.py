@@ -29,12 +29,11 @@ class Value:
     users      the nodes that read it, once per node
     """
 
-    __slots__ = ("_users", "constant", "name", "producer", "quantization", "type")
+    __slots__ = ("_users", "constant", "name", "producer", "type")
 
     def __init__(self, name: str, type: TensorType, constant: Array | None = None) -> None:
         self.name = name
         self.type = type
-        self.quantization: Quantization | None = None
         self.constant = constant
         self.producer: Node | None = None
         self._users: dict[Node, None] = {}
@@ -42,6 +41,11 @@ class Value:
     @property
     def users(self) -> tuple[Node, ...]:
         return tuple(self._users)
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """What the integers stand for; None where they are plain numbers."""
+        return self.type.quantization
 
     @property
     def is_constant(self) -> bool:
@@ -291,9 +295,6 @@ class Graph:
         for value, type in zip(node.outputs, types, strict=True):
             value.type = type
 
-    def set_quantization(self, value: Value, quantization: Quantization | None) -> None:
-        value.quantization = quantization
-
     def replace(self, old: Value, new: Value) -> None:
         """Every reader of ``old`` (and every output that is ``old``) reads ``new`` instead."""
         for node in old.users:
@@ -349,7 +350,6 @@ class Graph:
         def value_twin(value: Value) -> Value:
             if value not in twin:
                 twin[value] = Value(value.name, value.type, value.constant)
-                twin[value].quantization = value.quantization
             return twin[value]
 
         other.inputs = [value_twin(value) for value in self.inputs]

@@ -18,8 +18,8 @@ from .graph import Graph, Node, Value
 def to_text(graph: Graph) -> str:
     """The graph, line by line, in the order in which it runs."""
     lines = [f"graph {graph.name}"]
-    lines += [f"  {_declared(value)} = input{_quantized(value)}" for value in graph.inputs]
-    lines += [f"  {_declared(v)} = constant, {_size(v.array().nbytes)}{_quantized(v)}" for v in graph.constants()]
+    lines += [f"  {_declared(value)} = input" for value in graph.inputs]
+    lines += [f"  {_declared(v)} = constant, {_size(v.array().nbytes)}" for v in graph.constants()]
     lines += [f"  {node_text(node)}" for node in graph.nodes]
     results = ", ".join(f"{name}=%{value.name}" for name, value in graph.outputs.items())
     return "\n".join([*lines, f"  return {results}"])
@@ -34,7 +34,6 @@ def node_text(node: Node) -> str:
     attributes = ", ".join(f"{name}={_spelled(x)}" for name, x in shown.items() if x != defaults[name])
     text = f"{outputs} = {node.op.label()}({inputs})"
     text += f" {{{attributes}}}" if attributes else ""
-    text += "".join(_quantized(value) for value in node.outputs)
     return f"{text}  # {node.source}" if str(node.source) else text
 
 
@@ -48,15 +47,6 @@ def _spelled(attribute: object) -> str:
     if isinstance(attribute, tuple):
         return f"[{', '.join(_spelled(item) for item in attribute)}]"
     return str(attribute)
-
-
-def _quantized(value: Value) -> str:
-    q = value.quantization
-    if q is None:
-        return ""
-    if q.axis is None:
-        return f" @ scale {q.scale[0]:.6g}, zero point {q.zero_point[0]}"
-    return f" @ {len(q.scale)} scales along axis {q.axis}"
 
 
 def _size(count: int) -> str:

@@ -54,11 +54,40 @@ Shape = tuple[Dim, ...]
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """What the integers of a tensor stand for: real = (integer - zero_point) * scale, one pair for the whole tensor.
+
+    scale        positive, finite, a float32 (every runtime holds it as one)
+    zero_point   the integer that stands for 0
+    """
+
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.scale < np.inf and float(np.float32(self.scale)) == self.scale):
+            raise ValueError(f"scale {self.scale!r} is not a positive, finite float32")
+        if not -128 <= self.zero_point <= 127:
+            raise ValueError(f"zero point {self.zero_point} is no int8")
+
+    def __str__(self) -> str:
+        return f"scale {self.scale:.6g}, zero point {self.zero_point}"
+
+
+@dataclass(frozen=True)
 class TensorType:
-    """dtype and shape of a value; dims are ints or symbolic."""
+    """dtype and shape of a value; dims are ints or symbolic.
+
+    quantization   what the integers stand for, where they are codes of real numbers (dtype int8)
+    """
 
     dtype: DType
     shape: Shape
+    quantization: Quantization | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantization is not None and self.dtype is not DType.INT8:
+            raise ValueError(f"{self.dtype.value} cannot be quantized: codes are int8")
 
     @property
     def rank(self) -> int:
@@ -74,7 +103,7 @@ class TensorType:
         return frozenset().union(*(dim_names(dim) for dim in self.shape))
 
     def with_shape(self, shape: Shape) -> TensorType:
-        return TensorType(self.dtype, shape)
+        return TensorType(self.dtype, shape, self.quantization)
 
     def with_dtype(self, dtype: DType) -> TensorType:
         return TensorType(dtype, self.shape)
@@ -93,16 +122,8 @@ class TensorType:
         return tuple(evaluate_dim(dim, sizes) for dim in self.shape)
 
     def __str__(self) -> str:
-        return f"{self.dtype.value}[{', '.join(str(dim) for dim in self.shape)}]"
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """real = (integer - zero_point) * scale, per tensor (axis None) or per slice along ``axis``."""
-
-    scale: tuple[float, ...]
-    zero_point: tuple[int, ...]
-    axis: int | None = None
+        text = f"{self.dtype.value}[{', '.join(str(dim) for dim in self.shape)}]"
+        return f"{text} @ {self.quantization}" if self.quantization else text
 
 
 @dataclass(frozen=True)

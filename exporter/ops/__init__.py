@@ -88,6 +88,18 @@ from .logic import (
 )
 from .norm import BatchNorm, LayerNorm
 from .pool import AveragePool, MaxPool
+from .quantized import (
+    Dequantize,
+    Lookup,
+    Quantize,
+    QuantizedAdd,
+    QuantizedConv,
+    QuantizedLinear,
+    QuantizedMatMul,
+    QuantizedMul,
+    QuantizedSoftmax,
+    QuantizedSub,
+)
 from .recurrent import Gru, Lstm, Nonlinearity, Rnn
 from .reduce import (
     ArgMax,
@@ -139,6 +151,7 @@ __all__ = [
     "Cos",
     "Cosh",
     "CumSum",
+    "Dequantize",
     "Div",
     "Elu",
     "Equal",
@@ -172,6 +185,7 @@ __all__ = [
     "LogicalOp",
     "LogicalOr",
     "LogicalXor",
+    "Lookup",
     "Lstm",
     "MatMul",
     "MaxPool",
@@ -186,6 +200,14 @@ __all__ = [
     "PRelu",
     "Pad",
     "Pow",
+    "Quantize",
+    "QuantizedAdd",
+    "QuantizedConv",
+    "QuantizedLinear",
+    "QuantizedMatMul",
+    "QuantizedMul",
+    "QuantizedSoftmax",
+    "QuantizedSub",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",

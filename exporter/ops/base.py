@@ -47,12 +47,14 @@ class OpAttrs:
 
     operands     names of the inputs in order; a trailing ``?`` marks one that may be left out
     parameters   position of the first input that keeps its axes when the data is transposed (a weight); None: no such
+    takes_codes  whether operands may be quantized: ops that compute with codes, and ops that only move cells
     """
 
     name: ClassVar[str] = ""
     operands: ClassVar[tuple[str, ...]] = ("x",)
     variadic: ClassVar[bool] = False
     parameters: ClassVar[int | None] = None
+    takes_codes: ClassVar[bool] = False
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
@@ -70,10 +72,16 @@ class OpAttrs:
 
     def infer_outputs(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         """Types of all outputs, after the number of operands was checked."""
+        self.check_codes(inputs)
         required = sum(not operand.endswith("?") for operand in self.operands)
         if not (required <= len(inputs) and (self.variadic or len(inputs) <= len(self.operands))):
             raise self.misfit(f"takes {', '.join(self.operands)}, got {len(inputs)} operands", inputs)
         return (self.infer(*inputs),)
+
+    def check_codes(self, inputs: tuple[TensorType, ...]) -> None:
+        """ModelError when an operand is quantized and the op knows nothing of codes."""
+        if not self.takes_codes and any(x.quantization is not None for x in inputs):
+            raise self.misfit("computes with real numbers, not with quantized codes", inputs)
 
     def permuted(self, perm: Perm) -> OpAttrs | None:
         """The op that gives ``transpose(y, perm)`` from ``transpose(x, perm)``; None when there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ..graph.dims import Dim
 from ..graph.types import TensorType
@@ -28,7 +29,7 @@ class _Spatial(OpAttrs, abstract=True):
     layout: Layout = Layout.CHANNELS_FIRST
     activation: Activation = Activation.NONE
 
-    operands = ("x", "weight", "bias?")
+    operands: ClassVar[tuple[str, ...]] = ("x", "weight", "bias?")
 
     def kernel(self, weight: TensorType) -> tuple[int, ...]:
         """Size of the window along each spatial axis."""

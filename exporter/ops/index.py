@@ -43,6 +43,7 @@ class Gather(OpAttrs):
     axis: int
 
     operands = ("table", "indices")
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         table, indices = inputs

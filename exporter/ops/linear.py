@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..graph.types import TensorType
 from .base import Activation, OpAttrs, Perm
@@ -15,7 +16,7 @@ class Linear(OpAttrs):
 
     activation: Activation = Activation.NONE
 
-    operands = ("x", "weight", "bias?")
+    operands: ClassVar[tuple[str, ...]] = ("x", "weight", "bias?")
     parameters = 1
 
     def permuted(self, perm: Perm) -> Linear | None:

@@ -39,6 +39,8 @@ class MaxPool(_Pool):
     x [N, C, *S]  →  y [N, C, *S'],  S' = floor((S + before + after - dilation*(k-1) - 1) / stride) + 1
     """
 
+    takes_codes = True
+
     def label(self) -> str:
         return f"max_pool{len(self.kernel)}d"
 

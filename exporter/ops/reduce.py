@@ -112,6 +112,7 @@ class TopK(OpAttrs):
 
     def infer_outputs(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         (x,) = inputs
+        self.check_codes(inputs)
         axis = normalize_axis(self.axis, x.rank)
         size = x.shape[axis]
         if isinstance(size, int) and not 0 <= self.k <= size:

@@ -20,6 +20,8 @@ class Reshape(OpAttrs):
 
     shape: Shape
 
+    takes_codes = True
+
     def infer(self, *inputs: TensorType) -> TensorType:
         y = inputs[0].with_shape(self.shape)
         if y.elements != inputs[0].elements:
@@ -32,6 +34,8 @@ class Expand(OpAttrs):
     """x repeated along axes of size 1, and along new axes in front, to fill ``shape``"""
 
     shape: Shape
+
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         y = inputs[0].with_shape(self.shape)
@@ -49,6 +53,8 @@ class Transpose(OpAttrs):
 
     perm: Perm
 
+    takes_codes = True
+
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
         if sorted(self.perm) != list(range(x.rank)):
@@ -64,6 +70,8 @@ class Slice(OpAttrs):
     starts: Shape
     stops: Shape
     steps: tuple[int, ...]
+
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
@@ -84,6 +92,8 @@ class Reverse(OpAttrs):
 
     axes: tuple[int, ...]
 
+    takes_codes = True
+
     def infer(self, *inputs: TensorType) -> TensorType:
         if len({normalize_axis(axis, inputs[0].rank) for axis in self.axes}) != len(self.axes):
             raise self.misfit("an axis is named twice", inputs)
@@ -101,6 +111,7 @@ class Concat(OpAttrs):
 
     operands = ("x",)
     variadic = True
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         first = inputs[0]
@@ -110,8 +121,8 @@ class Concat(OpAttrs):
             others = [d for i, d in enumerate(x.shape) if i != axis]
             if x.rank != first.rank or others != [d for i, d in enumerate(first.shape) if i != axis]:
                 raise self.misfit(f"shapes may differ along axis {axis} only", inputs)
-            if x.dtype is not first.dtype:
-                raise self.misfit("operands must have one dtype", inputs)
+            if (x.dtype, x.quantization) != (first.dtype, first.quantization):
+                raise self.misfit("operands must have one dtype, and codes one scale and zero point", inputs)
             total = total + x.shape[axis]
         return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
@@ -121,11 +132,13 @@ class Concat(OpAttrs):
 
 @dataclass(frozen=True)
 class Pad(OpAttrs):
-    """Cells of ``value`` before and after each axis; their number may be symbolic"""
+    """Cells of ``value`` (a code, where x is quantized) before and after each axis; their number may be symbolic"""
 
     before: Shape
     after: Shape
     value: float = 0.0
+
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs
@@ -156,6 +169,8 @@ class BorderPad(OpAttrs):
     before: tuple[int, ...]
     after: tuple[int, ...]
     mode: BorderMode
+
+    takes_codes = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         (x,) = inputs

@@ -47,7 +47,7 @@ def _folds(graph: Graph, norm: Node) -> bool:
 
 
 def _plain(value: Value) -> bool:
-    return value.is_constant and value.quantization is None
+    return value.is_constant
 
 
 def _fold(graph: Graph, norm: Node) -> None:

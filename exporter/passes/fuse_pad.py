@@ -3,8 +3,8 @@
 before:  %1 = pad(%x, 0)       %2 = conv2d(%1, w) {padding=0}
 after:   %2 = conv2d(%x, w) {padding=…}
 
-Fires for zeros before a convolution or an average pool that counts its padding, for minus infinity before a max pool,
-and only where nothing but spatial axes is padded.
+Fires for zeros (of a quantized tensor: its zero point) before a convolution, for zeros before an average pool that
+counts its padding, for minus infinity before a max pool, and only where nothing but spatial axes is padded.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def known(dims: Shape) -> tuple[int, ...] | None:
 
 def _neutral(node: Node, pad: Pad) -> bool:
     """Whether the padding cells are what the op itself pads with."""
+    codes = node.inputs[0].quantization
+    if codes is not None:
+        return isinstance(node.op, Conv) and pad.value == codes.zero_point
     if isinstance(node.op, MaxPool):
         return pad.value == -math.inf
     if isinstance(node.op, AveragePool):

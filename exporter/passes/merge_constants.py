@@ -38,7 +38,7 @@ def merge_constants(graph: Graph) -> bool:
 def _key(value: Value) -> tuple[object, ...]:
     array = value.array()
     head = array.flat[: HASHED_BYTES // max(array.itemsize, 1)]
-    return (value.type, value.quantization, hashlib.sha1(head.tobytes(), usedforsecurity=False).digest())
+    return (value.type, hashlib.sha1(head.tobytes(), usedforsecurity=False).digest())
 
 
 def _equal(a: Array, b: Array) -> bool:

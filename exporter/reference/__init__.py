@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape
+from . import (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    norm,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 from .run import run_graph, run_values
 
 __all__ = ["run_graph", "run_values"]
 
-_FAMILIES = (activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape)
+_FAMILIES = (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    norm,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...exporter.graph import Array, Quantization
+from ...exporter.graph import Array
 from .schema import FILE_IDENTIFIER, Builder, schema
 
 ALIGNMENT = 16
@@ -26,6 +26,15 @@ MAX_BYTES = 2**31 - 2**16
 SCHEMA_VERSION = 3
 
 SIGNATURE_KEY = "serving_default"
+
+
+@dataclass(frozen=True)
+class TensorQuantization:
+    """real = (integer - zero_point) * scale: one pair for all (axis None), or one a slice of ``axis``."""
+
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    axis: int | None = None
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Tensor:
     signature: tuple[int, ...] | None
     type: int
     buffer: int = 0
-    quantization: Quantization | None = None
+    quantization: TensorQuantization | None = None
 
 
 @dataclass
@@ -216,7 +225,7 @@ def _tensor(builder: Any, tensor: Tensor) -> int:
     return int(schema.TensorEnd(builder))
 
 
-def _quantization(builder: Any, quantization: Quantization) -> int:
+def _quantization(builder: Any, quantization: TensorQuantization) -> int:
     scale = builder.CreateNumpyVector(np.asarray(quantization.scale, "<f4"))
     zero_point = builder.CreateNumpyVector(np.asarray(quantization.zero_point, "<i8"))
     schema.QuantizationParametersStart(builder)

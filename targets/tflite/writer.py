@@ -13,7 +13,7 @@ import numpy as np
 from ...exporter.graph import Array, Dim, DType, Graph, Node, TensorType, Value, evaluate_dim
 from ...exporter.graph.dims import dim_names
 from ...exporter.ops import BorderMode, BorderPad
-from .flatfile import Model, Operator, Subgraph, Tensor, all_operators
+from .flatfile import Model, Operator, Subgraph, Tensor, TensorQuantization, all_operators
 from .runtimes import minimum_runtime
 from .schema import TENSOR_TYPES, device_dtype
 from .versions import operator_version
@@ -49,10 +49,9 @@ class Writer:
         """The tensor of a value of the graph; made when first asked for."""
         if value not in self._tensor_of:
             if value.constant is not None:
-                index = self.constant(value.constant, value.name, value=value)
+                index = self.constant(value.constant, value.name)
             else:
                 index = self._add(value.name, value.type)
-                self.model.tensors[index].quantization = value.quantization
             self._tensor_of[value] = index
         return self._tensor_of[value]
 
@@ -73,10 +72,9 @@ class Writer:
         """A tensor inside a node that takes several operators."""
         return self._add(self._fresh(f"{node.name}/{role}"), type)
 
-    def constant(self, array: Array, name: str, *, value: Value | None = None) -> int:
+    def constant(self, array: Array, name: str, quantization: TensorQuantization | None = None) -> int:
         """A tensor that holds ``array``; int64 is stored as int32. Arrays with the same bytes share one buffer."""
         array = on_device(array)
-        quantization = None if value is None else value.quantization
         type = TENSOR_TYPES[DType.of(array)]
         buffer = self.buffer(array)
         key = (type, array.shape, buffer)
@@ -168,6 +166,8 @@ class Writer:
         free = bool(type.free_names)
         signature = tuple(dim if isinstance(dim, int) else -1 for dim in type.shape) if free else None
         tensor = Tensor(name, shape, signature, TENSOR_TYPES[device_dtype(type.dtype)])
+        if type.quantization is not None:
+            tensor.quantization = TensorQuantization((type.quantization.scale,), (type.quantization.zero_point,))
         self.model.tensors.append(tensor)
         return len(self.model.tensors) - 1
 

@@ -39,6 +39,7 @@ from triport.exporter.ops import (
     Mul,
     OpAttrs,
     Pad,
+    Quantize,
     ReduceMean,
     Relu,
     Reshape,
@@ -128,7 +129,7 @@ def assert_same(a: Graph, b: Graph) -> None:
 
 def _seen(value: Value) -> tuple[object, ...]:
     constant = None if value.constant is None else _bits(value.constant)
-    return (value.name, value.type, value.quantization, constant)
+    return (value.name, value.type, constant)
 
 
 def _bits(array: Array) -> tuple[object, ...]:
@@ -141,6 +142,11 @@ def _all_bits(arrays: dict[str, Array]) -> dict[str, tuple[object, ...]]:
 
 
 # Any text that has a form in UTF-8; names of tensors meet JSON, escapes and the file's own keys.
+QUANTIZATIONS = st.builds(
+    Quantization,
+    st.sampled_from([0.5, 1.0, float(np.float32(0.1)), float(np.float32(3e-7))]),
+    st.integers(-128, 127),
+)
 NAMES = st.one_of(
     st.sampled_from(["a", "__metadata__", "extra/a", "golden/0/inputs/x", "w~", "x_1", "", '"', "\\", "é", "\u0000"]),
     st.text(st.characters(codec="utf-8"), max_size=6),
@@ -170,17 +176,6 @@ def arrays(draw: st.DrawFn, dtype: DType | None = None, shape: tuple[int, ...] |
     return draw(st.sampled_from([array, np.asfortranarray(array), array.astype(array.dtype.newbyteorder(">"))]))
 
 
-def _quantization(draw: st.DrawFn, value: Value) -> Quantization | None:
-    scale = st.sampled_from([0.5, 1.0, 0.1, float(np.float32(0.1)), 3e-7])
-    axes = [axis for axis, dim in enumerate(value.type.shape) if isinstance(dim, int)]
-    axis = draw(st.sampled_from([None, *axes]))
-    size = 1 if axis is None else value.type.shape[axis]
-    assert isinstance(size, int)
-    scales = draw(st.lists(scale, min_size=size, max_size=size))
-    zero_points = draw(st.lists(st.integers(-128, 127), min_size=size, max_size=size) | st.just([0] * size))
-    return Quantization(tuple(scales), tuple(zero_points), axis)
-
-
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     """Graphs of up to eight steps over float32 [batch, 4, 4, 4], with everything a file can carry."""
@@ -196,8 +191,10 @@ def graphs(draw: st.DrawFn) -> Graph:
     for i, value in enumerate(values):
         if draw(st.booleans()):
             graph.set_output(f"{i} {draw(NAMES)}", value)
-        if draw(st.booleans()):
-            graph.set_quantization(value, _quantization(draw, value))
+        if value.type.dtype is DType.FLOAT32 and draw(st.booleans()):
+            codes = graph.add(Quantize(draw(QUANTIZATIONS)), value)
+            moved = graph.add(Reshape(codes.type.shape), codes) if draw(st.booleans()) else codes
+            graph.set_output(f"{i} codes", moved)
     graph.metadata = draw(st.dictionaries(NAMES, JSON, max_size=3))
     graph.extra_tensors = draw(st.dictionaries(NAMES, arrays(), max_size=2))
     recipes = st.builds(

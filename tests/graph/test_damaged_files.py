@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from triport.exporter.errors import FormatError
-from triport.exporter.graph import Quantization
+from triport.exporter.graph import DType, Graph, Quantization, TensorType
 from triport.exporter.graph.attributes import dim_from_json
 from triport.exporter.graph.file import load_graph, read_header
 from triport.exporter.graph.verify import verify
@@ -242,26 +242,30 @@ def test_a_forged_file_is_refused_with_what_is_wrong(path: Path, whole: bytes, f
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "words"),
+    ("quantization", "words"),
     [
-        (("scale",), [0.0], "scales must be positive and finite"),
-        (("scale",), ["inf"], "scales must be positive and finite"),
-        (("scale",), [0.5, 0.5], "2 scales and 2 zero points for 1 slices"),
-        (("zero_point",), [0, 0], "expected a list of 1, got one of 2"),
-        (("axis",), 2, "has no axis 2"),
-        (("axis",), 0, "1 scales and 1 zero points for batch slices"),
-        (("axis",), -1, "-1 must not be negative"),
-        (("scale",), "gone", 'its tensor "gone" is missing'),
+        ([0.0, 3], "not a positive, finite float32"),
+        ([0.1, 3], "not a positive, finite float32"),
+        (["inf", 3], "not a positive, finite float32"),
+        ([0.5, 128], "no int8"),
+        ([0.5], "expected a list of 2, got one of 1"),
+        ({"scale": 0.5}, "expected a list"),
     ],
 )
-def test_forged_quantization_is_refused_with_what_is_wrong(
-    path: Path, place: tuple[str, ...], value: object, words: str
-) -> None:
-    graph = small_graph()
-    graph.set_quantization(graph.inputs[0], Quantization((0.5,), (3,)))
+def test_forged_quantization_is_refused_with_what_is_wrong(path: Path, quantization: object, words: str) -> None:
+    graph = Graph()
+    graph.set_output("y", graph.add_input("x", TensorType(DType.INT8, (4,), Quantization(0.5, 3))))
     graph.save(path)
-    edited(path.read_bytes(), path, put("quantization", "x", *place, value))
+    edited(path.read_bytes(), path, put("inputs", 0, 3, quantization))
     assert words in refusal(path).message
+
+
+def test_a_quantized_float_is_refused(path: Path) -> None:
+    graph = Graph()
+    graph.set_output("y", graph.add_input("x", TensorType(DType.INT8, (4,), Quantization(0.5, 3))))
+    graph.save(path)
+    edited(path.read_bytes(), path, put("inputs", 0, 1, "float32"))
+    assert "float32 cannot be quantized" in refusal(path).message
 
 
 def _raw(header: bytes, data: bytes = b"") -> bytes:

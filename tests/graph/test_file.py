@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from triport.exporter.errors import EnvironmentError_, FormatError, UsageError
-from triport.exporter.graph import DType, Graph, Quantization, Sample, Source, TensorType
+from triport.exporter.graph import DType, Graph, Sample, Source, TensorType
 from triport.exporter.graph.container import TensorTable, same_bytes
 from triport.exporter.graph.file import load_graph, read_header, save_graph
 from triport.exporter.ops import Add, Conv, Relu
@@ -151,19 +151,6 @@ def test_who_has_the_old_file_open_reads_on_in_it(tmp_path: Path) -> None:
         graph.save(path)
         assert reader.read() == before
     assert path.read_bytes() != before
-
-
-def test_many_scales_are_stored_as_a_tensor_of_the_narrowest_exact_dtype(tmp_path: Path) -> None:
-    graph = Graph()
-    for name, scale in (("single", float(np.float32(0.1))), ("double", 0.1)):
-        value = graph.add_constant(np.zeros((6, 2), np.int8), name)
-        graph.set_quantization(value, Quantization((scale,) * 6, (0,) * 6, axis=0))
-        graph.set_output(name, value)
-    graph.save(tmp_path / "q.triport")
-    places = read_header(tmp_path / "q.triport").places
-    assert places["single/scale"].dtype is DType.FLOAT32
-    assert places["double/scale"].dtype is DType.FLOAT64
-    assert_same(graph, Graph.load(tmp_path / "q.triport"))
 
 
 def test_the_file_keeps_no_folder_of_the_machine_it_was_made_on(tmp_path: Path) -> None:

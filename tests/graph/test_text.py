@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graph.random_graphs import small_graph
+from graph.random_graphs import BATCH, small_graph
 
-from triport.exporter.graph import Quantization
+from triport.exporter.graph import DType, Graph, Quantization, TensorType
 
 
 def test_a_graph_prints_one_line_a_node() -> None:
@@ -23,9 +23,6 @@ graph small
 
 
 def test_quantization_is_shown_with_the_value() -> None:
-    graph = small_graph()
-    graph.set_quantization(graph.inputs[0], Quantization((0.0078125,), (-1,)))
-    graph.set_quantization(graph.constants()[0], Quantization((0.5,) * 4, (0,) * 4, axis=0))
-    lines = str(graph).splitlines()
-    assert lines[1] == "  %x: float32[batch, 4] = input @ scale 0.0078125, zero point -1"
-    assert lines[2] == "  %first.weight: float32[4, 4] = constant, 64 bytes @ 4 scales along axis 0"
+    graph = Graph()
+    graph.add_input("x", TensorType(DType.INT8, (BATCH, 4), Quantization(0.0078125, -1)))
+    assert str(graph).splitlines()[1] == "  %x: int8[batch, 4] @ scale 0.0078125, zero point -1 = input"

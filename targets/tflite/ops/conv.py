@@ -53,7 +53,7 @@ def conv(node: Node, writer: Writer) -> None:
         "fusedActivationFunction": FUSED_ACTIVATIONS[op.activation],
     }
     if op.is_depthwise(x.type, weight.type):
-        filters = writer.constant(depthwise_filters(weight.array()), weight.name, value=weight)
+        filters = writer.constant(depthwise_filters(weight.array()), weight.name)
         options = schema.DepthwiseConv2DOptionsT(depthMultiplier=outputs // op.groups, **shared)
         writer.operator("DEPTHWISE_CONV_2D", [image, filters, bias], writer.tensor(node.output), options)
     else:

@@ -1,0 +1,244 @@
+"""Arithmetic on int8 codes, the same to the last bit on every port.
+
+A quantized tensor has dtype int8 and says in its type what its codes stand for: ``real = (code - zero_point) * scale``.
+Every op here is exact: products and sums are integers, and what turns a sum into a code again is one float32
+multiplication and one rounding,
+
+    code = clamp(round_half_even(float32(sum) * multiplier) + zero_point)
+
+with ``multiplier = float32(float32(scale of x * scale of w) / scale of y)``. XNNPACK and ONNX Runtime's QLinear kernels
+requantize like this (docs/int8.md has the measurements). Ops that only move cells take codes as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..graph.types import Array, DType, Quantization, TensorType
+from .base import Activation, OpAttrs, Perm, normalize_axis
+from .broadcast import broadcast_shapes
+from .conv import Conv
+from .linear import Linear, MatMul
+
+LOWEST, HIGHEST = -128, 127
+"""The codes of int8."""
+
+
+@dataclass(frozen=True)
+class Quantize(OpAttrs):
+    """x float32  →  y int8 = clamp(round_half_even(x * float32(1 / scale)) + zero_point)"""
+
+    to: Quantization
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        if x.dtype is not DType.FLOAT32:
+            raise self.misfit("expects float32", inputs)
+        return TensorType(DType.INT8, x.shape, self.to)
+
+    def permuted(self, perm: Perm) -> Quantize:
+        return self
+
+
+@dataclass(frozen=True)
+class Dequantize(OpAttrs):
+    """x int8 codes  →  y float32 = (x - zero_point) * scale"""
+
+    of: Quantization
+    takes_codes = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        check_codes(self, inputs, (self.of,))
+        return TensorType(DType.FLOAT32, inputs[0].shape)
+
+    def permuted(self, perm: Perm) -> Dequantize:
+        return self
+
+
+@dataclass(frozen=True)
+class QuantizedConv(Conv):
+    """`Conv` over codes: x int8 [N, C, *S], weight int8, scale of each filter float32 [O], bias int32 [O]  →  y int8
+
+    Padding cells are the zero point. The bias counts in steps of ``of.scale * weight scale``. The activation clamps at
+    the codes of 0 and 6.
+    """
+
+    of: Quantization = field(kw_only=True)
+    to: Quantization = field(kw_only=True)
+
+    operands = ("x", "weight", "weight_scale", "bias")
+    takes_codes = True
+
+    def label(self) -> str:
+        return f"quantized_conv{len(self.stride)}d"
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        x, weight, _, bias = inputs
+        check_codes(self, inputs, (self.of,))
+        _check_filters(self, inputs)
+        return coded(super().infer(x, weight, bias), self.to)
+
+
+@dataclass(frozen=True)
+class QuantizedLinear(Linear):
+    """`Linear` over codes: x int8 [..., I], weight int8 [O, I], its scales float32 [O], bias int32 [O]  →  y int8"""
+
+    of: Quantization = field(kw_only=True)
+    to: Quantization = field(kw_only=True)
+
+    operands = ("x", "weight", "weight_scale", "bias")
+    takes_codes = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        x, weight, _, bias = inputs
+        check_codes(self, inputs, (self.of,))
+        _check_filters(self, inputs)
+        return coded(super().infer(x, weight, bias), self.to)
+
+
+@dataclass(frozen=True)
+class QuantizedMatMul(MatMul):
+    """`MatMul` of two activations' codes: a int8 [..., M, K], b int8 [..., K, N]  →  y int8 [..., M, N]"""
+
+    of: tuple[Quantization, Quantization] = field(kw_only=True)
+    to: Quantization = field(kw_only=True)
+
+    takes_codes = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        check_codes(self, inputs, self.of)
+        return coded(super().infer(*inputs), self.to)
+
+
+@dataclass(frozen=True)
+class _QuantizedBinary(OpAttrs, abstract=True):
+    to: Quantization
+    activation: Activation = Activation.NONE
+
+    operands = ("a", "b")
+    takes_codes = True
+
+    def permuted(self, perm: Perm) -> _QuantizedBinary:
+        return self
+
+
+@dataclass(frozen=True)
+class _QuantizedSum(_QuantizedBinary, abstract=True):
+    of: Quantization = field(kw_only=True)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        a, b = inputs
+        check_codes(self, inputs, (self.of, self.of))
+        return TensorType(DType.INT8, broadcast_shapes(self, a, b), self.to)
+
+
+@dataclass(frozen=True)
+class QuantizedAdd(_QuantizedSum):
+    """a + b of codes that share a scale and a zero point:  (a + b - 2 zero_point) * float32(of.scale / to.scale)"""
+
+
+@dataclass(frozen=True)
+class QuantizedSub(_QuantizedSum):
+    """a - b of codes that share a scale and a zero point:  (a - b) * float32(of.scale / to.scale)"""
+
+
+@dataclass(frozen=True)
+class QuantizedMul(_QuantizedBinary):
+    """a * b of codes:  (a - zero point) * (b - zero point) * float32(float32(scale a * scale b) / to.scale)"""
+
+    of: tuple[Quantization, Quantization] = field(kw_only=True)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        a, b = inputs
+        check_codes(self, inputs, self.of)
+        return TensorType(DType.INT8, broadcast_shapes(self, a, b), self.to)
+
+
+@dataclass(frozen=True)
+class Lookup(OpAttrs):
+    """y = table[x + 128]: any function of one code.
+
+    x int8 codes, table int8 [256]  →  y int8 codes
+    """
+
+    of: Quantization
+    to: Quantization
+
+    operands = ("x", "table")
+    parameters = 1
+    takes_codes = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        x, table = inputs
+        check_codes(self, inputs, (self.of,))
+        if (table.dtype, table.shape) != (DType.INT8, (256,)):
+            raise self.misfit("the table must be int8[256]", inputs)
+        return coded(x, self.to)
+
+    def permuted(self, perm: Perm) -> Lookup:
+        return self
+
+
+@dataclass(frozen=True)
+class QuantizedSoftmax(OpAttrs):
+    """exp(x) / sum(exp(x)) along ``axis``, from a table of whole numbers.
+
+    x int8 codes, table float32 [256] whole numbers  →  y int8 codes:
+
+        e = table[max(x) - x]    y = clamp(round_half_even(e / sum(e) * float32(1 / to.scale)) + to.zero_point)
+
+    A sum of whole numbers below 2**24 is exact in float32 in any order, and the division is one IEEE division.
+    """
+
+    axis: int
+    of: Quantization
+    to: Quantization
+
+    operands = ("x", "table")
+    parameters = 1
+    takes_codes = True
+
+    def permuted(self, perm: Perm) -> QuantizedSoftmax:
+        return replace(self, axis=perm.index(normalize_axis(self.axis, len(perm))))
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        x, table = inputs
+        check_codes(self, inputs, (self.of,))
+        if (table.dtype, table.shape) != (DType.FLOAT32, (256,)):
+            raise self.misfit("the table must be float32[256]", inputs)
+        return coded(x, self.to)
+
+
+def coded(type: TensorType, quantization: Quantization) -> TensorType:
+    """The same shape, of codes that stand for something else."""
+    return TensorType(DType.INT8, type.shape, quantization)
+
+
+def check_codes(op: OpAttrs, inputs: tuple[TensorType, ...], expected: tuple[Quantization, ...]) -> None:
+    """The first operands are codes of what the op was made for; ModelError otherwise."""
+    for given, wanted in zip(inputs, expected, strict=False):
+        if given.quantization != wanted:
+            raise op.misfit(f"was made for codes of {wanted}", inputs)
+
+
+def code_range(activation: Activation, to: Quantization) -> tuple[int, int]:
+    """Least and greatest code that a kernel with this activation stores."""
+    lowest = LOWEST if activation is Activation.NONE else max(LOWEST, to.zero_point)
+    if activation is not Activation.RELU6:
+        return lowest, HIGHEST
+    return lowest, min(HIGHEST, to.zero_point + round(float(np.float32(6) / np.float32(to.scale))))
+
+
+def multiplier(x: float, weight: Array | float, y: float) -> Array:
+    """float32(float32(x * weight) / y): what one step of the sum is, in steps of the result."""
+    product = np.float32(x) * np.asarray(weight, np.float32)
+    return np.asarray(product / np.float32(y), np.float32)
+
+
+def _check_filters(op: OpAttrs, inputs: tuple[TensorType, ...]) -> None:
+    _, weight, scale, bias = inputs
+    dtypes = weight.dtype, scale.dtype, bias.dtype
+    if dtypes != (DType.INT8, DType.FLOAT32, DType.INT32) or scale.shape != bias.shape:
+        raise op.misfit("expects an int8 weight, float32 scales and an int32 bias, one of each a filter", inputs)
