@@ -41,7 +41,7 @@ def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
     """The document as canonical JSON: keys sorted, no spaces, the checksum's digits still zero."""
     document: dict[str, Json] = {
         "checksum": "00000000",
-        "constants": [_constant_to_json(v.name, tensors.add(v.name, v.array())) for v in graph.constants()],
+        "constants": [_constant_to_json(v, tensors.add(v.name, v.array())) for v in graph.constants()],
         "format": FORMAT,
         "inputs": [_declaration(value) for value in graph.inputs],
         "metadata": _plain(graph.metadata, "metadata"),
@@ -84,10 +84,14 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
         name, type = _declared(declared, "inputs")
         loader.declare(graph.add_input(loader.free(name), type))
     for constant in items(document["constants"], "constants"):
-        pair = items([constant, constant] if isinstance(constant, str) else constant, "constants", 2)
-        name, tensor = (text(part, "constants") for part in pair)
-        array = loader.tensor(tensor, f'constant "{name[:80]}"')
-        loader.declare(graph.add_constant(array, loader.free(name)))
+        entry = items([constant, constant] if isinstance(constant, str) else constant, "constants")
+        name, tensor = (text(part, "constants") for part in items(entry[:2], "constants", 2))
+        where = f'constant "{name[:80]}"'
+        array = loader.tensor(tensor, where)
+        quantization = quantization_from_json(items(entry, where, 3)[2], where) if len(entry) > 2 else None
+        if quantization is not None and DType.of(array) is not DType.INT8:
+            raise FormatError("TP405", f"{where}: {array.dtype.name} cannot be quantized: codes are int8")
+        loader.declare(graph.add_constant(array, loader.free(name), quantization))
     try:
         for i, node in enumerate(items(document["nodes"], "nodes")):
             loader.add_node(node, f"nodes[{i}]")
@@ -187,9 +191,11 @@ class _Loader:
                 raise FormatError("TP405", f'constant "{value.name[:80]}" is read by nothing')
 
 
-def _constant_to_json(name: str, tensor: str) -> Json:
-    """Its name alone where the tensor has the same one, as it has unless it is shared."""
-    return name if name == tensor else [name, tensor]
+def _constant_to_json(value: Value, tensor: str) -> Json:
+    """Its name alone where the tensor has the same one, as it has unless it is shared, and it is no codes."""
+    if value.quantization is not None:
+        return [value.name, tensor, quantization_to_json(value.quantization)]
+    return value.name if value.name == tensor else [value.name, tensor]
 
 
 def _declaration(value: Value) -> Json:

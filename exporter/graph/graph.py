@@ -203,9 +203,12 @@ class Graph:
         self.inputs[self.inputs.index(value)] = retyped
         return retyped
 
-    def add_constant(self, array: Array, name: str = "constant") -> Value:
-        """A constant; its array must not be changed afterwards."""
-        return Value(self.fresh_name(name), TensorType(DType.of(array), array.shape), np.asarray(array))
+    def add_constant(self, array: Array, name: str = "constant", quantization: Quantization | None = None) -> Value:
+        """A constant; its array must not be changed afterwards.
+
+        quantization   what the array's codes stand for, where it holds codes
+        """
+        return Value(self.fresh_name(name), TensorType(DType.of(array), array.shape, quantization), np.asarray(array))
 
     def add_node(
         self,
@@ -261,8 +264,8 @@ class Graph:
         The only reader's constant takes over the name; where others still read ``value``, that keeps it.
         """
         if len(value._users) > 1 or self.is_output(value):
-            return self.add_constant(array, value.name)
-        rebuilt = self.add_constant(array, f"{value.name}~")
+            return self.add_constant(array, value.name, value.quantization)
+        rebuilt = self.add_constant(array, f"{value.name}~", value.quantization)
         rebuilt.name, value.name = value.name, rebuilt.name
         return rebuilt
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..errors import TriportError
 from .graph import Graph, Node, Value
-from .types import DType, TensorType
+from .types import DType
 
 
 class InvalidGraph(AssertionError):
@@ -63,7 +63,7 @@ def _verify_inputs(node: Node, known: dict[Value, None]) -> None:
         if value.constant is not None:
             if value.producer is not None:
                 raise InvalidGraph(f"constant %{value.name} is computed by {value.producer.describe()} as well")
-            if value.type != TensorType(DType.of(value.constant), value.constant.shape):
+            if (value.type.dtype, value.type.shape) != (DType.of(value.constant), value.constant.shape):
                 raise InvalidGraph(f"constant %{value.name} is {value.type}, its array {value.constant.shape}")
         elif value not in known:
             raise InvalidGraph(f"{node.describe()} reads %{value.name}, which nothing in the graph computes")

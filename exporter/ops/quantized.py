@@ -160,11 +160,11 @@ class QuantizedMul(_QuantizedBinary):
 class Lookup(OpAttrs):
     """y = table[x + 128]: any function of one code.
 
-    x int8 codes, table int8 [256]  →  y int8 codes
+    x int8 codes, table int8 [256]  →  y int8 codes; without ``to``: table float32 [256]  →  y float32
     """
 
     of: Quantization
-    to: Quantization
+    to: Quantization | None
 
     operands = ("x", "table")
     parameters = 1
@@ -173,9 +173,10 @@ class Lookup(OpAttrs):
     def infer(self, *inputs: TensorType) -> TensorType:
         x, table = inputs
         check_codes(self, inputs, (self.of,))
-        if (table.dtype, table.shape) != (DType.INT8, (256,)):
-            raise self.misfit("the table must be int8[256]", inputs)
-        return coded(x, self.to)
+        dtype = DType.FLOAT32 if self.to is None else DType.INT8
+        if (table.dtype, table.shape) != (dtype, (256,)):
+            raise self.misfit(f"the table must be {dtype.value}[256]", inputs)
+        return TensorType(dtype, x.shape, self.to)
 
     def permuted(self, perm: Perm) -> Lookup:
         return self
@@ -185,16 +186,16 @@ class Lookup(OpAttrs):
 class QuantizedSoftmax(OpAttrs):
     """exp(x) / sum(exp(x)) along ``axis``, from a table of whole numbers.
 
-    x int8 codes, table float32 [256] whole numbers  →  y int8 codes:
+    x int8 codes, table float32 [256] whole numbers  →  y float32, or int8 codes of it:
 
-        e = table[max(x) - x]    y = clamp(round_half_even(e / sum(e) * float32(1 / to.scale)) + to.zero_point)
+        e = table[max(x) - x]    y = e / sum(e)    code = as `Quantize` has it
 
     A sum of whole numbers below 2**24 is exact in float32 in any order, and the division is one IEEE division.
     """
 
     axis: int
     of: Quantization
-    to: Quantization
+    to: Quantization | None
 
     operands = ("x", "table")
     parameters = 1
@@ -208,7 +209,7 @@ class QuantizedSoftmax(OpAttrs):
         check_codes(self, inputs, (self.of,))
         if (table.dtype, table.shape) != (DType.FLOAT32, (256,)):
             raise self.misfit("the table must be float32[256]", inputs)
-        return coded(x, self.to)
+        return TensorType(DType.FLOAT32 if self.to is None else DType.INT8, x.shape, self.to)
 
 
 def coded(type: TensorType, quantization: Quantization) -> TensorType:

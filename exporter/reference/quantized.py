@@ -46,9 +46,12 @@ def _factor(x: float, weight: torch.Tensor | float, y: float) -> torch.Tensor:
 
 @computes(Quantize)
 def quantize(op: Quantize, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
-    inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(op.to.scale, dtype=torch.float32)
-    steps = torch.round(x.to(torch.float32) * inverse) + op.to.zero_point
-    return steps.clamp(LOWEST, HIGHEST).to(torch.int8)
+    return _codes(x.to(torch.float32), op.to)
+
+
+def _codes(x: torch.Tensor, to: Quantization) -> torch.Tensor:
+    inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(to.scale, dtype=torch.float32)
+    return (torch.round(x * inverse) + to.zero_point).clamp(LOWEST, HIGHEST).to(torch.int8)
 
 
 @computes(Dequantize)
@@ -120,5 +123,4 @@ def quantized_softmax(op: QuantizedSoftmax, x: torch.Tensor, table: torch.Tensor
     codes = x.to(torch.int64)
     e = table.to(torch.float32)[codes.amax(op.axis, keepdim=True) - codes]
     share = e / e.to(torch.float64).sum(op.axis, keepdim=True).to(torch.float32)
-    inverse = torch.tensor(1.0, dtype=torch.float32) / torch.tensor(op.to.scale, dtype=torch.float32)
-    return (torch.round(share * inverse) + op.to.zero_point).clamp(LOWEST, HIGHEST).to(torch.int8)
+    return share if op.to is None else _codes(share, op.to)
