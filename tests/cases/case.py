@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triport.exporter.graph import Array, DType, Graph, Shape, Sym, TensorType
+from triport.exporter.graph import Array, DType, Graph, Quantization, Shape, Sym, TensorType
 from triport.exporter.ops import OpAttrs
 
 BATCH = Sym.named("batch")
@@ -20,6 +20,7 @@ class Data:
 
     shape    without the batch, unless ``fixed``; bools are true half of the time
     values   these instead, tiled over the shape: for NaN, infinities, ties
+    quantization   what int8 codes stand for
     """
 
     shape: tuple[int, ...]
@@ -28,11 +29,12 @@ class Data:
     dtype: DType = DType.FLOAT32
     fixed: bool = False
     values: tuple[float, ...] = ()
+    quantization: Quantization | None = None
 
     @property
     def type(self) -> TensorType:
         full: Shape = self.shape if self.fixed else (BATCH, *self.shape)
-        return TensorType(self.dtype, full)
+        return TensorType(self.dtype, full, self.quantization)
 
     def array(self, batch: int, seed: int) -> Array:
         shape = self.type.evaluate({"batch": batch})
@@ -48,12 +50,23 @@ class Data:
 
 @dataclass(frozen=True)
 class Const:
-    """A constant of the graph, uniform in [low, high]."""
+    """A constant of the graph, uniform in [low, high].
+
+    values   these instead, tiled over the shape
+    """
 
     shape: tuple[int, ...]
     low: float = -1.0
     high: float = 1.0
     dtype: DType = DType.FLOAT32
+    values: tuple[float, ...] = ()
+
+    def array(self, rng: np.random.Generator) -> Array:
+        if self.values:
+            return np.resize(np.array(self.values, self.dtype.numpy), self.shape)
+        if self.dtype.is_integer:
+            return rng.integers(int(self.low), int(self.high) + 1, self.shape).astype(self.dtype.numpy)
+        return rng.uniform(self.low, self.high, self.shape).astype(self.dtype.numpy)
 
 
 @dataclass(frozen=True)
@@ -81,8 +94,7 @@ class OpCase:
             if isinstance(operand, Data):
                 values.append(graph.add_input(letter, operand.type))
             else:
-                array = rng.uniform(operand.low, operand.high, operand.shape).astype(operand.dtype.numpy)
-                values.append(graph.add_constant(array, letter))
+                values.append(graph.add_constant(operand.array(rng), letter))
         outputs = graph.add_node(self.op, values if self.op.operands else (), name="op").outputs
         for name, value in zip("yzwvut", outputs, strict=False):
             graph.set_output(name, value)

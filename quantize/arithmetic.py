@@ -1,0 +1,98 @@
+"""Which scales give the same codes in every runtime, whatever it computes them with.
+
+Kernels round the same exact result in different ways: XNNPACK's add multiplies by whole numbers of 21 bits and rounds
+half up, ONNX Runtime's adds floats, some add the zero point before they round. They part only at ties (results half
+way between two codes) and within their own error of one. A scale is safe when no result that a kernel can ever meet
+lies that near to a tie; the plan asks here, and takes the next safe scale where the wanted one is not.
+
+Results beyond the codes are clamped, on both sides of a tie alike: only ties between two codes count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..exporter.graph import Quantization
+from ..exporter.ops.quantized import HIGHEST, LOWEST, multiplier
+
+Reals = npt.NDArray[np.float64]
+
+SUM_MARGIN = 2e-4
+"""Steps. XNNPACK's multiplier is off by up to 2**-22 of the greater scale ratio's power of two, over sums of up to 255
+steps: 1.2e-4 (qs8-vadd). ONNX Runtime adds float32 (qladd.cpp): 6e-5 at `SUM_RATIOS`."""
+
+SUM_RATIOS = (2.0**-8, 2.0)
+"""Smallest and largest of.scale / to.scale for which `SUM_MARGIN` was worked out."""
+
+PRODUCT_MARGIN = 3e-5
+"""Steps. float32 products are off by 2**-24 of up to 255 steps, and by as much again where the zero point is added
+before rounding."""
+
+STEP = 1e-4
+"""By which share of itself `nudged` raises a scale at a time."""
+
+TRIES = 256
+"""After which `nudged` gives up: 2.6 % above the wanted scale."""
+
+
+def distance_from_tie(steps: Reals, to: Quantization) -> Reals:
+    """How far each result lies from the next value half way between two codes; 0.5 where it is clamped.
+
+    steps   exact results, in steps of ``to.scale``, without the zero point
+    """
+    kept = np.clip(steps, LOWEST - to.zero_point, HIGHEST - to.zero_point)
+    return np.abs(kept - np.floor(kept) - 0.5)
+
+
+def add_is_safe(of: Quantization, to: Quantization) -> bool:
+    """Whether all 511 sums of two codes of ``of`` become the same codes of ``to`` in every runtime."""
+    return _sums_are_safe(np.arange(2 * LOWEST, 2 * HIGHEST + 1) - 2 * of.zero_point, of, to)
+
+
+def sub_is_safe(of: Quantization, to: Quantization) -> bool:
+    """Whether all 511 differences of two codes of ``of`` become the same codes of ``to`` in every runtime."""
+    return _sums_are_safe(np.arange(LOWEST - HIGHEST, HIGHEST - LOWEST + 1), of, to)
+
+
+def mul_is_safe(a: Quantization, b: Quantization, to: Quantization) -> bool:
+    """Whether all 65,536 products of codes of ``a`` and ``b`` become the same codes of ``to`` in every runtime.
+
+    A tie itself is safe where the zero point is even: it rounds to the even code before and after the addition.
+    """
+    codes = np.arange(LOWEST, HIGHEST + 1)
+    products = np.unique(np.multiply.outer(codes - a.zero_point, codes - b.zero_point))
+    distance = distance_from_tie(products * float(multiplier(a.scale, b.scale, to.scale)), to)
+    if to.zero_point % 2 == 0:
+        distance = distance[distance > 0]
+    return bool((distance >= PRODUCT_MARGIN).all())
+
+
+def unary_margin(function: Callable[[Reals], Reals], of: Quantization, to: Quantization) -> float:
+    """Steps between the result nearest to a tie and that tie, over all 256 codes of ``of``.
+
+    function   of real numbers, in float64. A runtime whose float32 result is off by less than the margin times
+               ``to.scale`` gives the same codes
+    """
+    codes = np.arange(LOWEST, HIGHEST + 1, dtype=np.float64)
+    return float(distance_from_tie(function((codes - of.zero_point) * of.scale) / to.scale, to).min())
+
+
+def nudged(scale: float, is_safe: Callable[[float], bool]) -> float | None:
+    """The wanted scale if it is safe, else the nearest larger one that is, in steps of `STEP`; None after `TRIES`.
+
+    scale   positive; taken as the float32 next to it
+    """
+    for count in range(TRIES):
+        candidate = float(np.float32(scale * (1 + count * STEP)))
+        if is_safe(candidate):
+            return candidate
+    return None
+
+
+def _sums_are_safe(sums: npt.NDArray[np.int64], of: Quantization, to: Quantization) -> bool:
+    ratio = float(multiplier(of.scale, 1.0, to.scale))
+    lowest, highest = SUM_RATIOS
+    return lowest <= ratio <= highest and bool((distance_from_tie(sums * ratio, to) >= SUM_MARGIN).all())
