@@ -18,8 +18,8 @@ BATCH = Sym.named("batch")
 class Data:
     """An input of the graph: uniform in [low, high], with a free first axis unless ``fixed``.
 
-    shape    without the batch, unless ``fixed``; bools are true half of the time
-    values   these instead, tiled over the shape: for NaN, infinities, ties
+    shape          without the batch, unless ``fixed``; bools are true half of the time
+    values         these instead, tiled over the shape: for NaN, infinities, ties
     quantization   what int8 codes stand for
     """
 
@@ -52,7 +52,8 @@ class Data:
 class Const:
     """A constant of the graph, uniform in [low, high].
 
-    values   these instead, tiled over the shape
+    values         these instead, tiled over the shape
+    quantization   what int8 codes stand for
     """
 
     shape: tuple[int, ...]
@@ -60,6 +61,7 @@ class Const:
     high: float = 1.0
     dtype: DType = DType.FLOAT32
     values: tuple[float, ...] = ()
+    quantization: Quantization | None = None
 
     def array(self, rng: np.random.Generator) -> Array:
         if self.values:
@@ -94,7 +96,7 @@ class OpCase:
             if isinstance(operand, Data):
                 values.append(graph.add_input(letter, operand.type))
             else:
-                values.append(graph.add_constant(operand.array(rng), letter))
+                values.append(graph.add_constant(operand.array(rng), letter, operand.quantization))
         outputs = graph.add_node(self.op, values if self.op.operands else (), name="op").outputs
         for name, value in zip("yzwvut", outputs, strict=False):
             graph.set_output(name, value)

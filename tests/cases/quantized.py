@@ -56,6 +56,11 @@ SCALES = (0.0031, 0.0047, 0.0012)
 CODES = tuple(float(code) for code in range(-128, 128))
 
 
+def _fixed_codes(shape: tuple[int, ...], of: Quantization = X) -> Const:
+    """Codes that the graph holds."""
+    return Const(shape, -128, 127, DType.INT8, quantization=of)
+
+
 def _codes(shape: tuple[int, ...], of: Quantization = X, *, low: int = -128, fixed: bool = False) -> Data:
     """An int8 input, uniform over the codes."""
     return Data(shape, low, 127, DType.INT8, fixed, quantization=of)
@@ -177,7 +182,9 @@ def _every_pair(a: Quantization, b: Quantization) -> Pair:
     )
 
 
-def _softmax(name: str, shape: tuple[int, ...], axis: int, *, of: Quantization, to: Quantization) -> OpCase:
+def _softmax(
+    name: str, shape: tuple[int, ...], axis: int, *, of: Quantization, to: Quantization | None = None
+) -> OpCase:
     """The table holds exp(-k * scale) in steps of 2**-14: sums over up to 1,024 cells stay below 2**24."""
     table = Const((256,), values=tuple(float(round(math.exp(-k * of.scale) * 2**14)) for k in range(256)))
     return OpCase(f"quantized_softmax/{name}", QuantizedSoftmax(axis, of, to), (_codes(shape, of), table))
@@ -269,12 +276,19 @@ CASES = [
     *_sums("image", (4, 5, 6), (4, 5, 6)),
     *_sums("broadcast_channel", (4, 5, 6), (4, 1, 1)),
     *_sums("broadcast_left", (1, 6), (5, 6)),
+    OpCase("quantized_add/constant", QuantizedAdd(X, of=X), (_codes((5, 6)), _fixed_codes((5, 6)))),
+    OpCase("quantized_sub/constant_first", QuantizedSub(X, of=X), (_fixed_codes((6,)), _codes((5, 6)))),
     *_sums("saturating", (4, 33), (4, 33), ratio=0.55),
     _mul("every_pair"),
     _mul("every_pair_lowest_zero_points", of=(_q(0.0235, -128), _q(1 / 256, -128)), scale=0.0231, zero_point=-128),
     _mul("every_pair_odd_zero_points", of=(_q(0.0235, 33), _q(0.0137, -51)), scale=0.0417, zero_point=-77),
     _mul("every_pair_relu6", of=(_q(0.0235, -28), _q(0.0337, 2)), scale=0.0417, zero_point=-76, activation=RELU6),
     _mul("image", (4, 5, 6), (4, 5, 6)),
+    OpCase(
+        "quantized_mul/constant",
+        QuantizedMul(_safe(lambda to: mul_is_safe(X, Y, to), 0.0391, 4), of=(X, Y)),
+        (_codes((4, 5)), _fixed_codes((5,), Y)),
+    ),
     _mul("gates", (4, 5, 6), (4, 1, 1)),
     _mul("broadcast_left", (1, 6), (5, 6)),
     _mul("saturating", (4, 33), (4, 33), scale=0.0021),
@@ -283,18 +297,21 @@ CASES = [
         Lookup(X, Y),
         (Data((256,), dtype=DType.INT8, values=CODES, quantization=X), Const((256,), -128, 127, DType.INT8)),
     ),
+    OpCase("lookup/float", Lookup(X, None), (_codes((4, 33)), Const((256,)))),
     OpCase("lookup/image", Lookup(X, Y), (_codes((3, 5, 6)), Const((256,), -128, 127, DType.INT8))),
     _softmax("last_axis", (10,), 1, of=_q(0.0125), to=_q(1 / 256, -128)),
     _softmax("steep", (4, 33), 2, of=_q(0.31, 9), to=_q(1 / 256, -128)),
     _softmax("any_scale", (4, 33), 2, of=_q(0.043, 9), to=_q(0.0021, -100)),
     _softmax("middle_axis", (7, 5), 1, of=_q(0.11, -60), to=_q(1 / 256, -128)),
     _softmax("heads", (2, 5, 6), 3, of=_q(0.017, -60), to=_q(1 / 256, -128)),
+    _softmax("float", (4, 33), 2, of=_q(0.043, 9)),
     _softmax("one_cell", (3, 1), 2, of=_q(0.11, -60), to=_q(1 / 256, -128)),
     _moved("reshape", Reshape((BATCH, 24)), (4, 6)),
     _moved("transpose", Transpose((0, 2, 3, 1)), (3, 5, 6)),
     _moved("slice", Slice((1, 2), (1, 0), (4, 5), (1, 2)), (5, 6)),
     _moved("reverse", Reverse((2,)), (4, 5)),
     _moved("concat", Concat(1), (3, 5), (2, 5)),
+    _moved("concat_constant", Concat(0), (5,), other=(_fixed_codes((2, 5)),)),
     _moved("expand", Expand((BATCH, 4, 5)), (1, 5)),
     _moved("pad", Pad((0, 1, 2), (0, 0, 3), -7.0), (3, 4)),
     _moved("border_pad", BorderPad((0, 1, 2), (0, 0, 3), BorderMode.REFLECT), (3, 4)),
