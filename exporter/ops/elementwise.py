@@ -229,6 +229,8 @@ class Log1p(UnaryOp):
 class Identity(UnaryOp):
     """x itself: gives an output a name of its own"""
 
+    takes_codes = True
+
 
 @dataclass(frozen=True)
 class Cast(OpAttrs):

@@ -24,17 +24,22 @@ ZERO_CHANNELS = 1024
 """Channels in the row of zeros that stands for padding (ZEROS in kernels/conv.c)."""
 
 
-def two_dimensional(node: Node) -> Refusal | None:
+def spatial_axes(node: Node) -> Refusal | None:
     """Condition for the kernels over height and width."""
     op = node.op
     assert isinstance(op, Conv | ConvTranspose)
-    if len(op.stride) != 2:
-        return Refusal(
-            f"the browser's kernels work over two spatial axes, not {len(op.stride)}",
-            "use a 2-D layer, or export to onnx: --to onnx",
-            "TP102",
-        )
-    return constant_weights(node)
+    if len(op.stride) == 2:
+        return None
+    return Refusal(
+        f"the browser's kernels work over two spatial axes, not {len(op.stride)}",
+        "use a 2-D layer, or export to onnx: --to onnx",
+        "TP102",
+    )
+
+
+def two_dimensional(node: Node) -> Refusal | None:
+    """Condition: two spatial axes, and weights that are packed at export."""
+    return spatial_axes(node) or constant_weights(node)
 
 
 @emits(Conv, accepts=two_dimensional)

@@ -103,7 +103,7 @@ def binary(node: Node, writer: Writer, kernel: str, *rest: Argument) -> None:
     """One kernel of two broadcasting operands; writes over the first one that has the result's size and is free."""
     a, b = node.inputs
     operands = writer.operand(a), writer.operand(b)
-    over = a if _fills(a, node.output) else b
+    over = a if fills(a, node.output) else b
     table = broadcast_table(a.type.shape, b.type.shape, node.output.type.shape)
     suffix = "" if a.type.dtype is DType.FLOAT32 else "_i32"
     writer.call(kernel + suffix, writer.result_over(node.output, over), *operands, table, *rest)
@@ -156,7 +156,7 @@ def cast(node: Node, writer: Writer) -> None:
         writer.call(_CASTS[source, target], writer.result(node.output), writer.operand(x), x.type.elements)
 
 
-def _fills(operand: Value, output: Value) -> bool:
+def fills(operand: Value, output: Value) -> bool:
     return operand.type.elements == output.type.elements
 
 

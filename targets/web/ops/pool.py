@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....exporter.graph import Node
+from ....exporter.graph import DType, Node
 from ....exporter.ops import AveragePool, Layout, MaxPool
 from ...emit import Refusal
 from ..emitters import emits, floats_only
@@ -18,6 +18,8 @@ def _two_dimensional(node: Node) -> Refusal | None:
             "use a 2-D layer, or export to onnx: --to onnx",
             "TP102",
         )
+    if isinstance(node.op, MaxPool) and node.inputs[0].type.dtype is DType.INT8:
+        return None
     return floats_only(node)
 
 
@@ -29,5 +31,7 @@ def pool(node: Node, writer: Writer) -> None:
     geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:3], *op.kernel, *op.stride, *op.dilation, top, left]
     geometry.append(int(isinstance(op, AveragePool) and op.count_include_pad))
     kernel = "max_pool2d" if isinstance(op, MaxPool) else "avg_pool2d"
+    if x.type.dtype is DType.INT8:
+        kernel += "_i8"
     operand = writer.operand(x)
     writer.call(kernel, writer.result(y), operand, geometry)
