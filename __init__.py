@@ -38,6 +38,7 @@ _PUBLIC: dict[str, str] = {
     "metrics": ".exporter.models.metrics",
     "models": ".exporter.models",
     "optimizers": ".exporter.models.optimizers",
+    "quantize": ".quantize",
     "regularizers": ".exporter.models.regularizers",
     "schedules": ".exporter.models.schedules",
     "set_random_seed": ".exporter.models:set_random_seed",
@@ -68,6 +69,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "metrics",
     "models",
     "optimizers",
+    "quantize",
     "regularizers",
     "schedules",
     "set_random_seed",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import schedules as schedules
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
+    from .quantize import quantize as quantize
     from .runtime_checks import Report as Report
     from .runtime_checks import check as check
     from .runtime_checks import export as export

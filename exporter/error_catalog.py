@@ -95,6 +95,29 @@ CATALOG: dict[str, Entry] = {
         "Arrays of different lengths, no samples at all, class numbers that the output has no place for, or a "
         "figure that was asked for and is not computed. The message says which.",
     ),
+    "TP050": Entry(
+        "an argument of quantization",
+        "quantize received a scheme, an observer or an option that it has no meaning for. The message lists what is "
+        "accepted; docs/quantization.md says what each means.",
+    ),
+    "TP051": Entry(
+        "calibration data that cannot be used",
+        "The ranges of an int8 model are read off real samples. They have to be there, be numbers, differ from one "
+        "another, and be preprocessed as the model takes them.",
+    ),
+    "TP052": Entry(
+        "a plan that does not hold",
+        "A quantization plan names every node and the scale of every value that is held as codes. It is for one graph, "
+        "and values that a move or a sum ties together need one scale and zero point.",
+    ),
+    "TP053": Entry(
+        "no quantization plan",
+        "The file is not the JSON that `triport quantize --plan-out` writes, or of another version.",
+    ),
+    "TP054": Entry(
+        "a graph that is quantized already",
+        "Codes cannot be quantized once more. Quantize the float graph, with other options.",
+    ),
     "TP040": Entry(
         "a model description cannot be read",
         "The description of the model in a file names a layer that does not exist here, or arguments it does not "

@@ -1,1 +1,27 @@
-"""Quantized graphs: nothing is quantized yet; every artefact is float32."""
+"""Quantized graphs, whose integers are the same on every port.
+
+    quantized = tp.quantize(graph, "int8", calibration=samples)
+
+`quantize` is a function and the name of this package: the package can be called, and is the function.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from .plan import NodePlan, Plan, ValuePlan
+from .quantize import SCHEMES, make_plan, quantize
+
+__all__ = ["SCHEMES", "NodePlan", "Plan", "ValuePlan", "make_plan", "quantize"]
+
+
+class _Callable(ModuleType):
+    """This package, as a function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return quantize(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -63,8 +63,9 @@ def mul_is_safe(a: Quantization, b: Quantization, to: Quantization) -> bool:
     A tie itself is safe where the zero point is even: it rounds to the even code before and after the addition.
     """
     codes = np.arange(LOWEST, HIGHEST + 1)
-    products = np.unique(np.multiply.outer(codes - a.zero_point, codes - b.zero_point))
-    distance = distance_from_tie(products * float(multiplier(a.scale, b.scale, to.scale)), to)
+    products = np.unique(np.multiply.outer(codes - a.zero_point, codes - b.zero_point)).astype(np.float64)
+    steps: Reals = np.multiply(products, float(multiplier(a.scale, b.scale, to.scale)), dtype=np.float64)
+    distance = distance_from_tie(steps, to)
     if to.zero_point % 2 == 0:
         distance = distance[distance > 0]
     return bool((distance >= PRODUCT_MARGIN).all())
@@ -95,4 +96,5 @@ def nudged(scale: float, is_safe: Callable[[float], bool]) -> float | None:
 def _sums_are_safe(sums: npt.NDArray[np.int64], of: Quantization, to: Quantization) -> bool:
     ratio = float(multiplier(of.scale, 1.0, to.scale))
     lowest, highest = SUM_RATIOS
-    return lowest <= ratio <= highest and bool((distance_from_tie(sums * ratio, to) >= SUM_MARGIN).all())
+    steps = sums.astype(np.float64) * ratio
+    return lowest <= ratio <= highest and bool((distance_from_tie(steps, to) >= SUM_MARGIN).all())

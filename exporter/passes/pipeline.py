@@ -29,6 +29,7 @@ from .name_outputs import name_outputs
 from .place_transposes import place_transposes
 from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
+from .split_activation import split_activation
 from .split_before_slices import split_before_slices
 from .unfold_conv import unfold_conv
 
@@ -46,6 +47,7 @@ def passes_for(
     passes: list[Pass] = [
         remove_dead_code,
         fold_constants,
+        split_activation(fuses),
         fuse_pad,
         fold_transpose_into_matmul,
         cancel_transposes,

@@ -1,0 +1,175 @@
+"""Runs samples through a float graph and observes its values, in ONNX Runtime.
+
+The extremes of every value are computed inside the graph, and of its cells only every n-th leaves it, so memory does
+not grow with the number of samples and little is copied.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..exporter.errors import EnvironmentError_, ModelError, UsageError
+from ..exporter.graph import Array, Dim, DType, Graph, TensorType, Value, evaluate_dim
+from ..exporter.graph.bind import bind_sizes
+from ..exporter.ops import ReduceMax, ReduceMin, Reshape, Slice
+from ..targets.onnx.target import OnnxTarget
+from ..targets.prepare import prepare
+from .observe import Observed
+
+Calibration = Mapping[str, Array] | Array | Iterable[Mapping[str, Array]]
+"""Arrays by the inputs' names, one array for the only input, or any iterable of named arrays (a generator too)."""
+
+ROWS = 8
+"""Samples that run at a time."""
+
+CELLS = 2**14
+"""Cells of a value that a batch hands to its histogram, about."""
+
+
+def observe(graph: Graph, values: Sequence[Value], batches: Iterable[Mapping[str, Array]]) -> dict[str, Observed]:
+    """What was seen of each of these float values: {name: Observed}.
+
+    batches   from `batches_of`
+    raises    UsageError when an array does not fit the graph's inputs; EnvironmentError_ without ONNX Runtime
+    """
+    seen = {value.name: Observed() for value in values}
+    session: Any = None
+    for batch in batches:
+        if session is None:
+            session = _session(_probed(graph, values, bind_sizes(graph, batch)))
+        results = dict(zip((o.name for o in session.get_outputs()), session.run(None, dict(batch)), strict=True))
+        for i, value in enumerate(values):
+            low, high, cells = (results[f"{role}{i}"] for role in ("low", "high", "cells"))
+            seen[value.name].add(float(low), float(high), cells)
+    return seen
+
+
+def batches_of(graph: Graph, calibration: Calibration, samples: int | None = None) -> Iterator[dict[str, Array]]:
+    """The samples in batches of at most `ROWS`, or of the size that the graph's batch has.
+
+    samples   at most so many; default: all
+    raises    UsageError when a name, dtype or shape is not an input's, or when there is nothing
+    """
+    types = {value.name: value.type for value in graph.inputs}
+    left = samples
+    for arrays in _sets(calibration, types):
+        rows = _rows(arrays, types)
+        step = _step(types, rows)
+        for start in range(0, rows, step):
+            count = min(step, rows - start, step if left is None else left)
+            if count < step and not _is_free(types):
+                return  # a batch of fixed size cannot be cut
+            if not count:
+                return
+            yield {name: np.ascontiguousarray(array[start : start + count]) for name, array in arrays.items()}
+            left = None if left is None else left - count
+
+
+def _sets(calibration: Calibration, types: Mapping[str, TensorType]) -> Iterator[dict[str, Array]]:
+    if isinstance(calibration, np.ndarray):
+        if len(types) != 1:
+            raise _misfit(f"one array was given, the graph has inputs {', '.join(types)}", types)
+        calibration = dict.fromkeys(types, calibration)
+    given = [calibration] if isinstance(calibration, Mapping) else calibration
+    for arrays in given:
+        if isinstance(arrays, np.ndarray) and len(types) == 1:
+            arrays = dict.fromkeys(types, arrays)
+        if not isinstance(arrays, Mapping):
+            raise _misfit(f"a {type(arrays).__name__} was given", types)
+        if set(arrays) != set(types):
+            raise _misfit(f"arrays {', '.join(map(str, arrays)) or 'none'} were given", types)
+        yield {name: _fitting(name, np.asarray(array), types[name]) for name, array in arrays.items()}
+
+
+def _fitting(name: str, array: Array, type: TensorType) -> Array:
+    if array.dtype != type.dtype.numpy and not (type.dtype.is_float and array.dtype.kind == "f"):
+        raise UsageError(
+            "TP003",
+            f'calibration data for "{name}" are {array.dtype.name}, the input is {type.dtype.value}',
+            help=f'convert them as the model expects them: array.astype("{type.dtype.value}")',
+        )
+    fixed = [(size, dim) for size, dim in zip(array.shape[1:], type.shape[1:], strict=False) if isinstance(dim, int)]
+    if array.ndim != type.rank or any(size != dim for size, dim in fixed):
+        raise UsageError(
+            "TP002",
+            f'calibration data for "{name}" have shape {list(array.shape)}, the input is {type}',
+            help="the first axis counts the samples; the others are those of one input",
+        )
+    return array.astype(type.dtype.numpy, copy=False)
+
+
+def _misfit(given: str, types: Mapping[str, TensorType]) -> UsageError:
+    wanted = ", ".join(f'"{name}": array' for name in types)
+    return UsageError(
+        "TP004", f"calibration data have to be arrays by the inputs' names; {given}", help=f"calibration={{{wanted}}}"
+    )
+
+
+def _rows(arrays: Mapping[str, Array], types: Mapping[str, TensorType]) -> int:
+    counts = {name: array.shape[0] for name, array in arrays.items() if array.ndim}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
+        raise UsageError("TP002", f"calibration arrays differ in their number of samples: {listed}")
+    return next(iter(counts.values()), 1)
+
+
+def _is_free(types: Mapping[str, TensorType]) -> bool:
+    return all(not type.rank or not isinstance(type.shape[0], int) for type in types.values())
+
+
+def _step(types: Mapping[str, TensorType], rows: int) -> int:
+    if _is_free(types):
+        return ROWS
+    sizes = {type.shape[0] for type in types.values() if type.rank and isinstance(type.shape[0], int)}
+    step = max(size for size in sizes if isinstance(size, int))
+    if rows < step:
+        raise UsageError("TP002", f"{rows} samples were given, the model takes {step} at a time")
+    return step
+
+
+def _probed(graph: Graph, values: Sequence[Value], sizes: Mapping[str, int]) -> Graph:
+    """A graph whose outputs are, for value i, ``low{i}`` and ``high{i}`` (shape []) and ``cells{i}`` (shape [n])."""
+    probed = graph.copy()
+    by_name = {value.name: value for value in probed._values()} | {value.name: value for value in probed.inputs}
+    probed.outputs.clear()
+    for i, value in enumerate(values):
+        x = by_name[value.name]
+        axes = tuple(range(x.type.rank))
+        count: Dim = x.type.elements
+        flat = probed.add(Reshape((count,)), x)
+        step = max(1, evaluate_dim(count, sizes) // CELLS)
+        # A step that shares no factor with the sizes of axes does not keep to a few channels.
+        step += step > 1 and step % 2 == 0
+        probed.set_output(f"low{i}", probed.add(ReduceMin(axes, False), x))
+        probed.set_output(f"high{i}", probed.add(ReduceMax(axes, False), x))
+        probed.set_output(f"cells{i}", probed.add(Slice((0,), (0,), (count,), (step,)), flat))
+    return probed
+
+
+def _session(graph: Graph) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EnvironmentError_(
+            "TP310", "calibration runs in ONNX Runtime, which is not installed", help="pip install onnxruntime"
+        ) from error
+    target = OnnxTarget()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory(prefix="triport-calibration-") as folder:
+        path = Path(folder) / "model.onnx"
+        target.write(prepare(graph, target), path, {})
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors descend from nothing more exact
+            raise ModelError("TP504", "ONNX Runtime refuses the model", because=str(error).splitlines()[0]) from error
+
+
+def observable(value: Value) -> bool:
+    """Whether a value is one that calibration can look at: float32, computed or given, of a rank above 0."""
+    return value.type.dtype is DType.FLOAT32 and not value.is_constant and value.type.rank > 0

@@ -1,0 +1,189 @@
+"""In which form each node of a float graph can be computed once it is quantized, and why the rest stays float."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from ..exporter.graph import DType, Graph, Node, Value
+from ..exporter.ops import (
+    Add,
+    AveragePool,
+    BatchNorm,
+    BorderPad,
+    Cast,
+    Concat,
+    Conv,
+    Div,
+    Expand,
+    Gather,
+    Identity,
+    LayerNorm,
+    Linear,
+    MatMul,
+    MaxPool,
+    Mul,
+    Pad,
+    ReduceMean,
+    Reshape,
+    Reverse,
+    Slice,
+    Softmax,
+    Sub,
+    Transpose,
+    UnaryOp,
+)
+from ..exporter.ops.quantized import HIGHEST
+
+MOST_EXACT = 2**24
+"""Whole numbers below are exact in float32."""
+
+BINARY = (Add, Sub, Mul, Div)
+MOVERS = (BorderPad, Concat, Expand, Gather, Identity, MaxPool, Pad, Reshape, Reverse, Slice, Transpose)
+
+
+class Form(Enum):
+    """How a node is computed.
+
+    INTEGER   by an op on codes
+    MOVES     as it is, on codes: it only moves or picks cells
+    TABLE     a function of one code: dequantize, float op, quantize, with scales that keep all 256 results from ties
+    EXACT     in float32 steps each of which is the same bits everywhere (layer norm)
+    FLOAT     as before
+    """
+
+    INTEGER = "int8"
+    MOVES = "moves"
+    TABLE = "table"
+    EXACT = "exact float"
+    FLOAT = "float"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A node's form; ``reason`` says why it stays float."""
+
+    form: Form
+    reason: str = ""
+
+
+def decide(
+    graph: Graph, keep_float: Collection[str] = (), refused: Mapping[str, str] | None = None
+) -> dict[Node, Decision]:
+    """The form of every node of a canonical graph.
+
+    keep_float   patterns (``head*``) of nodes or layers that stay float
+    refused      {node name: reason}: further nodes that stay float
+    """
+    decisions: dict[Node, Decision] = {}
+    for node in graph.nodes:
+        kept = next((p for p in keep_float if _matches(node, p)), None)
+        decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else _decision(node)
+        if refused and node.name in refused:
+            decision = Decision(Form.FLOAT, refused[node.name])
+        if decision.form in (Form.MOVES, Form.TABLE) and not _from_codes(node, decisions):
+            decision = Decision(Form.FLOAT, "what it reads is float")
+        decisions[node] = decision
+    return decisions
+
+
+def data(node: Node) -> tuple[Value, ...]:
+    """The operands that are activations: what a node reads beside parameters, indices and tables."""
+    count = 1 if isinstance(node.op, BatchNorm | Conv | Gather | LayerNorm | Linear) else len(node.inputs)
+    return tuple(value for value in node.inputs[:count] if not value.is_constant)
+
+
+def codes_at(value: Value, decisions: dict[Node, Decision]) -> bool:
+    """Whether the node that computes a value gives codes."""
+    return value.producer is not None and decisions[value.producer].form is not Form.FLOAT
+
+
+def _matches(node: Node, pattern: str) -> bool:
+    return fnmatchcase(node.name, pattern) or bool(node.source.layer and fnmatchcase(node.source.layer, pattern))
+
+
+def _from_codes(node: Node, decisions: dict[Node, Decision]) -> bool:
+    return bool(data(node)) and all(codes_at(value, decisions) for value in data(node))
+
+
+def _decision(node: Node) -> Decision:
+    if len(node.outputs) != 1 or any(v.type.dtype is not DType.FLOAT32 for v in (*data(node), *node.outputs)):
+        return Decision(Form.FLOAT, f"{node.op.label()} has no form on codes")
+    if isinstance(node.op, Conv | Linear):
+        return _filters(node)
+    if isinstance(node.op, BINARY):
+        return _binary(node)
+    if isinstance(node.op, MatMul | Softmax):
+        return (
+            Decision(Form.INTEGER)
+            if len(data(node)) == len(node.inputs)
+            else Decision(Form.FLOAT, "one operand is constant")
+        )
+    if isinstance(node.op, AveragePool):
+        padded = any(side for pair in node.op.padding for side in pair)
+        if padded and not node.op.count_include_pad:
+            return Decision(Form.FLOAT, "its padding is left out of the mean")
+        return Decision(Form.INTEGER)
+    if isinstance(node.op, ReduceMean):
+        return _mean(node)
+    if isinstance(node.op, BatchNorm):
+        return _batch_norm(node)
+    if isinstance(node.op, LayerNorm):
+        return _layer_norm(node)
+    if isinstance(node.op, MOVERS):
+        return Decision(Form.MOVES)
+    if isinstance(node.op, UnaryOp) and not isinstance(node.op, Cast):
+        return Decision(Form.TABLE)
+    return Decision(Form.FLOAT, f"{node.op.label()} has no form on codes")
+
+
+def _filters(node: Node) -> Decision:
+    if not all(value.is_constant for value in node.inputs[1:]):
+        return Decision(Form.FLOAT, "its weight is computed while the model runs")
+    if isinstance(node.op, Conv) and len(node.op.stride) > 2:
+        return Decision(Form.FLOAT, "phones have integer kernels for two spatial axes at most")
+    return Decision(Form.INTEGER)
+
+
+def _binary(node: Node) -> Decision:
+    constants = [value for value in node.inputs if value.is_constant]
+    if len(constants) == 2:
+        return Decision(Form.FLOAT, "both operands are constant")
+    if constants and constants[0].array().size == 1:
+        return Decision(Form.TABLE)
+    if isinstance(node.op, Div):
+        return Decision(Form.FLOAT, "a quotient of two tensors has no form on codes")
+    return Decision(Form.INTEGER)
+
+
+def _batch_norm(node: Node) -> Decision:
+    """A batch norm that folds into nothing is a convolution with one weight a channel."""
+    op, rank = node.op, node.inputs[0].type.rank
+    assert isinstance(op, BatchNorm)
+    if rank not in (3, 4) or op.axis not in (1, rank - 1) or not all(v.is_constant for v in node.inputs[1:]):
+        return Decision(Form.FLOAT, "a batch norm has a form on codes over images and sequences alone")
+    return Decision(Form.INTEGER)
+
+
+def _layer_norm(node: Node) -> Decision:
+    op, shape = node.op, node.inputs[0].type.shape
+    assert isinstance(op, LayerNorm)
+    sizes = shape[len(shape) - op.axes :]
+    known = [size for size in sizes if isinstance(size, int)]
+    if len(known) < len(sizes) or math.prod(known) * HIGHEST**2 >= MOST_EXACT:
+        return Decision(Form.FLOAT, f"sums of squares are exact for up to {MOST_EXACT // HIGHEST**2} cells")
+    return Decision(Form.EXACT)
+
+
+def _mean(node: Node) -> Decision:
+    op, shape = node.op, node.inputs[0].type.shape
+    assert isinstance(op, ReduceMean)
+    between = tuple(range(1, len(shape) - 1)), tuple(range(2, len(shape)))
+    if len(shape) not in (3, 4) or op.axes not in between:
+        return Decision(Form.FLOAT, "a mean has a form on codes over the spatial axes alone")
+    if not all(isinstance(shape[axis], int) for axis in op.axes):
+        return Decision(Form.FLOAT, "a mean over a free size has no form on codes")
+    return Decision(Form.INTEGER)

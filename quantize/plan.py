@@ -1,0 +1,113 @@
+"""The plan: every decision of a quantization as data, to be printed, saved, compared, edited and applied again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..exporter.errors import FormatError
+from ..exporter.graph import Quantization
+from .forms import Form
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """One node: its form, and why it stays float."""
+
+    form: Form
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ValuePlan:
+    """One value that is held as codes: what they stand for, and the range that calibration saw."""
+
+    quantization: Quantization
+    low: float
+    high: float
+
+
+@dataclass
+class Plan:
+    """What `apply` follows.
+
+    scheme   the scheme it was made for
+    nodes    {node name: form} of the canonical graph (canonical.py), in its order
+    values   {value name: quantization} of every value that is held as codes
+    """
+
+    scheme: str
+    nodes: dict[str, NodePlan] = field(default_factory=dict)
+    values: dict[str, ValuePlan] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The plan as text, one line a node and a value, so that a diff reads well."""
+        nodes = [
+            {"name": name, "form": plan.form.value} | ({"reason": plan.reason} if plan.reason else {})
+            for name, plan in self.nodes.items()
+        ]
+        values = [
+            {
+                "name": name,
+                "scale": plan.quantization.scale,
+                "zero_point": plan.quantization.zero_point,
+                "range": [plan.low, plan.high],
+            }
+            for name, plan in self.values.items()
+        ]
+        head = json.dumps({"format": "triport-plan", "version": VERSION, "scheme": self.scheme})[:-1]
+        return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    @staticmethod
+    def load(path: str | Path) -> Plan:
+        """The plan in a file; FormatError names what is wrong with it."""
+        return Plan.from_json(Path(path).read_text(encoding="utf-8"), str(path))
+
+    @staticmethod
+    def from_json(text: str, where: str = "plan") -> Plan:
+        """The plan that a text holds; FormatError names what is wrong with it."""
+        try:
+            data = json.loads(text)
+            if data["format"] != "triport-plan" or data["version"] != VERSION:
+                raise ValueError(f"it is {data['format']!r}, version {data['version']!r}")
+            return Plan(
+                str(data["scheme"]),
+                {str(n["name"]): NodePlan(Form(n["form"]), str(n.get("reason", ""))) for n in data["nodes"]},
+                {str(v["name"]): _value_plan(v) for v in data["values"]},
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            raise FormatError(
+                "TP053",
+                f"{where} is not a plan of triport: {error}",
+                help="triport quantize MODEL.triport --plan-out plan.json writes one to start from",
+            ) from error
+
+    def difference(self, other: Plan) -> Iterator[str]:
+        """What ``other`` does otherwise, a line for each node and value."""
+        if self.scheme != other.scheme:
+            yield f"scheme: {self.scheme} → {other.scheme}"
+        for name in dict.fromkeys([*self.nodes, *other.nodes]):
+            a, b = self.nodes.get(name), other.nodes.get(name)
+            if (a and a.form) != (b and b.form):
+                yield f"node {name}: {a.form.value if a else 'absent'} → {b.form.value if b else 'absent'}"
+        for name in dict.fromkeys([*self.values, *other.values]):
+            x, y = self.values.get(name), other.values.get(name)
+            if (x and x.quantization) != (y and y.quantization):
+                yield f"value {name}: {x.quantization if x else 'absent'} → {y.quantization if y else 'absent'}"
+
+
+def _value_plan(entry: dict[str, Any]) -> ValuePlan:
+    low, high = entry["range"]
+    return ValuePlan(Quantization(float(entry["scale"]), int(entry["zero_point"])), float(low), float(high))
+
+
+def _lines(entries: list[dict[str, Any]]) -> str:
+    return "".join(f"\n  {json.dumps(entry)}{',' if i + 1 < len(entries) else ''}" for i, entry in enumerate(entries))

@@ -1,0 +1,235 @@
+"""From what calibration saw to scales and zero points that every runtime rounds alike.
+
+Values that must share a scale form a group: what a move reads and writes, what a sum adds. Each group gets the scale
+that its members' ranges ask for, and is then raised, by parts of a thousand, until no sum, product or table that writes
+into it comes near a tie (arithmetic.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..exporter.graph import Graph, Node, Quantization, Value
+from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
+from ..exporter.ops.quantized import HIGHEST, LOWEST
+from .arithmetic import STEP, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
+from .forms import MOST_EXACT, Decision, Form, data
+from .observe import Range
+from .plan import NodePlan, Plan, ValuePlan
+
+TABLE_MARGIN = 5e-4
+"""Steps. float32 functions of the runtimes are off by 1e-6 of their result at most, which is below 255 steps."""
+
+ROUNDS = 64
+"""Passes over all checks before a node that cannot be settled is left float."""
+
+LEAST_RANGE = 1e-6
+"""A value that is always 0 has codes nevertheless."""
+
+
+@dataclass
+class _Group:
+    """Values of one scale and zero point.
+
+    power_of_two   the scale has to be one: products are then exact in float32
+    symmetric      the zero point is 0, which keeps sums of squares and of products small
+    even           the zero point is even: runtimes add it before or after they round
+    """
+
+    members: dict[str, Range] = field(default_factory=dict)
+    power_of_two: bool = False
+    symmetric: bool = False
+    even: bool = False
+    quantization: Quantization = field(default_factory=lambda: Quantization(1.0, 0))
+
+    def settle(self) -> None:
+        """The scale that the members' ranges ask for."""
+        low = min(low for low, _ in self.members.values())
+        high = max(high for _, high in self.members.values())
+        self.quantization = quantization_for(
+            low, high, power_of_two=self.power_of_two, symmetric=self.symmetric, even=self.even
+        )
+
+
+def quantization_for(
+    low: float, high: float, *, power_of_two: bool = False, symmetric: bool = False, even: bool = False
+) -> Quantization:
+    """Codes for the range, which holds 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    if symmetric:
+        low, high = -max(-low, high), max(-low, high)
+    steps = HIGHEST - LOWEST - (1 if symmetric else 0)
+    scale = max(high - low, LEAST_RANGE) / steps
+    if power_of_two:
+        exponent = math.ceil(math.log2(scale))
+        # One step less at the end costs less than half of the resolution everywhere.
+        scale = 2.0 ** (exponent - 1 if (high - low) / 2.0 ** (exponent - 1) <= steps + 2 else exponent)
+    if symmetric:
+        return Quantization(float(np.float32(scale)), 0)
+    zero = min(max(round(LOWEST - low / scale), LOWEST), HIGHEST)
+    if even and zero % 2:
+        zero += 1 if zero < 0 else -1
+        if not power_of_two:
+            scale = max(scale, high / (HIGHEST - zero), -low / (zero - LOWEST) if zero > LOWEST else 0.0)
+    return Quantization(_float32_above(scale), zero)
+
+
+def _float32_above(scale: float) -> float:
+    single = np.float32(scale)
+    return float(single if single >= scale else np.nextafter(single, np.float32(np.inf)))
+
+
+class Unsettled(Exception):
+    """No scale of the output's group keeps a node from ties."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.name)
+        self.node = node
+
+
+def solve(graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range], scheme: str) -> Plan:
+    """The plan for a canonical graph.
+
+    ranges   {value name: range} of every value that `coded_values` lists and that is no constant
+    """
+    groups = _groups(graph, decisions, ranges)
+    for group in {id(group): group for group in groups.values()}.values():
+        group.settle()
+    checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups))]
+    for _ in range(ROUNDS):
+        mended = [_mend(node, check, groups) for node, check in checks]
+        if not any(mended):
+            break
+    else:
+        raise Unsettled(next(node for node, check in checks if not check()))
+    return Plan(
+        scheme,
+        {node.name: NodePlan(decisions[node].form, decisions[node].reason) for node in graph.nodes},
+        {name: ValuePlan(group.quantization, *group.members[name]) for name, group in groups.items()},
+    )
+
+
+def coded_values(graph: Graph, decisions: Mapping[Node, Decision]) -> list[Value]:
+    """Every value that is held as codes, constants among them, in the order of the graph."""
+    coded: dict[Value, None] = {}
+    for node in graph.nodes:
+        if decisions[node].form is Form.FLOAT:
+            continue
+        coded |= dict.fromkeys(coded_operands(node))
+        if not gives_float(graph, node, decisions):
+            coded[node.output] = None
+    return list(coded)
+
+
+def coded_operands(node: Node) -> tuple[Value, ...]:
+    """What a node that is not float reads as codes: its activations, and constants that stand beside them."""
+    if isinstance(node.op, Add | Sub | Mul) and all(v.type.elements != 1 or not v.is_constant for v in node.inputs):
+        return node.inputs
+    return data(node) if node.op.name != "concat" else node.inputs
+
+
+def gives_float(graph: Graph, node: Node, decisions: Mapping[Node, Decision]) -> bool:
+    """Whether a table or a softmax at the model's end gives float32 of full resolution: nobody reads codes of it."""
+    table = decisions[node].form is Form.TABLE or node.op.name == "softmax"
+    return table and graph.is_output(node.output) and all(decisions[u].form is Form.FLOAT for u in node.output.users)
+
+
+def _groups(graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range]) -> dict[str, _Group]:
+    groups = {value.name: _Group({value.name: _range(value, ranges)}) for value in coded_values(graph, decisions)}
+    for node in graph.nodes:
+        form = decisions[node].form
+        if form is Form.MOVES:
+            _join(groups, [*coded_operands(node), node.output])
+        elif form is Form.INTEGER and isinstance(node.op, Add | Sub):
+            _join(groups, node.inputs)
+    for node in graph.nodes:
+        form = decisions[node].form
+        if form is Form.INTEGER and isinstance(node.op, MatMul):
+            length = node.inputs[0].type.shape[-1]
+            wide = not isinstance(length, int) or length * 255 * 255 >= MOST_EXACT
+            for value in node.inputs:
+                groups[value.name].power_of_two = True
+                groups[value.name].symmetric |= wide
+        elif form is Form.EXACT and isinstance(node.op, LayerNorm):
+            groups[node.inputs[0].name].power_of_two = groups[node.inputs[0].name].symmetric = True
+        elif form is Form.INTEGER and isinstance(node.op, Mul):
+            groups[node.output.name].even = True
+    return groups
+
+
+def _range(value: Value, ranges: Mapping[str, Range]) -> Range:
+    if value.is_constant:
+        array = value.array()
+        return min(float(array.min()), 0.0), max(float(array.max()), 0.0)
+    return ranges[value.name]
+
+
+def _join(groups: dict[str, _Group], values: list[Value] | tuple[Value, ...]) -> None:
+    first = groups[values[0].name]
+    for value in values[1:]:
+        other = groups[value.name]
+        if other is not first:
+            first.members |= other.members
+            for name in other.members:
+                groups[name] = first
+
+
+def _check(node: Node, form: Form, groups: Mapping[str, _Group]) -> Callable[[], bool] | None:
+    """Whether a node is safe with the groups' scales as they are now; None for one that always is."""
+    out = groups.get(node.outputs[0].name)
+    if out is None or form in (Form.FLOAT, Form.MOVES, Form.EXACT):
+        return None
+    if form is Form.TABLE:
+        function, x = unary_function(node), groups[data(node)[0].name]
+        return lambda: unary_margin(function, x.quantization, out.quantization) >= TABLE_MARGIN
+    if not isinstance(node.op, Add | Sub | Mul):
+        return None
+    a, b = (groups[value.name] for value in node.inputs)
+    if isinstance(node.op, Mul):
+        return lambda: mul_is_safe(a.quantization, b.quantization, out.quantization)
+    safe = add_is_safe if isinstance(node.op, Add) else sub_is_safe
+    return lambda: safe(a.quantization, out.quantization)
+
+
+def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -> bool:
+    """Raises the output's scale, or where that is bound an operand's, until the node is safe; True when it had to."""
+    if check():
+        return False
+    for value in (node.output, *coded_operands(node)):
+        group = groups[value.name]
+        if group.power_of_two:
+            continue
+        before = group.quantization
+
+        def safe(scale: float, group: _Group = group) -> bool:
+            group.quantization = Quantization(scale, group.quantization.zero_point)
+            return check()
+
+        if nudged(before.scale * (1 + STEP), safe) is not None:
+            return True
+        group.quantization = before
+    raise Unsettled(node)
+
+
+def unary_function(node: Node) -> Callable[[Reals], Reals]:
+    """What a node does to one cell, in float64."""
+
+    def function(x: Reals) -> Reals:
+        import torch
+
+        from ..exporter.reference.registry import compute
+
+        operands = [
+            torch.tensor(float(value.array().reshape(-1)[0]), dtype=torch.float64)
+            if value.is_constant
+            else torch.from_numpy(x)
+            for value in node.inputs
+        ]
+        (result,) = compute(node.op, operands, {})
+        return np.asarray(result.to(torch.float64).numpy(), np.float64)
+
+    return function
