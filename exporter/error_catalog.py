@@ -159,6 +159,13 @@ CATALOG: dict[str, Entry] = {
         "smaller model, or export it to ONNX, which keeps large weights beside the file. The size is checked before "
         "any work is done.",
     ),
+    "TP107": Entry(
+        "codes that the port would round in its own way",
+        "A quantized layer gives the same integers on every port only with scales that each of them computes exactly "
+        "with. This layer has others: its scales lie too far apart, its products are no multiples of a power of two, "
+        "or it clamps half way between two codes. Quantize the model again with triport quantize, which chooses "
+        "scales that fit, or keep this layer in float32. Nothing was written.",
+    ),
     "TP130": Entry(
         "NaN or infinity in the weights",
         "A weight is not a number any more, usually because training diverged. Every answer of the model would be "

@@ -14,7 +14,7 @@ from ...exporter.graph import Dim, Node, TensorType, Value
 from ...exporter.ops import Clamp, HardSigmoid, Layout, MaxPool, Relu, Sigmoid, Softmax
 from ...exporter.ops.base import Activation
 from .schema import schema
-from .writer import Writer
+from .writer import Writer, tensor_quantization
 
 SAME: int = schema.Padding.SAME
 VALID: int = schema.Padding.VALID
@@ -79,8 +79,8 @@ def scheme(along: tuple[Window, ...]) -> int | None:
     return SAME if all(window.is_same() for window in along) else None
 
 
-def pad_in_front(writer: Writer, node: Node, along: tuple[Window, ...], fill: float = 0.0) -> int:
-    """A PAD (PADV2 for a fill other than 0) of the node's first operand; returns the padded tensor."""
+def pad_in_front(writer: Writer, node: Node, along: tuple[Window, ...], fill: float | None = None) -> int:
+    """`pad` of the node's first operand as its windows need it; returns the padded tensor."""
     x = node.inputs[0]
     amounts = [(0, 0), *((window.before, window.needed_after()) for window in along), (0, 0)]
     shape = tuple(size + sum(amount) for size, amount in zip(x.type.shape, amounts, strict=True))
@@ -88,13 +88,22 @@ def pad_in_front(writer: Writer, node: Node, along: tuple[Window, ...], fill: fl
 
 
 def pad(
-    writer: Writer, node: Node, tensor: int, padded: TensorType, amounts: list[tuple[int, int]], fill: float = 0.0
+    writer: Writer,
+    node: Node,
+    tensor: int,
+    padded: TensorType,
+    amounts: list[tuple[int, int]],
+    fill: float | None = None,
 ) -> int:
-    """The tensor with cells of ``fill`` before and after each axis."""
+    """The tensor with cells of ``fill`` before and after each axis: PADV2, which XNNPACK does not take.
+
+    fill   a number, or a code of a quantized tensor; None for what PAD fills with: 0, or the zero point
+    """
     paddings = writer.constant(np.array(amounts, np.int32), "paddings")
-    if fill == 0.0:
+    if fill is None:
         return writer.step("PAD", [tensor, paddings], node, "pad", padded, schema.PadOptionsT())
-    inputs = [tensor, paddings, writer.scalar(fill)]
+    cell = np.array(fill, padded.dtype.numpy)
+    inputs = [tensor, paddings, writer.constant(cell, "fill", tensor_quantization(padded.quantization))]
     return writer.step("PADV2", inputs, node, "pad", padded, schema.PadV2OptionsT())
 
 

@@ -47,7 +47,7 @@ _INT8_SINCE_2 = frozenset(
         "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "LOG",
         "LOGISTIC", "LOG_SOFTMAX", "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "MUL", "PACK", "REDUCE_MAX", "REDUCE_MIN",
         "RELU", "RELU6", "RSQRT", "SOFTMAX", "SPACE_TO_DEPTH", "SPLIT_V", "SQRT", "SQUARED_DIFFERENCE", "SUM", "TANH",
-        "GELU", "GATHER",
+        "GELU", "GATHER", "DEQUANTIZE",
     }
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...exporter.graph import Array, Dim, DType, Graph, Node, TensorType, Value, evaluate_dim
+from ...exporter.graph import Array, Dim, DType, Graph, Node, Quantization, TensorType, Value, evaluate_dim
 from ...exporter.graph.dims import dim_names
 from ...exporter.ops import BorderMode, BorderPad
 from .flatfile import Model, Operator, Subgraph, Tensor, TensorQuantization, all_operators
@@ -49,7 +49,7 @@ class Writer:
         """The tensor of a value of the graph; made when first asked for."""
         if value not in self._tensor_of:
             if value.constant is not None:
-                index = self.constant(value.constant, value.name)
+                index = self.constant(value.constant, value.name, tensor_quantization(value.quantization))
             else:
                 index = self._add(value.name, value.type)
             self._tensor_of[value] = index
@@ -165,10 +165,9 @@ class Writer:
         shape = type.evaluate(self._sizes)
         free = bool(type.free_names)
         signature = tuple(dim if isinstance(dim, int) else -1 for dim in type.shape) if free else None
-        tensor = Tensor(name, shape, signature, TENSOR_TYPES[device_dtype(type.dtype)])
-        if type.quantization is not None:
-            tensor.quantization = TensorQuantization((type.quantization.scale,), (type.quantization.zero_point,))
-        self.model.tensors.append(tensor)
+        tensor_type = TENSOR_TYPES[device_dtype(type.dtype)]
+        quantization = tensor_quantization(type.quantization)
+        self.model.tensors.append(Tensor(name, shape, signature, tensor_type, quantization=quantization))
         return len(self.model.tensors) - 1
 
     def _fresh(self, wanted: str) -> str:
@@ -179,6 +178,13 @@ class Writer:
             name = f"{wanted}_{self._copies[wanted]}"
         self._names.add(name)
         return name
+
+
+def tensor_quantization(quantization: Quantization | None) -> TensorQuantization | None:
+    """One scale and zero point for a whole tensor, as the file states them."""
+    if quantization is None:
+        return None
+    return TensorQuantization((quantization.scale,), (quantization.zero_point,))
 
 
 def on_device(array: Array) -> Array:

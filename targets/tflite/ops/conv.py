@@ -35,6 +35,23 @@ def two_spatial_axes(node: Node) -> Refusal | None:
 
 @emits(Conv, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
 def conv(node: Node, writer: Writer) -> None:
+    weight, depthwise = node.inputs[1], is_depthwise(node)
+    filters = writer.constant(depthwise_filters(weight.array()), weight.name) if depthwise else writer.tensor(weight)
+    outputs = cast(int, weight.type.shape[0])
+    bias = writer.tensor(node.inputs[2]) if len(node.inputs) == 3 else zeros(writer, outputs)
+    write_conv(node, writer, filters, bias)
+
+
+def is_depthwise(node: Node) -> bool:
+    """Whether DEPTHWISE_CONV_2D writes the node."""
+    return cast(Conv, node.op).is_depthwise(node.inputs[0].type, node.inputs[1].type)
+
+
+def write_conv(node: Node, writer: Writer, filters: int, bias: int) -> None:
+    """The operator of a convolution, with a PAD in front where neither SAME nor VALID pads as it does.
+
+    filters   the tensor of the weight, as `depthwise_filters` has it where the node `is_depthwise`
+    """
     op = cast(Conv, node.op)
     x, weight = node.inputs[:2]
     kernel = op.kernel(weight.type)
@@ -42,8 +59,6 @@ def conv(node: Node, writer: Writer) -> None:
     along = windows(x.type, extents, op.stride, op.padding)
     padding = scheme(along)
     image = writer.tensor(x) if padding is not None else pad_in_front(writer, node, along)
-    outputs = cast(int, weight.type.shape[0])
-    bias = writer.tensor(node.inputs[2]) if len(node.inputs) == 3 else zeros(writer, outputs)
     shared = {
         "padding": VALID if padding is None else padding,
         "strideH": op.stride[0],
@@ -52,13 +67,13 @@ def conv(node: Node, writer: Writer) -> None:
         "dilationWFactor": op.dilation[1],
         "fusedActivationFunction": FUSED_ACTIVATIONS[op.activation],
     }
-    if op.is_depthwise(x.type, weight.type):
-        filters = writer.constant(depthwise_filters(weight.array()), weight.name)
-        options = schema.DepthwiseConv2DOptionsT(depthMultiplier=outputs // op.groups, **shared)
-        writer.operator("DEPTHWISE_CONV_2D", [image, filters, bias], writer.tensor(node.output), options)
+    inputs, output = [image, filters, bias], writer.tensor(node.output)
+    if is_depthwise(node):
+        multiplier = cast(int, weight.type.shape[0]) // op.groups
+        options = schema.DepthwiseConv2DOptionsT(depthMultiplier=multiplier, **shared)
+        writer.operator("DEPTHWISE_CONV_2D", inputs, output, options)
     else:
-        inputs = [image, writer.tensor(weight), bias]
-        writer.operator("CONV_2D", inputs, writer.tensor(node.output), schema.Conv2DOptionsT(**shared))
+        writer.operator("CONV_2D", inputs, output, schema.Conv2DOptionsT(**shared))
 
 
 def depthwise_filters(weight: Array) -> Array:

@@ -13,8 +13,12 @@ from ..writer import OPTIONAL, Writer
 
 @emits(Linear, accepts=FLOAT)
 def linear(node: Node, writer: Writer) -> None:
+    write_linear(node, writer, [*writer.tensors(node.inputs), OPTIONAL][:3])
+
+
+def write_linear(node: Node, writer: Writer, inputs: list[int]) -> None:
+    """FULLY_CONNECTED of x, weight and bias."""
     op = cast(Linear, node.op)
-    inputs = [*writer.tensors(node.inputs), OPTIONAL][:3]
     options = schema.FullyConnectedOptionsT(
         fusedActivationFunction=FUSED_ACTIVATIONS[op.activation],
         keepNumDims=node.inputs[0].type.rank != 2,

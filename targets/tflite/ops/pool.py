@@ -7,8 +7,9 @@ from typing import cast
 
 import numpy as np
 
-from ....exporter.graph import Array, DType, Node, TensorType
+from ....exporter.graph import Array, DType, Node, TensorType, Value
 from ....exporter.ops import Add, AveragePool, MaxPool, Mul, Pad, Pow, Reshape, Slice, Transpose
+from ....exporter.ops.quantized import LOWEST
 from ...emit import Refusal
 from ..padding import VALID, Window, is_never_negative, pad, pad_in_front, scheme, windows
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
@@ -42,14 +43,26 @@ def _options(op: MaxPool | AveragePool, padding: int) -> object:
     return options
 
 
-@emits(MaxPool, accepts=all_of(two_spatial_axes, FLOAT, _dense))
+def _numbers_or_codes(node: Node) -> Refusal | None:
+    """Condition: float32, or codes of real numbers."""
+    return FLOAT(node) if node.inputs[0].quantization is None else None
+
+
+def _least(x: Value) -> float | None:
+    """What never wins over a cell of x; None where zero does not, the only one that XNNPACK pads with."""
+    codes = x.quantization
+    if is_never_negative(x) or (codes is not None and codes.zero_point == LOWEST):
+        return None
+    return -math.inf if codes is None else LOWEST
+
+
+@emits(MaxPool, accepts=all_of(two_spatial_axes, _numbers_or_codes, _dense))
 def max_pool(node: Node, writer: Writer) -> None:
     op, along = cast(MaxPool, node.op), _along(node)
     padding = scheme(along)
     x = writer.tensor(node.inputs[0])
     if padding is None:
-        # Zeros never win over cells that are not negative, and XNNPACK pads with zeros only.
-        x = pad_in_front(writer, node, along, 0.0 if is_never_negative(node.inputs[0]) else -math.inf)
+        x = pad_in_front(writer, node, along, _least(node.inputs[0]))
     options = _options(op, VALID if padding is None else padding)
     writer.operator("MAX_POOL_2D", [x], writer.tensor(node.output), options)
 

@@ -15,7 +15,7 @@ from ...emit import Refusal
 from ..registry import MOVABLE, NUMBERS, all_of, at_most_rank, emits, of_dtype
 from ..schema import schema
 from ..sizes import constant_shape, shape_tensor
-from ..writer import Writer
+from ..writer import Writer, tensor_quantization
 
 
 @emits(Reshape, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
@@ -146,10 +146,11 @@ def pad(node: Node, writer: Writer) -> None:
         amounts = writer.temporary(node, "paddings", TensorType(DType.INT32, (x.type.rank, 2)))
         write_reshape(writer, node, listed, (x.type.rank, 2), amounts)
     inputs = [writer.tensor(x), amounts]
-    if op.value == 0:
+    codes = x.type.quantization
+    if op.value == (codes.zero_point if codes else 0):
         writer.operator("PAD", inputs, writer.tensor(node.output), schema.PadOptionsT())
         return
-    fill = writer.constant(np.array(op.value, x.type.dtype.numpy), "fill")
+    fill = writer.constant(np.array(op.value, x.type.dtype.numpy), "fill", tensor_quantization(codes))
     writer.operator("PADV2", [*inputs, fill], writer.tensor(node.output), schema.PadV2OptionsT())
 
 
