@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from .flatfile import TensorQuantization
 from .schema import schema
 
 _FLOAT32: int = schema.TensorType.FLOAT32
@@ -29,13 +30,18 @@ class Operand(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
+    @property
+    def quantization(self) -> TensorQuantization | None: ...
+
 
 Operands = Sequence[Operand]
 Rule = Callable[[Operands, Any], int]
 
 
-def operator_version(code: str, inputs: Operands, options: Any) -> int:
+def operator_version(code: str, inputs: Operands, outputs: Operands, options: Any) -> int:
     """The lowest version of builtin ``code`` that expresses this use of it."""
+    if code == "MUL":
+        return _mul(*inputs, *outputs)
     rule = _RULES.get(code)
     if rule is not None:
         return rule(inputs, options)
@@ -45,11 +51,18 @@ def operator_version(code: str, inputs: Operands, options: Any) -> int:
 _INT8_SINCE_2 = frozenset(
     {
         "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "LOG",
-        "LOGISTIC", "LOG_SOFTMAX", "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "MUL", "PACK", "REDUCE_MAX", "REDUCE_MIN",
+        "LOGISTIC", "LOG_SOFTMAX", "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "PACK", "REDUCE_MAX", "REDUCE_MIN",
         "RELU", "RELU6", "RSQRT", "SOFTMAX", "SPACE_TO_DEPTH", "SPLIT_V", "SQRT", "SQUARED_DIFFERENCE", "SUM", "TANH",
         "GELU", "GATHER", "DEQUANTIZE",
     }
 )  # fmt: skip
+
+
+def _mul(a: Operand, b: Operand, y: Operand) -> int:
+    """Version 3 rescales by 1 and more."""
+    if a.quantization and b.quantization and y.quantization:
+        return 3 if a.quantization.scale[0] * b.quantization.scale[0] >= y.quantization.scale[0] else 2
+    return 2 if a.type == _INT8 else 1
 
 
 def _conv(inputs: Operands, options: Any) -> int:

@@ -122,7 +122,7 @@ class Writer:
     def operators(self, code: str, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> None:
         """`operator` for a builtin with several outputs."""
         operands = [_LEFT_OUT if index == OPTIONAL else self.model.tensors[index] for index in inputs]
-        version = operator_version(code, operands, options)
+        version = operator_version(code, operands, [self.model.tensors[index] for index in outputs], options)
         self.model.operators.append(Operator(code, version, tuple(inputs), tuple(outputs), options))
 
     def step(

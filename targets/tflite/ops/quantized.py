@@ -123,7 +123,7 @@ def quantized_linear(node: Node, writer: Writer) -> None:
 
 def _per_filter(scales: Value, factor: float, axis: int) -> TensorQuantization:
     """Scales of the filters times ``factor``, in float32, and zero points of 0."""
-    array = np.asarray(scales.array() * np.float32(factor), np.float32)
+    array = np.asarray(scales.array(), np.float32) * np.float32(factor)
     return TensorQuantization(tuple(array.tolist()), (0,) * array.size, axis)
 
 
@@ -143,7 +143,7 @@ def binary(node: Node, writer: Writer) -> None:
 
 def _exact_in_float32(node: Node) -> Refusal | None:
     """Condition: products and their sums are whole multiples of a power of two that float32 holds."""
-    op, (a, b) = cast(QuantizedMatMul, node.op), node.inputs
+    op, a = cast(QuantizedMatMul, node.op), node.inputs[0]
     if any(math.frexp(of.scale)[0] != 0.5 for of in op.of):
         return Refusal(
             f"its operands have the scales {op.of[0].scale:.6g} and {op.of[1].scale:.6g}, and the sums of their "

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from triport.exporter.graph import Array, DType, Graph, Sym, TensorType, Value
+from triport.exporter.graph import Array, DType, Graph, Quantization, Sym, TensorType, Value
 from triport.targets.tflite import TFLiteTarget
 
 BATCH = Sym.named("batch")
@@ -127,6 +127,9 @@ class Sketch:
 
     def input(self, *shape: Any, name: str = "x", dtype: DType = DType.FLOAT32) -> Value:
         return self.graph.add_input(name, TensorType(dtype, shape))
+
+    def codes(self, *shape: Any, of: Quantization, name: str = "x") -> Value:
+        return self.graph.add_input(name, TensorType(DType.INT8, shape, of))
 
     def constant(self, *shape: int) -> Value:
         return self.graph.add_constant(self.rng.normal(size=shape).astype(np.float32))

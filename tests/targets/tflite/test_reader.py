@@ -61,10 +61,8 @@ def test_int64_becomes_int32_on_the_device(bench: Any, sketch: Any) -> None:
 
 
 def test_quantization_of_a_tensor_is_kept(bench: Any, sketch: Any) -> None:
-    x = sketch.input(BATCH, 4, dtype=DType.INT8)
+    x = sketch.codes(BATCH, 4, of=Quantization(0.25, -3))
     y = sketch.op(Reshape((BATCH, 2, 2)), x)
-    for value in (x, y):
-        sketch.graph.set_quantization(value, Quantization((0.25,), (-3,)))
     summary = summarize(bench.write(sketch.output(y)))
     assert summary.quantized_tensors == 2
     assert summary.inputs[0].quantization is not None
