@@ -11,6 +11,7 @@ Results beyond the codes are clamped, on both sides of a tie alike: only ties be
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ..exporter.graph import Quantization
 from ..exporter.ops.quantized import HIGHEST, LOWEST, multiplier
 
-Reals = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.floating[Any]]
 
 SUM_MARGIN = 2e-4
 """Steps. XNNPACK's multiplier is off by up to 2**-22 of the greater scale ratio's power of two, over sums of up to 255
@@ -44,7 +45,8 @@ def distance_from_tie(steps: Reals, to: Quantization) -> Reals:
     steps   exact results, in steps of ``to.scale``, without the zero point
     """
     kept = np.clip(steps, LOWEST - to.zero_point, HIGHEST - to.zero_point)
-    return np.abs(kept - np.floor(kept) - 0.5)
+    distance: Reals = np.abs(kept - np.floor(kept) - 0.5)
+    return distance
 
 
 def add_is_safe(of: Quantization, to: Quantization) -> bool:
@@ -78,7 +80,8 @@ def unary_margin(function: Callable[[Reals], Reals], of: Quantization, to: Quant
                ``to.scale`` gives the same codes
     """
     codes = np.arange(LOWEST, HIGHEST + 1, dtype=np.float64)
-    return float(distance_from_tie(function((codes - of.zero_point) * of.scale) / to.scale, to).min())
+    results: Reals = np.asarray(function((codes - of.zero_point) * of.scale), np.float64) / np.float64(to.scale)
+    return float(distance_from_tie(results, to).min())
 
 
 def nudged(scale: float, is_safe: Callable[[float], bool]) -> float | None:

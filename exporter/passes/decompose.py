@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ from ..ops import (
     Minimum,
     Mul,
     OpAttrs,
+    QuantizedMatMul,
     ReduceMax,
     ReduceMean,
     ReduceSum,
@@ -201,14 +203,14 @@ def _linear(r: Rewriter, op: OpAttrs) -> Value:
     return r(bounds[op.activation], y) if op.activation in bounds else y
 
 
-@decomposes(MatMul)
+@decomposes(MatMul, QuantizedMatMul)
 def _product_with_transposed(r: Rewriter, op: OpAttrs) -> Value:
     assert isinstance(op, MatMul)
     a, b = r.node.inputs
-    if not op.transpose_b:
-        return r(MatMul(), a, b)
-    rank = b.type.rank
-    return r(MatMul(), a, r(Transpose((*range(rank - 2), rank - 1, rank - 2)), b))
+    if op.transpose_b:
+        rank = b.type.rank
+        b = r(Transpose((*range(rank - 2), rank - 1, rank - 2)), b)
+    return r(replace(op, transpose_b=False), a, b)
 
 
 @decomposes(Rsqrt)

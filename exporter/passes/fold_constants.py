@@ -156,14 +156,15 @@ def fold_constants(graph: Graph) -> bool:
     for node in graph.nodes:
         if all(0 in value.type.shape and not value.type.free_names for value in node.outputs):
             for value in node.outputs:
-                graph.replace(value, graph.add_constant(np.zeros(value.type.static_shape(), value.type.dtype.numpy)))
+                empty = np.zeros(value.type.static_shape(), value.type.dtype.numpy)
+                graph.replace(value, graph.add_constant(empty, quantization=value.quantization))
             graph.remove(node)
             changed = True
         elif _foldable(node):
             # Overflow, 1 / 0 and NaN are answers here: the model gives them too, and numpy would warn of them.
             with np.errstate(all="ignore"):
                 array = _FOLDS[type(node.op)](node.op, *(value.array() for value in node.inputs))
-            graph.replace(node.output, graph.add_constant(array, node.name))
+            graph.replace(node.output, graph.add_constant(array, node.name, node.output.quantization))
             graph.remove(node)
             changed = True
         elif (chosen := _chosen(node)) is not None:

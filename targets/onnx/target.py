@@ -31,9 +31,11 @@ class OnnxTarget:
 
     def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
         """Writes a prepared graph; see `targets.target.Target.write`."""
-        writer = OnnxWriter(opset_for(graph), graph.inputs)
+        writer = OnnxWriter(opset_for(graph), graph.inputs, list(graph.outputs.values()))
+        writer.take_inputs()
         for node in graph.nodes:
             EMITTERS.emit(node, writer)
+        writer.give_outputs()
         metadata = {
             key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             for key, value in manifest.items()

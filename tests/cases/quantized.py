@@ -16,6 +16,7 @@ from triport.exporter.ops import (
     Dequantize,
     Expand,
     Gather,
+    Identity,
     Lookup,
     MaxPool,
     OpAttrs,
@@ -115,7 +116,7 @@ def _linear(
     fixed: bool = False,
 ) -> OpCase:
     to = _filled(x[-1], of, scales, zero_point, wide)
-    operands = (_codes(x, of, fixed=fixed), *_filters((outputs, x[-1]), scales))
+    operands: tuple[Data | Const, ...] = (_codes(x, of, fixed=fixed), *_filters((outputs, x[-1]), scales))
     return OpCase(f"quantized_linear/{name}", QuantizedLinear(activation, of=of, to=to), operands)
 
 
@@ -306,6 +307,7 @@ CASES = [
     _softmax("heads", (2, 5, 6), 3, of=_q(0.017, -60), to=_q(1 / 256, -128)),
     _softmax("float", (4, 33), 2, of=_q(0.043, 9)),
     _softmax("one_cell", (3, 1), 2, of=_q(0.11, -60), to=_q(1 / 256, -128)),
+    _moved("identity", Identity(), (4, 6)),
     _moved("reshape", Reshape((BATCH, 24)), (4, 6)),
     _moved("transpose", Transpose((0, 2, 3, 1)), (3, 5, 6)),
     _moved("slice", Slice((1, 2), (1, 0), (4, 5), (1, 2)), (5, 6)),

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from passes.build import Builder, assert_same_numbers, count, fires, labels, leaves_alone
 from passes.test_decompose_arithmetic import CASES as ARITHMETIC
 
-from triport.exporter.graph import DType, Graph, Node
+from triport.exporter.graph import DType, Graph, Node, Quantization, TensorType
 from triport.exporter.graph.verify import verify
 from triport.exporter.ops import (
     REGISTRY,
@@ -31,6 +32,7 @@ from triport.exporter.ops import (
     Mul,
     OpAttrs,
     PRelu,
+    QuantizedMatMul,
     Relu,
     Rsqrt,
     Selu,
@@ -93,7 +95,7 @@ def test_float32_loses_no_more_than_a_few_roundings(op: OpAttrs) -> None:
 def test_every_decomposition_has_a_case() -> None:
     assert {t for t in REGISTRY.values() if can_decompose(t)} == {
         *(type(op) for op in [*CASES, *(op for op, _ in ARITHMETIC)]),
-        *(AveragePool, Cast, Linear, MatMul, MaxPool, PRelu),  # below
+        *(AveragePool, Cast, Linear, MatMul, MaxPool, PRelu, QuantizedMatMul),  # below
     }
 
 
@@ -127,6 +129,15 @@ def test_a_product_with_a_transposed_operand_is_a_transpose_and_a_product(rank: 
     y = b.add(MatMul(transpose_b=True), b.input(5, 6) if rank == 2 else b.input(2, 5, 6), other, name="layer")
     after = fires(decompose(lambda node: node.op == MatMul()), b.done(y))
     assert labels(after) == ["transpose", "mat_mul"] and after.nodes[-1].name == "layer"
+
+
+def test_a_product_of_codes_keeps_what_they_stand_for() -> None:
+    b = Builder(DType.INT8)
+    of, to = Quantization(0.5, 3), Quantization(2.0, -9)
+    q, k = (b.graph.add_input(name, TensorType(DType.INT8, (2, 5, 6), of)) for name in "qk")
+    op = QuantizedMatMul(transpose_b=True, of=(of, of), to=to)
+    after = fires(decompose(lambda node: node.op == replace(op, transpose_b=False)), b.done(b.add(op, q, k)))
+    assert labels(after) == ["transpose", "quantized_mat_mul"] and after.nodes[-1].output.quantization == to
 
 
 @pytest.mark.parametrize("layout", Layout)

@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape
+from . import (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    norm,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 
-FAMILIES = (activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape)
+FAMILIES = (
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    norm,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 
 __all__ = ["FAMILIES"]

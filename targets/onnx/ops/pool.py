@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from ....exporter.graph import Node
 from ....exporter.ops import AveragePool, Layout, MaxPool
+from ....exporter.ops.quantized import LOWEST
 from ..emitters import emits
 from ..writer import OnnxWriter
 from .conv import onnx_pads
@@ -18,7 +19,7 @@ def max_pool(node: Node, writer: OnnxWriter) -> None:
     x, pads = writer.name(node.inputs[0]), onnx_pads(op.padding)
     if any(pad >= size for pad, size in zip(pads, op.kernel * 2, strict=True)):
         # ONNX Runtime wants padding smaller than the window without its gaps; a dilated window may hang over further.
-        outside = writer.constant(node, "outside", np.asarray(-np.inf, node.output.type.dtype.numpy))
+        outside = writer.cell(node, "outside", -math.inf if node.output.quantization is None else LOWEST)
         spatial = len(op.kernel)
         around = writer.ints(node, "pads", (0, 0, *pads[:spatial], 0, 0, *pads[spatial:]))
         x = writer.node("Pad", node, [x, around, outside], output=f"{node.name}/padded")

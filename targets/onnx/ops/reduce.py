@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....exporter.graph import Node
+from ....exporter.graph import Node, Value
 from ....exporter.ops import (
     ArgMax,
     ArgMin,
@@ -37,13 +37,27 @@ _ONNX_NAMES: dict[type[OpAttrs], str] = {
 def reduce(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, ReduceOp)
-    name = _ONNX_NAMES[type(op)]
     if not op.axes:  # ONNX takes "no axes" for "all axes"
         writer.node("Identity", node)
-    elif isinstance(op, ReduceSum) or writer.opset >= AXES_ARE_AN_INPUT:
-        writer.node(name, node, [node.inputs[0], writer.ints(node, "axes", op.axes)], keepdims=int(op.keepdims))
     else:
-        writer.node(name, node, axes=op.axes, keepdims=int(op.keepdims))
+        reduce_node(writer, node, _ONNX_NAMES[type(op)], node.inputs[0], op.axes, keepdims=op.keepdims)
+
+
+def reduce_node(
+    writer: OnnxWriter,
+    node: Node,
+    onnx_name: str,
+    x: Value | str,
+    axes: tuple[int, ...],
+    *,
+    keepdims: bool = True,
+    output: str | None = None,
+) -> str:
+    """A reduction over axes of which there is at least one; returns the name of its output."""
+    if onnx_name == "ReduceSum" or writer.opset >= AXES_ARE_AN_INPUT:
+        operands = [x, writer.ints(node, "axes", axes)]
+        return writer.node(onnx_name, node, operands, output=output, keepdims=int(keepdims))
+    return writer.node(onnx_name, node, [x], output=output, axes=axes, keepdims=int(keepdims))
 
 
 @emits(ArgMax, ArgMin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....exporter.graph import Dim, Node, Sym
+from ....exporter.graph import Dim, Node, Shape, Sym, Value
 from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ..emitters import emits
 from ..sizes import shape_tensor
@@ -15,11 +15,15 @@ _TO_THE_END = int(np.iinfo(np.int64).max)
 
 @emits(Reshape)
 def reshape(node: Node, writer: OnnxWriter) -> None:
-    """One free dim is written as -1, so that the file holds no size of the examples; several are computed."""
     assert isinstance(node.op, Reshape)
-    free = sum(isinstance(dim, Sym) for dim in node.op.shape)
-    dims = [dim if isinstance(dim, int) else -1 for dim in node.op.shape] if free <= 1 else node.op.shape
-    writer.node("Reshape", node, [node.inputs[0], shape_tensor(writer, node, dims, "shape")])
+    reshape_node(writer, node, node.inputs[0], node.op.shape)
+
+
+def reshape_node(writer: OnnxWriter, node: Node, x: Value | str, shape: Shape, output: str | None = None) -> str:
+    """One free dim is written as -1, so that the file holds no size of the examples; several are computed."""
+    free = sum(isinstance(dim, Sym) for dim in shape)
+    dims = [dim if isinstance(dim, int) else -1 for dim in shape] if free <= 1 else shape
+    return writer.node("Reshape", node, [x, shape_tensor(writer, node, dims, "shape")], output=output)
 
 
 @emits(Expand)
@@ -85,7 +89,7 @@ def concat(node: Node, writer: OnnxWriter) -> None:
 def pad(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, Pad)
-    value = writer.constant(node, "value", np.asarray(op.value, node.output.type.dtype.numpy))
+    value = writer.cell(node, "value", op.value)
     writer.node("Pad", node, [node.inputs[0], shape_tensor(writer, node, (*op.before, *op.after), "pads"), value])
 
 

@@ -1,0 +1,200 @@
+"""Arithmetic on codes, in ONNX's QOperator form.
+
+Codes are uint8 here, 128 above the graph's (`writer.as_stored`). Every node takes and gives integers itself: what a
+float node between dequantized operands computes depends on what ONNX Runtime makes of the three of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....exporter.graph import DType, Node, Quantization, Value
+from ....exporter.ops import (
+    Activation,
+    Dequantize,
+    Layout,
+    Lookup,
+    Quantize,
+    QuantizedAdd,
+    QuantizedConv,
+    QuantizedLinear,
+    QuantizedMatMul,
+    QuantizedMul,
+    QuantizedSoftmax,
+    QuantizedSub,
+)
+from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
+from ...emit import Refusal, constant_parameters
+from ..emitters import emits
+from ..writer import MICROSOFT, OnnxWriter, as_stored, onnx_dtype
+from .conv import onnx_pads
+from .reduce import reduce_node
+from .shape import reshape_node
+
+
+@emits(Quantize)
+def quantize(node: Node, writer: OnnxWriter) -> None:
+    assert isinstance(node.op, Quantize)
+    _to_codes(node, writer, node.inputs[0], node.op.to)
+
+
+@emits(Dequantize)
+def dequantize(node: Node, writer: OnnxWriter) -> None:
+    assert isinstance(node.op, Dequantize)
+    writer.node("DequantizeLinear", node, [node.inputs[0], *_of(node, writer, "of", node.op.of)])
+
+
+@emits(QuantizedConv, accepts=constant_parameters(1, 3))
+def conv(node: Node, writer: OnnxWriter) -> None:
+    op = node.op
+    assert isinstance(op, QuantizedConv) and op.layout is Layout.CHANNELS_FIRST
+    x, weight, scales, bias = node.inputs
+    filters = writer.constant(node, "weight", as_stored(weight.array()))
+    zero = writer.constant(node, "weight/zero_point", np.asarray(-LOWEST, np.uint8))
+    writer.node(
+        "QLinearConv",
+        node,
+        [x, *_of(node, writer, "of", op.of), filters, scales, zero, *_of(node, writer, "to", op.to), bias],
+        output=_unclamped(node, op.activation, op.to),
+        kernel_shape=op.kernel(weight.type),
+        strides=op.stride,
+        pads=onnx_pads(op.padding),
+        dilations=op.dilation,
+        group=op.groups,
+    )
+    _clamp(node, writer, op.activation, op.to)
+
+
+@emits(QuantizedLinear, accepts=constant_parameters(1, 3))
+def linear(node: Node, writer: OnnxWriter) -> None:
+    """QGemm takes matrices only: other ranks are flattened to rows. It wants as many zero points as scales."""
+    op = node.op
+    assert isinstance(op, QuantizedLinear)
+    x, weight, scales, bias = node.inputs
+    matrices, unclamped = x.type.rank == 2, _unclamped(node, op.activation, op.to)
+    rows: Value | str = x
+    if not matrices:
+        flat = writer.ints(node, "flat", (-1, weight.array().shape[1]))
+        rows = writer.node("Reshape", node, [x, flat], output=f"{node.name}/rows")
+    filters = writer.constant(node, "weight", as_stored(weight.array()))
+    zeros = writer.constant(node, "weight/zero_point", np.full(scales.array().shape, -LOWEST, np.uint8))
+    product = writer.node(
+        "QGemm",
+        node,
+        [rows, *_of(node, writer, "of", op.of), filters, scales, zeros, bias, *_of(node, writer, "to", op.to)],
+        output=unclamped if matrices else f"{node.name}/products",
+        domain=MICROSOFT,
+        transB=1,
+    )
+    if not matrices:
+        reshape_node(writer, node, product, node.output.type.shape, unclamped)
+    _clamp(node, writer, op.activation, op.to)
+
+
+def _plain(node: Node) -> Refusal | None:
+    assert isinstance(node.op, QuantizedMatMul)
+    if not node.op.transpose_b:
+        return None
+    return Refusal("ONNX's QLinearMatMul takes no transposed operand", "transpose it before the product")
+
+
+@emits(QuantizedMatMul, accepts=_plain)
+def matmul(node: Node, writer: OnnxWriter) -> None:
+    op = node.op
+    assert isinstance(op, QuantizedMatMul)
+    writer.node("QLinearMatMul", node, _pair(node, writer, op.of, op.to))
+
+
+@emits(QuantizedAdd, QuantizedSub)
+def sums(node: Node, writer: OnnxWriter) -> None:
+    """A difference is a sum whose second scale is negative: ONNX Runtime has no QLinearSub."""
+    op = node.op
+    assert isinstance(op, QuantizedAdd | QuantizedSub)
+    operands = _pair(node, writer, (op.of, op.of), op.to)
+    if isinstance(op, QuantizedSub):
+        operands[4] = writer.constant(node, "of_1/negative_scale", np.asarray(-op.of.scale, np.float32))
+    output = _unclamped(node, op.activation, op.to)
+    writer.node("QLinearAdd", node, operands, output=output, domain=MICROSOFT)
+    _clamp(node, writer, op.activation, op.to)
+
+
+@emits(QuantizedMul)
+def mul(node: Node, writer: OnnxWriter) -> None:
+    op = node.op
+    assert isinstance(op, QuantizedMul)
+    output = _unclamped(node, op.activation, op.to)
+    writer.node("QLinearMul", node, _pair(node, writer, op.of, op.to), output=output, domain=MICROSOFT)
+    _clamp(node, writer, op.activation, op.to)
+
+
+@emits(Lookup, accepts=constant_parameters(1, 2))
+def lookup(node: Node, writer: OnnxWriter) -> None:
+    """A stored code is its own place in the table."""
+    x, table = node.inputs
+    cells = table.array() if table.type.dtype is DType.FLOAT32 else as_stored(table.array())
+    places = writer.node("Cast", node, [x], output=f"{node.name}/places", to=onnx_dtype(DType.INT32))
+    writer.node("Gather", node, [writer.constant(node, "table", cells), places], axis=0)
+
+
+@emits(QuantizedSoftmax)
+def softmax(node: Node, writer: OnnxWriter) -> None:
+    """Whole numbers up to the division, in int32 and in float32, which holds them exactly."""
+    op = node.op
+    assert isinstance(op, QuantizedSoftmax)
+    x, table = node.inputs
+    greatest = reduce_node(writer, node, "ReduceMax", x, (op.axis,), output=f"{node.name}/greatest")
+    wide = [
+        writer.node("Cast", node, [value], output=f"{node.name}/{role}", to=onnx_dtype(DType.INT32))
+        for value, role in ((greatest, "greatest/int32"), (x, "int32"))
+    ]
+    below = writer.node("Sub", node, wide, output=f"{node.name}/below")
+    parts = writer.node("Gather", node, [table, below], output=f"{node.name}/parts", axis=0)
+    total = reduce_node(writer, node, "ReduceSum", parts, (op.axis,), output=f"{node.name}/total")
+    if op.to is None:
+        writer.node("Div", node, [parts, total])
+        return
+    _to_codes(node, writer, writer.node("Div", node, [parts, total], output=f"{node.name}/share"), op.to)
+
+
+def _to_codes(node: Node, writer: OnnxWriter, x: Value | str, to: Quantization) -> None:
+    """The node's output: codes of a float tensor.
+
+    QuantizeLinear divides by its scale, the graph's `Quantize` multiplies by the inverse: the same for a power of two.
+    Such a scale is left to QuantizeLinear at an input alone. After a float op the two would be taken by ONNX Runtime
+    for a pattern, together with the dequantized operands, and be computed by a kernel that rounds in its own way.
+    """
+    steps, scale = writer.name(x), to.scale
+    if float(np.frexp(scale)[0]) != 0.5 or x not in writer.inputs:
+        inverse = writer.constant(node, "inverse_scale", np.asarray(np.float32(1) / np.float32(scale), np.float32))
+        steps, scale = writer.node("Mul", node, [x, inverse], output=f"{node.name}/steps"), 1.0
+    writer.node("QuantizeLinear", node, [steps, *_of(node, writer, "to", Quantization(scale, to.zero_point))])
+
+
+def _pair(node: Node, writer: OnnxWriter, of: tuple[Quantization, Quantization], to: Quantization) -> list[Value | str]:
+    """Two operands and the result, each with its scale and zero point."""
+    a, b = node.inputs
+    left, right = (_of(node, writer, f"of_{i}", quantization) for i, quantization in enumerate(of))
+    return [a, *left, b, *right, *_of(node, writer, "to", to)]
+
+
+def _of(node: Node, writer: OnnxWriter, role: str, of: Quantization) -> tuple[str, str]:
+    """Initialisers: what stored codes stand for."""
+    return (
+        writer.constant(node, f"{role}/scale", np.asarray(of.scale, np.float32)),
+        writer.constant(node, f"{role}/zero_point", np.asarray(of.zero_point - LOWEST, np.uint8)),
+    )
+
+
+def _unclamped(node: Node, activation: Activation, to: Quantization) -> str | None:
+    """Where a kernel writes what `_clamp` reads; None: the node's own output, nothing is left to clamp."""
+    return None if code_range(activation, to) == (LOWEST, HIGHEST) else f"{node.name}/unclamped"
+
+
+def _clamp(node: Node, writer: OnnxWriter, activation: Activation, to: Quantization) -> None:
+    before = _unclamped(node, activation, to)
+    if before is not None:
+        bounds = [
+            writer.constant(node, role, np.asarray(code - LOWEST, np.uint8))
+            for role, code in zip(("lowest", "highest"), code_range(activation, to), strict=True)
+        ]
+        writer.node("Clip", node, [before, *bounds])
