@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from ..exporter.errors import TriportError
-from ..exporter.graph import Array, DType, Graph, Node
+from ..exporter.graph import Array, DType, Graph, Node, Value
+from ..exporter.passes.exact_values import exact_values
 from ..targets.target import Target
 from .parity import fit_inputs, judge
 from .probes import probe_litert, probe_onnx
 from .runners import Runner
 from .runners.reference import ReferenceSession
 from .samples import Case
-from .tolerance import tolerance_for
+from .tolerance import EXACT, tolerance_for
 from .truth import Spread, truth_value
 
 Values = Mapping[str, Array]
@@ -60,13 +61,14 @@ def first_divergence(
     inputs     a case on which the port's outputs differ
     """
     wide, narrow = (ReferenceSession(prepared, dtype).all_values(inputs) for dtype in (DType.FLOAT64, None))
+    exact = exact_values(prepared)
     for seen, look in _ways(prepared, target, runner, artefact):
         try:
             values = look(inputs)
         except TriportError:  # a runtime that shows no inner values of this file; the next way may
             continue
         for node in prepared.nodes:
-            divergence = _compare(node, values, wide, narrow, case, seen)
+            divergence = _compare(node, values, wide, narrow, case, seen, exact)
             if divergence:
                 return divergence
     return None
@@ -101,15 +103,17 @@ def _probe_again(prepared: Graph, target: Target, runner: Runner, inputs: Values
         shutil.rmtree(folder)
 
 
-def _compare(node: Node, values: Values, wide: Values, narrow: Values, case: str, seen: str) -> Divergence | None:
+def _compare(
+    node: Node, values: Values, wide: Values, narrow: Values, case: str, seen: str, exact: frozenset[Value]
+) -> Divergence | None:
     for value in node.outputs:
         if value.name not in values:
             continue
-        exact, own = wide[value.name], narrow[value.name]
+        truth, own = wide[value.name], narrow[value.name]
         spread = Spread()
-        spread.add(exact.astype(np.float64), own.astype(np.float64))
-        limit = spread.limit(value.type.dtype, tolerance_for(value.type.dtype))
-        run = Case(case, {}, {value.name: truth_value(exact, own)})
+        spread.add(truth.astype(np.float64), own.astype(np.float64))
+        limit = spread.limit(value.type.dtype, EXACT if value in exact else tolerance_for(value.type.dtype))
+        run = Case(case, {}, {value.name: truth_value(truth, own)})
         check = judge(run, value.name, values[value.name], limit)
         if not check.passed:
             source = node.source

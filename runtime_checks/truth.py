@@ -7,7 +7,7 @@ there is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..exporter.graph import Array, DType, Graph, Source
+from ..exporter.passes.exact_values import exact_values
 from .runners.reference import ReferenceSession
 from .samples import Case, generated_cases, golden_cases
-from .tolerance import Tolerance, tolerance_for
+from .tolerance import EXACT, Tolerance, tolerance_for
 
 REFERENCE = "float64 reference"
 GOLDEN = "golden samples"
@@ -123,14 +124,21 @@ def truth_by_reference(graph: Graph, cases: Sequence[Case], tolerances: Mapping[
     return Truth(REFERENCE, judged, _limits(graph, spreads, tolerances), not_finite)
 
 
-def truth_by_golden(graph_types: Mapping[str, DType], cases: Sequence[Case]) -> Truth:
-    """Golden cases as they are; ``graph_types`` gives the dtype of each output."""
+def truth_by_golden(graph_types: Mapping[str, DType], cases: Sequence[Case], exact: Collection[str] = ()) -> Truth:
+    """Golden cases as they are.
+
+    graph_types   the dtype of each output
+    exact         outputs that are the same bits everywhere
+    """
     spreads = {name: Spread() for name in graph_types}
     for case in cases:
         for name, spread in spreads.items():
             truth = case.outputs[name].astype(np.float64)
             spread.add(truth, truth)
-    limits = {name: spreads[name].limit(dtype, tolerance_for(dtype)) for name, dtype in graph_types.items()}
+    limits = {
+        name: spreads[name].limit(dtype, EXACT if name in exact else tolerance_for(dtype))
+        for name, dtype in graph_types.items()
+    }
     return Truth(GOLDEN, list(cases), limits)
 
 
@@ -140,8 +148,15 @@ def make_truth(graph: Graph, extra: Sequence[Case]) -> Truth | None:
     if has_reference():
         return truth_by_reference(graph, [*generated_cases(graph), *golden, *extra])
     if golden:
-        return truth_by_golden({name: value.type.dtype for name, value in graph.outputs.items()}, golden)
+        types = {name: value.type.dtype for name, value in graph.outputs.items()}
+        return truth_by_golden(types, golden, exact_outputs(graph))
     return None
+
+
+def exact_outputs(graph: Graph) -> frozenset[str]:
+    """The outputs that are the same bits in every runtime: what a quantized graph promises of its codes."""
+    exact = exact_values(graph)
+    return frozenset(name for name, value in graph.outputs.items() if value in exact)
 
 
 def first_not_finite(graph: Graph, case: Case) -> NotFinite | None:
@@ -161,7 +176,7 @@ def first_not_finite(graph: Graph, case: Case) -> NotFinite | None:
 def _limits(
     graph: Graph, spreads: Mapping[str, Spread], tolerances: Mapping[str, Tolerance] | None
 ) -> dict[str, Limit]:
-    chosen = tolerances or {}
+    chosen = dict.fromkeys(exact_outputs(graph), EXACT) | dict(tolerances or {})
     return {
         name: spreads[name].limit(value.type.dtype, chosen.get(name) or tolerance_for(value.type.dtype))
         for name, value in graph.outputs.items()

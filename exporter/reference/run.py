@@ -9,6 +9,7 @@ import torch
 
 from ..graph import Array, DType, Graph, Value
 from ..graph.bind import bind_sizes
+from ..passes.exact_values import exact_values
 from .registry import compute
 
 DTYPES = (DType.FLOAT32, DType.FLOAT64)
@@ -18,7 +19,8 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None 
     """The graph's outputs for named arrays.
 
     inputs   {input name: array of the input's shape}
-    dtype    computes every float in this dtype (FLOAT64 for a judge); default: as the graph says
+    dtype    computes every float in this dtype (FLOAT64 for a judge), but for values that are the same bits everywhere
+             (`exact_values`); default: as the graph says
     raises   UsageError when a name, shape or dtype does not fit
     """
     wanted = set(graph.outputs.values())
@@ -42,21 +44,25 @@ def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iter
         own = _borrowed(array)
         return own.to(wide) if wide and own.dtype.is_floating_point else own
 
+    exact = exact_values(graph) if wide else frozenset()
     last_use: dict[Value, int] = {}
     for position, node in enumerate(graph.nodes):
         for value in node.inputs:
             last_use[value] = position
     with torch.no_grad():
         for value in graph.inputs:
-            tensors[value] = tensor(inputs[value.name])
+            tensors[value] = _borrowed(inputs[value.name]) if value in exact else tensor(inputs[value.name])
             yield value, tensors[value]
         for value in graph.outputs.values():
             if value.is_constant:
                 yield value, tensor(value.array())
         for position, node in enumerate(graph.nodes):
-            operands = [tensor(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
+            known = all(value in exact for value in node.outputs)
+            operands = [_borrowed(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
+            if wide and not known:
+                operands = [x.to(wide) if x.dtype.is_floating_point else x for x in operands]
             for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
-                if wide and result.dtype.is_floating_point:
+                if wide and not known and result.dtype.is_floating_point:
                     result = result.to(wide)  # a cast names the dtype that the graph computes in
                 tensors[value] = result
                 yield value, result
