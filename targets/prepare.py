@@ -28,6 +28,7 @@ def legalised(graph: Graph, target: Target) -> Graph:
         fuses=can.fuses,
         lifts_1d=can.lifts_1d,
         spells=lambda node: target.refusal(node) is None,
+        tabulates=can.tabulates,
     )
     release_pages(value.array() for value in graph.constants())
     return prepared

@@ -21,6 +21,7 @@ class Capabilities:
     lifts_1d          conv, pool and resize over one spatial axis are written over two, the first of size 1
     most_bytes        what weights may take; None: any size
     narrow_integers   int64 is int32 on the device
+    tabulates         a function of single codes is fastest as a table of all 256
     """
 
     layout: Layout
@@ -28,6 +29,7 @@ class Capabilities:
     lifts_1d: bool
     most_bytes: int | None = None
     narrow_integers: bool = False
+    tabulates: bool = False
 
 
 class Target(Protocol):

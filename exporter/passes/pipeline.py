@@ -31,15 +31,21 @@ from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
 from .split_activation import split_activation
 from .split_before_slices import split_before_slices
+from .tabulate import tabulate
 from .unfold_conv import unfold_conv
 
 
 def passes_for(
-    layout: Layout, fuses: Mapping[type[OpAttrs], frozenset[Activation]], lifts_1d: bool, spells: Spells
+    layout: Layout,
+    fuses: Mapping[type[OpAttrs], frozenset[Activation]],
+    lifts_1d: bool,
+    spells: Spells,
+    tabulates: bool = False,
 ) -> list[Pass]:
     """What a graph goes through on its way to a target, in order.
 
-    Pads are taken in first, while they stand next to the window op, since a transpose that moves down comes between.
+    Tables are made while the ops are those that a plan chose scales for. Pads are taken in first, while they stand next
+    to the window op, since a transpose that moves down comes between.
     Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and
     again once the target's layout is assigned. Decomposing comes after the layout, on which a target's word on a node
     may depend. Axes are merged at the end: simplifying reshapes brings those of an op that needs fewer back.
@@ -47,6 +53,7 @@ def passes_for(
     passes: list[Pass] = [
         remove_dead_code,
         fold_constants,
+        *([tabulate] if tabulates else []),
         split_activation(fuses),
         fuse_pad,
         fold_transpose_into_matmul,
@@ -90,9 +97,10 @@ def legalise(
     fuses: Mapping[type[OpAttrs], frozenset[Activation]],
     lifts_1d: bool,
     spells: Spells,
+    tabulates: bool = False,
 ) -> Graph:
     """A copy of ``graph`` that a target can write, as far as its passes reach; the original is left alone."""
     prepared = graph.copy()
-    for apply in passes_for(layout, fuses, lifts_1d, spells):
+    for apply in passes_for(layout, fuses, lifts_1d, spells, tabulates):
         apply(prepared)
     return prepared

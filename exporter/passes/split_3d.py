@@ -32,6 +32,7 @@ from ..ops import (
     MaxPool,
     OpAttrs,
     Pad,
+    QuantizedConv,
     Relu,
     Reshape,
     Resize,
@@ -43,7 +44,7 @@ _ACTIVATIONS: dict[Activation, OpAttrs] = {Activation.RELU: Relu(), Activation.R
 
 
 def split_3d(graph: Graph) -> bool:
-    """True when an op was split. Convolutions whose weights are computed while the model runs are left."""
+    """True when an op was split. Convolutions of codes, and with weights that are computed, are left."""
     changed = False
     for node in graph.nodes:
         value = _split(_Splitter(graph, node))
@@ -90,6 +91,8 @@ class _Splitter:
 def _split(add: _Splitter) -> Value | None:
     """What stands for the node; None when it is no op over three axes, or not one that can be split."""
     op, x = add.node.op, add.node.inputs[0] if add.node.inputs else None
+    if isinstance(op, QuantizedConv):  # its sum is made into codes once, at its end
+        return None
     if x is None or x.type.rank != 5 or getattr(op, "layout", None) is not Layout.CHANNELS_LAST:
         return None
     if isinstance(op, MaxPool | AveragePool):

@@ -41,6 +41,7 @@ class WebTarget:
         lifts_1d=True,
         most_bytes=MAX_BYTES,
         narrow_integers=True,
+        tabulates=True,
     )
     families = ops.FAMILIES
 

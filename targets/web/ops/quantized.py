@@ -33,7 +33,7 @@ from .broadcast import broadcast_table, runs, strides
 from .conv import spatial_axes
 from .elementwise import fills
 
-ROW_CELLS = 24576
+ROW_CELLS = 12288
 """int16 cells of rows that stay in the cache while all panels of weights pass over them."""
 
 BAND_CELLS = 49152
