@@ -40,6 +40,7 @@ from ..exporter.ops import (
     Softmax,
     Sqrt,
     Sub,
+    Transpose,
 )
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
@@ -247,30 +248,42 @@ def _softmax(writer: _Writer, node: Node) -> None:
 
 def _mean(writer: _Writer, node: Node) -> None:
     """A mean over windows is a depthwise convolution with weights of 1 and a scale of 1 / cells."""
-    op, x = node.op, node.inputs[0]
+    op, x = node.op, writer.codes(node.inputs[0])
     assert isinstance(op, AveragePool | ReduceMean)
-    shape = x.type.shape
     if isinstance(op, AveragePool):
         kernel, stride, padding, dilation, layout = op.kernel, op.stride, op.padding, op.dilation, op.layout
     else:
-        layout = Layout.CHANNELS_LAST if op.axes[0] == 1 else Layout.CHANNELS_FIRST
-        kernel = tuple(size for axis in op.axes if isinstance(size := shape[axis], int))
+        x, layout = _spatial(writer, node, x, op.axes)
+        kernel = tuple(size for axis in layout.spatial_axes(x.type.rank) if isinstance(size := x.type.shape[axis], int))
         stride = dilation = (1,) * len(kernel)
         padding = ((0, 0),) * len(kernel)
-    channels = shape[layout.channel_axis(len(shape))]
+    channels = x.type.shape[layout.channel_axis(x.type.rank)]
     assert isinstance(channels, int)
-    of, to = writer.quantization(x), writer.quantization(node.output)
+    of, to = writer.quantization(node.inputs[0]), writer.quantization(node.output)
     ones = (channels, 1, *kernel) if layout is Layout.CHANNELS_FIRST else (channels, *kernel, 1)
     inputs = [
-        writer.codes(x),
+        x,
         writer.constant(np.ones(ones, np.int8), f"{node.name}.ones"),
         writer.constant(np.full(channels, 1 / np.prod(kernel), np.float32), f"{node.name}.scale"),
         writer.constant(np.zeros(channels, np.int32), f"{node.name}.bias"),
     ]
     conv = QuantizedConv(stride, padding, dilation, channels, layout, Activation.NONE, of=of, to=to)
-    drops = isinstance(op, ReduceMean) and not op.keepdims
-    y = writer.node(node, conv, *inputs, last=not drops, role="mean")
-    writer._codes[node.output] = writer.node(node, Reshape(node.output.type.shape), y) if drops else y
+    if isinstance(op, AveragePool):
+        writer._codes[node.output] = writer.node(node, conv, *inputs)
+        return
+    y = writer.node(node, conv, *inputs, last=False, role="mean")
+    writer._codes[node.output] = writer.node(node, Reshape(node.output.type.shape), y)
+
+
+def _spatial(writer: _Writer, node: Node, x: Value, axes: tuple[int, ...]) -> tuple[Value, Layout]:
+    """x with the axes that a mean goes over where a layout has its spatial axes, moved there if they are elsewhere."""
+    rank = x.type.rank
+    for layout in (Layout.CHANNELS_FIRST, Layout.CHANNELS_LAST):
+        if axes == tuple(layout.spatial_axes(rank)) and isinstance(x.type.shape[layout.channel_axis(rank)], int):
+            return x, layout
+    batch, channels = (axis for axis in range(rank) if axis not in axes)
+    moved = writer.node(node, Transpose((batch, *axes, channels)), x, last=False)
+    return moved, Layout.CHANNELS_LAST
 
 
 def _batch_norm(writer: _Writer, node: Node) -> None:

@@ -181,9 +181,10 @@ def _layer_norm(node: Node) -> Decision:
 def _mean(node: Node) -> Decision:
     op, shape = node.op, node.inputs[0].type.shape
     assert isinstance(op, ReduceMean)
-    between = tuple(range(1, len(shape) - 1)), tuple(range(2, len(shape)))
-    if len(shape) not in (3, 4) or op.axes not in between:
-        return Decision(Form.FLOAT, "a mean has a form on codes over the spatial axes alone")
+    if len(shape) - len(op.axes) != 2 or len(op.axes) not in (1, 2):
+        return Decision(Form.FLOAT, "a mean has a form on codes over one or two axes that leave two")
     if not all(isinstance(shape[axis], int) for axis in op.axes):
         return Decision(Form.FLOAT, "a mean over a free size has no form on codes")
+    if not isinstance([size for axis, size in enumerate(shape) if axis not in op.axes][-1], int):
+        return Decision(Form.FLOAT, "a mean has a form on codes where the number of channels is known")
     return Decision(Form.INTEGER)
