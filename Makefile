@@ -26,7 +26,7 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers kernels clean
+.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers bench-int8 kernels clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/' | expand -t 18
@@ -109,8 +109,8 @@ $(NETWORKS_STAMP): | $(VENV_STAMP)
 	    > .venv-networks/install.log 2>&1 || { tail -n 30 .venv-networks/install.log >&2; exit 1; }
 	@touch $@
 
-bench: venv browser ## print every figure of docs/benchmarks.md anew
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+bench: venv browser ## print every figure of docs/benchmarks.md anew, those of bench-int8 apart
+	@for script in $(filter-out benchmarks/bench_int8.py,$(wildcard benchmarks/bench_*.py)); do echo "== $$script"; .venv/bin/python "$$script"; done
 
 bench-peers: venv $(PEERS_STAMP) ## compare the speed of our files with that of other converters' (4 GB, 10 minutes)
 	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_peers.py --docs
@@ -125,6 +125,15 @@ $(PEERS_STAMP):
 	        { tail -n 30 $$env.log >&2; rm -rf $$env; echo "$${peer#*:}: not to be had here; compared without it" >&2; }; \
 	done
 	@touch $@
+
+bench-int8: venv browser ## train small networks, quantize them and compare every port's integers (at first half an hour)
+	@ls /usr/share/datasets/fashion-mnist/*.gz >/dev/null 2>&1 && command -v espeak-ng >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing dataset-fashion-mnist and espeak-ng" && \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	        dataset-fashion-mnist espeak-ng; } >/dev/null; \
+	} || echo "without Fashion-MNIST or keywords: apt-get install dataset-fashion-mnist espeak-ng" >&2
+	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/int8_networks.py
+	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_int8.py --docs
 
 kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py

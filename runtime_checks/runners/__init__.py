@@ -30,7 +30,7 @@ __all__ = [
 
 RUNNERS: dict[str, Callable[[], Runner]] = {
     "onnxruntime": OnnxRuntime,
-    "onnxruntime-plain": lambda: OnnxRuntime(optimize=False),
+    "onnxruntime-plain": lambda: OnnxRuntime(level="off"),
     "litert": LiteRT,
     "litert-plain": lambda: LiteRT(xnnpack=False),
     "node": Node,

@@ -24,22 +24,30 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 
+LEVELS = {
+    "off": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+"""Name of an optimisation level → ONNX Runtime's own."""
+
 _QUIET = 3  # errors only; they are raised as well
 
 
 class OnnxRuntime:
     """Loads ``.onnx`` files.
 
-    threads    intra-op threads
-    optimize   False runs the graph as written; True lets the runtime fuse, which is what a server does
+    threads   intra-op threads
+    level     one of `LEVELS`: "off" runs the graph as written, "all" lets the runtime rewrite it as a server does
     """
 
     target = "onnx"
 
-    def __init__(self, *, threads: int = 1, optimize: bool = True) -> None:
+    def __init__(self, *, threads: int = 1, level: str = "all") -> None:
         self.threads = threads
-        self.optimize = optimize
-        self.name = "onnxruntime" if optimize else "onnxruntime-plain"
+        self.level = level
+        self.name = {"all": "onnxruntime", "off": "onnxruntime-plain"}.get(level, f"onnxruntime-{level}")
 
     def missing(self) -> Missing | None:
         if find_spec("onnxruntime") is None:
@@ -58,8 +66,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
-        levels = onnxruntime.GraphOptimizationLevel
-        options.graph_optimization_level = levels.ORT_ENABLE_ALL if self.optimize else levels.ORT_DISABLE_ALL
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[self.level])
         try:
             session = onnxruntime.InferenceSession(str(artefact), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors descend from nothing more exact
