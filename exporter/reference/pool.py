@@ -11,7 +11,15 @@ from ..ops import AveragePool, MaxPool
 from .conv import channels_first, from_channels_first, pad_sides
 from .registry import Sizes, computes
 
-_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+def _max_pool_1d(
+    x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], padding: int, dilation: tuple[int, ...]
+) -> torch.Tensor:
+    """As a picture of one row: torch's own knows no integers."""
+    return F.max_pool2d(x.unsqueeze(2), (1, *kernel), (1, *stride), padding, (1, *dilation)).squeeze(2)
+
+
+_MAX = {1: _max_pool_1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 

@@ -317,6 +317,7 @@ CASES = [
     _moved("expand", Expand((BATCH, 4, 5)), (1, 5)),
     _moved("pad", Pad((0, 1, 2), (0, 0, 3), -7.0), (3, 4)),
     _moved("border_pad", BorderPad((0, 1, 2), (0, 0, 3), BorderMode.REFLECT), (3, 4)),
+    _moved("max_pool/one_axis", MaxPool((3,), (2,), ((0, 1),), (1,)), (3, 9)),
     _moved("max_pool", MaxPool((3, 3), (2, 2), ((0, 1), (1, 1)), (1, 1)), (3, 8, 8)),
     OpCase(
         "max_pool/negative_codes",
