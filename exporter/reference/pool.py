@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ def _max_pool_1d(
     return F.max_pool2d(x.unsqueeze(2), (1, *kernel), (1, *stride), padding, (1, *dilation)).squeeze(2)
 
 
-_MAX = {1: _max_pool_1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_MAX: dict[int, Callable[..., torch.Tensor]] = {1: _max_pool_1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
