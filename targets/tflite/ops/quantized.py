@@ -169,7 +169,7 @@ def _reach(of: Quantization) -> int:
 def _largest_sum(a: Value, of: Quantization) -> float:
     """The largest sum of sizes of codes along the last axis, less the zero point; inf where its length is free."""
     length = a.type.shape[-1]
-    if _is_share(a) and of.zero_point == LOWEST:
+    if _is_share(a):
         # Shares add up to 1, and each is rounded by half a step at most; no free axis is that long.
         return 1 / of.scale + (length / 2 if isinstance(length, int) else 2**15)
     return length * _reach(of) if isinstance(length, int) else math.inf
