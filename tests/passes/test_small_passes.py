@@ -8,7 +8,21 @@ from passes.build import BATCH, Builder, assert_same_numbers, count, fires, labe
 
 from triport.exporter.graph import Quantization
 from triport.exporter.graph.verify import verify
-from triport.exporter.ops import Add, Cast, Clamp, Concat, Identity, Mul, ReduceMean, Relu, Reshape, Softmax, Sub, Tanh
+from triport.exporter.ops import (
+    Add,
+    Cast,
+    Clamp,
+    Concat,
+    Dequantize,
+    Identity,
+    Mul,
+    ReduceMean,
+    Relu,
+    Reshape,
+    Softmax,
+    Sub,
+    Tanh,
+)
 from triport.exporter.passes.dead_code import remove_dead_code
 from triport.exporter.passes.merge_constants import HASHED_BYTES, merge_constants
 from triport.exporter.passes.name_outputs import name_outputs
@@ -77,11 +91,11 @@ def test_same_bytes_of_another_dtype_or_shape_stay_apart() -> None:
 
 def test_constants_that_are_quantized_differently_stay_apart() -> None:
     b = Builder()
-    left, right = (b.graph.add_constant(np.ones(4, np.int8)) for _ in range(2))
-    b.graph.set_quantization(left, Quantization((0.5,), (0,)))
-    b.graph.set_quantization(right, Quantization((0.25,), (0,)))
-    x = b.input(4, dtype=left.type.dtype)
-    leaves_alone(merge_constants, b.done(b.add(Add(), b.add(Add(), x, left), right)))
+    reals = []
+    for codes in (Quantization(0.5, 0), Quantization(0.25, 0)):
+        constant = b.graph.add_constant(np.ones((4,), np.int8), quantization=codes)
+        reals.append(b.add(Dequantize(codes), constant))
+    leaves_alone(merge_constants, b.done(b.add(Add(), b.add(Add(), b.input(4), reals[0]), reals[1])))
 
 
 # -- reshapes ----------------------------------------------------------------------------------------------------------
