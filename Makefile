@@ -82,7 +82,7 @@ format: venv ## rewrite the sources as ruff likes them
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-compat: venv $(COMPAT_STAMP) ## run the float artefacts on the runtimes of old devices
+compat: venv $(COMPAT_STAMP) ## run the artefacts on the runtimes of old devices
 	@rm -rf $(COMPAT_DIR)
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests:examples .venv/bin/python -m compat.make_artefacts $(COMPAT_DIR)
 	@OMP_NUM_THREADS=1 .venv-compat/bin/python tests/compat/run.py $(COMPAT_DIR)
