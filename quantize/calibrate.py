@@ -6,19 +6,15 @@ not grow with the number of samples and little is copied.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..exporter.errors import EnvironmentError_, ModelError, UsageError
+from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Dim, DType, Graph, TensorType, Value, evaluate_dim
 from ..exporter.graph.bind import bind_sizes
 from ..exporter.ops import ReduceMax, ReduceMin, Reshape, Slice
-from ..targets.onnx.target import OnnxTarget
-from ..targets.prepare import prepare
+from .engine import Engine
 from .observe import Observed
 
 Calibration = Mapping[str, Array] | Array | Iterable[Mapping[str, Array]]
@@ -38,11 +34,11 @@ def observe(graph: Graph, values: Sequence[Value], batches: Iterable[Mapping[str
     raises    UsageError when an array does not fit the graph's inputs; EnvironmentError_ without ONNX Runtime
     """
     seen = {value.name: Observed() for value in values}
-    session: Any = None
+    engine: Engine | None = None
     for batch in batches:
-        if session is None:
-            session = _session(_probed(graph, values, bind_sizes(graph, batch)))
-        results = dict(zip((o.name for o in session.get_outputs()), session.run(None, dict(batch)), strict=True))
+        if engine is None:
+            engine = Engine(_probed(graph, values, bind_sizes(graph, batch)))
+        results = engine.run(batch)
         for i, value in enumerate(values):
             low, high, cells = (results[f"{role}{i}"] for role in ("low", "high", "cells"))
             seen[value.name].add(float(low), float(high), cells)
@@ -149,25 +145,6 @@ def _probed(graph: Graph, values: Sequence[Value], sizes: Mapping[str, int]) -> 
         probed.set_output(f"high{i}", probed.add(ReduceMax(axes, False), x))
         probed.set_output(f"cells{i}", probed.add(Slice((0,), (0,), (count,), (step,)), flat))
     return probed
-
-
-def _session(graph: Graph) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EnvironmentError_(
-            "TP310", "calibration runs in ONNX Runtime, which is not installed", help="pip install onnxruntime"
-        ) from error
-    target = OnnxTarget()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    with tempfile.TemporaryDirectory(prefix="triport-calibration-") as folder:
-        path = Path(folder) / "model.onnx"
-        target.write(prepare(graph, target), path, {})
-        try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors descend from nothing more exact
-            raise ModelError("TP504", "ONNX Runtime refuses the model", because=str(error).splitlines()[0]) from error
 
 
 def observable(value: Value) -> bool:
