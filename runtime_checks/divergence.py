@@ -1,8 +1,8 @@
 """Which node differs first? A port's inner values, compared one by one with the reference of the same prepared graph.
 
-The file itself is asked first, where its runtime can show inner values: ONNX takes them as further outputs, LiteRT's
-plain kernels keep every tensor. What only another runtime shows (XNNPACK, the browser's kernels) is found by writing
-the graph once more with every inner value as an output.
+The file itself is asked first where its format takes inner values as further outputs: ONNX and TFLite, in the runtime
+in which it differed. What a file does not show (the browser's, a value inside a kernel) is found by writing the graph
+once more with every inner value as an output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..exporter.graph import Array, DType, Graph, Node, Value
 from ..exporter.passes.exact_values import exact_values
 from ..targets.target import Target
 from .parity import fit_inputs, judge
-from .probes import probe_litert, probe_onnx
+from .probes import probe_onnx, probe_tflite
 from .runners import Runner
 from .runners.reference import ReferenceSession
 from .samples import Case
@@ -80,7 +80,7 @@ def _ways(
     if runner.target == "onnx":
         yield "the file, inner values added as outputs", lambda inputs: probe_onnx(artefact, prepared, runner, inputs)
     if runner.target == "tflite":
-        yield "the file, in LiteRT's plain kernels", lambda inputs: probe_litert(artefact, inputs)
+        yield "the file, inner values added as outputs", lambda inputs: probe_tflite(artefact, runner, inputs)
     yield (
         "the graph written again, inner values as outputs",
         lambda inputs: _probe_again(prepared, target, runner, inputs),

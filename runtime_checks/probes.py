@@ -10,7 +10,6 @@ from pathlib import Path
 from ..exporter.graph import Array, Graph
 from .parity import fit_inputs
 from .runners import Runner
-from .runners.litert import LiteRT
 
 
 def probe_onnx(artefact: Path, prepared: Graph, runner: Runner, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -36,8 +35,25 @@ def probe_onnx(artefact: Path, prepared: Graph, runner: Runner, inputs: Mapping[
         shutil.rmtree(folder)
 
 
-def probe_litert(artefact: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """{tensor name: array} of everything the file computes, in the plain kernels."""
-    with LiteRT(xnnpack=False).load_keeping(artefact) as session:
-        outputs = session.run(fit_inputs(session, inputs))
-        return session.inner_values() | outputs
+def probe_tflite(artefact: Path, runner: Runner, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """{tensor name: array} of everything the file computes, in the runner's kernels: XNNPACK shows outputs alone."""
+    from ..targets.tflite.schema import FILE_IDENTIFIER, Builder, schema
+
+    model = schema.ModelT.InitFromPackedBuf(artefact.read_bytes(), 0)
+    main, signature = model.subgraphs[0], model.signatureDefs[0]
+    present = set(main.outputs)
+    computed = [index for operator in main.operators for index in operator.outputs if index not in present]
+    main.outputs = [*main.outputs, *computed]
+    for index in computed:
+        shown = schema.TensorMapT()
+        shown.name, shown.tensorIndex = main.tensors[index].name, index
+        signature.outputs.append(shown)
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    folder = Path(tempfile.mkdtemp(prefix="triport-probe-"))
+    try:
+        (folder / artefact.name).write_bytes(builder.Output())
+        with runner.load(folder / artefact.name) as session:
+            return session.run(fit_inputs(session, inputs))
+    finally:
+        shutil.rmtree(folder)

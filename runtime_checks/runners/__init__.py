@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ...exporter.errors import UsageError
 from .base import Clock, Missing, Runner, Session
 from .chromium import Chromium
-from .litert import LiteRT
+from .litert import Kernels, LiteRT
 from .node import Node
 from .onnx_runtime import OnnxRuntime
 from .reference import Reference, ReferenceSession
@@ -32,7 +32,8 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
     "onnxruntime": OnnxRuntime,
     "onnxruntime-plain": lambda: OnnxRuntime(level="off"),
     "litert": LiteRT,
-    "litert-plain": lambda: LiteRT(xnnpack=False),
+    "litert-plain": lambda: LiteRT(kernels=Kernels.PLAIN),
+    "litert-reference": lambda: LiteRT(kernels=Kernels.REFERENCE),
     "node": Node,
     "chromium": Chromium,
 }

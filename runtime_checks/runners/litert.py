@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,19 +18,32 @@ from ...exporter.graph import Array, TensorType
 from .base import FreeNames, Missing, Session, tensor_type
 
 
+class Kernels(Enum):
+    """The kernels of a LiteRT build, as its interpreter calls them.
+
+    XNNPACK     what phones run; its plain kernels where XNNPACK has none
+    PLAIN       builds without XNNPACK
+    REFERENCE   simple loops, such as microcontrollers run
+    """
+
+    XNNPACK = "AUTO"
+    PLAIN = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+    REFERENCE = "BUILTIN_REF"
+
+
 class LiteRT:
     """Loads ``.tflite`` files.
 
     threads   threads of the interpreter
-    xnnpack   False leaves the delegate out: the kernels of builds without it
+    kernels   what computes
     """
 
     target = "tflite"
 
-    def __init__(self, *, threads: int = 1, xnnpack: bool = True) -> None:
+    def __init__(self, *, threads: int = 1, kernels: Kernels = Kernels.XNNPACK) -> None:
         self.threads = threads
-        self.xnnpack = xnnpack
-        self.name = "litert" if xnnpack else "litert-plain"
+        self.kernels = kernels
+        self.name = {Kernels.XNNPACK: "litert", Kernels.PLAIN: "litert-plain"}.get(kernels, "litert-reference")
 
     def missing(self) -> Missing | None:
         if find_spec("ai_edge_litert") is None:
@@ -41,25 +54,17 @@ class LiteRT:
         return version("ai-edge-litert")
 
     def load(self, artefact: Path) -> LiteRTSession:
-        return self._load(artefact, keep_tensors=False)
-
-    def load_keeping(self, artefact: Path) -> LiteRTSession:
-        """A session whose `inner_values` can be asked; XNNPACK's inner values have none to show."""
-        return self._load(artefact, keep_tensors=True)
-
-    def _load(self, artefact: Path, *, keep_tensors: bool) -> LiteRTSession:
         if missing := self.missing():
             raise missing.error()
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        resolver = OpResolverType.AUTO if self.xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = getattr(OpResolverType, self.kernels.value)
         try:
             with _silenced_stderr():
                 interpreter = Interpreter(
                     model_path=str(artefact),
                     num_threads=self.threads,
                     experimental_op_resolver_type=resolver,
-                    experimental_preserve_all_tensors=keep_tensors,
                 )
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -109,14 +114,6 @@ class LiteRTSession(Session):
         if changed:
             with _silenced_stderr():
                 self._interpreter.allocate_tensors()
-
-    def inner_values(self) -> dict[str, Array]:
-        """{tensor name: array} of everything the last run computed; for sessions from `LiteRT.load_keeping`."""
-        values: dict[str, Array] = {}
-        for detail in self._interpreter.get_tensor_details():
-            with contextlib.suppress(ValueError):  # tensors that the plan dropped have no data
-                values[detail["name"]] = self._interpreter.get_tensor(detail["index"])
-        return values
 
     def close(self) -> None:
         self._interpreter = None

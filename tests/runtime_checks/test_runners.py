@@ -15,7 +15,16 @@ from triport.exporter.graph import Array, DType, Graph
 from triport.runtime_checks.runners import RUNNERS, Chromium, Node, Reference, ReferenceSession, Session, get_runner
 from triport.targets.registry import get_target
 
-NAMES = ["onnxruntime", "onnxruntime-plain", "litert", "litert-plain", "node", "chromium", "reference"]
+NAMES = [
+    "onnxruntime",
+    "onnxruntime-plain",
+    "litert",
+    "litert-plain",
+    "litert-reference",
+    "node",
+    "chromium",
+    "reference",
+]
 
 INDEX = """
 export async function load() {
