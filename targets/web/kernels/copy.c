@@ -27,6 +27,12 @@ static void turn(i32 *y, const i32 *x, int rows, int columns, int in_stride, int
         }
 }
 
+// The same for bytes, one by one
+static void turn_bytes(uint8_t *y, const uint8_t *x, int rows, int columns, int in_stride, int out_stride) {
+    for (int c = 0; c < columns; c++, x += in_stride)
+        for (int r = 0; r < rows; r++) y[r * out_stride + c] = x[r];
+}
+
 INLINE void line(void *to, const void *from, const Copy *g, int axis, int bytes) {
     int n = g->axes[axis].size, in = g->axes[axis].in, out = g->axes[axis].out;
     if (in == 1 && out == 1 && n * bytes >= 32) { __builtin_memcpy(to, from, n * bytes); return; }
@@ -38,7 +44,7 @@ INLINE void line(void *to, const void *from, const Copy *g, int axis, int bytes)
 
 INLINE void copy(uint8_t *y, const uint8_t *x, const Copy *g, int bytes) {
     int last = g->rank - 1;
-    int turned = bytes == 4 && last >= 1 && g->axes[last].out == 1 && g->axes[last - 1].in == 1;
+    int turned = last >= 1 && g->axes[last].out == 1 && g->axes[last - 1].in == 1;
     int outer = turned ? last - 1 : last, count = 1;
     for (int axis = 0; axis < outer; axis++) count *= g->axes[axis].size;
     x += g->in_offset * bytes;
@@ -51,7 +57,10 @@ INLINE void copy(uint8_t *y, const uint8_t *x, const Copy *g, int bytes) {
             from += index * g->axes[axis].in;
             to += index * g->axes[axis].out;
         }
-        if (turned)
+        if (turned && bytes == 1)
+            turn_bytes(y + to, x + from, g->axes[last - 1].size, g->axes[last].size, g->axes[last].in,
+                       g->axes[last - 1].out);
+        else if (turned)
             turn((i32 *)y + to, (const i32 *)x + from, g->axes[last - 1].size, g->axes[last].size,
                  g->axes[last].in, g->axes[last - 1].out);
         else line(y + to * bytes, x + from * bytes, g, last, bytes);

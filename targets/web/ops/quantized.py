@@ -190,20 +190,18 @@ def conv(node: Node, writer: Writer) -> None:
         _windowed(node, writer, op)
 
 
-def _parameters(node: Node, writer: Writer, packed: Array, groups: int = 1) -> tuple[str, str, str]:
-    """Weights, bias, and what one step of each column's sum is in steps of the result."""
+def _columns(node: Node, writer: Writer, groups: int = 1) -> tuple[str, str]:
+    """Of each column the bias, and what one step of its sum is in steps of the result."""
     assert isinstance(node.op, QuantizedConv | QuantizedLinear)
     scale, bias = node.inputs[2].array(), node.inputs[3].array()
     factor = multiplier(node.op.of.scale, scale, node.op.to.scale)
-    columns = (pack_columns(values, groups) for values in (bias, factor))
-    weights, shift, step = (writer.weights(array) for array in (packed, *columns))
-    return weights, shift, step
+    return writer.weights(pack_columns(bias, groups)), writer.weights(pack_columns(factor, groups))
 
 
 def _gemm(node: Node, writer: Writer, op: QuantizedLinear | QuantizedConv, weight: Array) -> None:
     x = node.inputs[0]
     (columns, depth), rows = weight.shape, product(x.type.shape[:-1])
-    operands = writer.operand(x), *_parameters(node, writer, pack_codes(weight[:, np.newaxis]))
+    operands = writer.operand(x), writer.weights(pack_codes(weight[:, np.newaxis])), *_columns(node, writer)
     cells = _at_most(rows * depth, ROW_CELLS, TILE_ROWS * depth)
     table: list[Argument] = [rows, columns, depth, cells, op.of.zero_point, op.to.zero_point]
     scratch = _cells(writer, cells)
@@ -230,21 +228,26 @@ def _windowed(node: Node, writer: Writer, op: QuantizedConv) -> None:
     joined = op.groups == 1 and op.dilation[1] == 1
     taps = (filters, height, width * depth) if joined else (filters, height * width, depth)
     packed = pack_codes(weight.reshape(taps), op.groups)
-    operands = writer.operand(node.inputs[0]), *_parameters(node, writer, packed, op.groups)
+    operands = writer.operand(node.inputs[0]), writer.weights(packed), *_columns(node, writer, op.groups)
     table, cells = _geometry(node, op)
     scratch = _cells(writer, cells)
     writer.call("q_conv2d", writer.result(node.output), *operands, scratch, table, *bounds(op.to, op.activation))
 
 
 def _depthwise(node: Node, writer: Writer, op: QuantizedConv) -> None:
+    """Means have weights of 1 alone: those are not stored."""
     weight = node.inputs[1].array()
     channels, height, width, _ = weight.shape
-    packed = pack_codes(weight.reshape(channels, 1, height * width))
-    operands = writer.operand(node.inputs[0]), *_parameters(node, writer, packed)
+    x, shift, step = writer.operand(node.inputs[0]), *_columns(node, writer)
     table, cells = _geometry(node, op)
+    if bool((weight == 1).all()):
+        limits = bounds(op.to, op.activation)
+        writer.call("q_sum2d", writer.result(node.output), x, shift, step, table, *limits)
+        return
+    filters = writer.weights(pack_codes(weight.reshape(channels, 1, height * width)))
     scratch, taps = _cells(writer, cells), writer.scratch(height * width + 1)
-    target = writer.result(node.output)
-    writer.call("q_depthwise2d", target, *operands, scratch, taps, table, *bounds(op.to, op.activation))
+    operands = x, filters, shift, step, scratch, taps, table
+    writer.call("q_depthwise2d", writer.result(node.output), *operands, *bounds(op.to, op.activation))
 
 
 def _products_fit(node: Node) -> Refusal | None:

@@ -16,6 +16,7 @@ from triport.exporter.reference import run_graph
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 from triport.targets.web.ops.quantized import BAND_CELLS, ROW_CELLS
+from triport.targets.web.target import make_plan
 
 LAST = Layout.CHANNELS_LAST
 BATCH, HEIGHT, WIDTH = (Sym.named(name) for name in ("batch", "height", "width"))
@@ -136,6 +137,36 @@ def test_windows_that_see_nothing_but_padding(kernels: Kernels) -> None:
     op = QuantizedConv((1, 1), ((4, 4), (5, 5)), (2, 2), 1, LAST, of=OF, to=filled(18))
     graph = graph_of(op, (BATCH, 2, 3, 2), *filters((19, 3, 3, 2)))
     same_codes(kernels, graph, x=codes(6, 3, 2, 3, 2))
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "padding", "dilation"),
+    [
+        ((7, 7), (7, 7), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+        ((9, 6), (3, 2), (2, 2), ((1, 0), (0, 1)), (1, 1)),
+        ((9, 11), (2, 3), (1, 2), ((3, 3), (2, 5)), (2, 3)),
+        ((1, 300), (1, 300), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    ],
+    ids=["whole image", "odd edges", "windows in the padding", "more than an int16 holds"],
+)
+def test_means(
+    size: tuple[int, int],
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    dilation: tuple[int, int],
+    kernels: Kernels,
+) -> None:
+    """Weights of 1 have a kernel of their own, which stores no weights."""
+    channels, taps = 19, window[0] * window[1]
+    to = Quantization(float(np.float32(OF.scale * 2 / taps**0.5)), 5)
+    constants = np.ones((channels, *window, 1), np.int8), np.full(channels, 1 / taps, np.float32)
+    op = QuantizedConv(stride, padding, dilation, channels, LAST, of=OF, to=to)
+    graph = graph_of(op, (BATCH, *size, channels), *constants, np.arange(channels, dtype=np.int32))
+    assert len(make_plan(prepare(graph, WebTarget())).weights) < 300
+    x = codes(9, 5, *size, channels)
+    x[0] = -128
+    same_codes(kernels, graph, x=x)
 
 
 def test_matrices_that_are_larger_than_the_scratch(kernels: Kernels) -> None:
