@@ -1,0 +1,153 @@
+"""What quantizing costs, and how true it stays to float32, beside ONNX Runtime's own quantize_static.
+
+    .venv/bin/python benchmarks/bench_quantize.py [--rounds 3] [--images 100]
+
+MobileNetV2 and ResNet-18 for pictures of 224x224 with random weights, calibrated on random pictures. Ours reads the
+.triport file, calibrates, and writes all three ports; ONNX Runtime's reads our float32 .onnx file and writes one. Each
+runs in a process of its own, its imports not counted: CPU seconds, and the peak of memory over the process before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from networks import FOLDER
+from rich.console import Console
+from rich.table import Table
+
+import triport as tp
+
+NETWORKS = ("MobileNetV2", "ResNet-18")
+CHECKED = 16
+"""Pictures on which the outputs are compared."""
+
+# What both processes begin with: pictures one at a time, made when they are asked for; and the peak of memory.
+_COMMON = """
+import re, sys, time
+from pathlib import Path
+import numpy as np
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+def images(count):
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        yield {name: random.normal(size=(1, 3, 224, 224)).astype(np.float32)}
+source, folder, name, count = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+"""
+
+_OURS = """
+import onnxruntime, torch
+import triport as tp
+from triport import quantize
+idle, start = peak(), time.process_time()
+quantized = tp.quantize(tp.Graph.load(source), "int8", calibration=images(count))
+tp.export(quantized, folder, to=("onnx", "tflite", "web"), verify=False)
+"""
+
+_THEIRS = """
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+class Reader(CalibrationDataReader):
+    def __init__(self):
+        self.images = images(count)
+    def get_next(self):
+        return next(self.images, None)
+idle, start = peak(), time.process_time()
+quantize_static(
+    str(source), str(folder / "model.onnx"), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+    activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+)
+"""
+
+_REPORT = """
+print(time.process_time() - start, peak() - idle)
+"""
+
+
+def run(code: str, source: Path, folder: Path, name: str, images: int) -> tuple[float, float]:
+    """CPU seconds and bytes over the idle process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    child = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _COMMON + code + _REPORT, str(source), str(folder), name, str(images)],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    seconds, peak = map(float, child.stdout.split()[-2:])
+    return seconds, peak
+
+
+def decibels(exact: Path, rounded: Path, name: str) -> float:
+    """Signal to quantization noise of the second file beside the first, in ONNX Runtime."""
+    import onnxruntime
+
+    random = np.random.default_rng(1)
+    x = random.normal(size=(CHECKED, 3, 224, 224)).astype(np.float32)
+    signal, other = (
+        np.concatenate([session.run(None, {name: x[i : i + 1]})[0] for i in range(CHECKED)])
+        for session in (onnxruntime.InferenceSession(str(path)) for path in (exact, rounded))
+    )
+    return float(10 * np.log10((signal**2).mean() / ((signal - other) ** 2).mean()))
+
+
+def saved(name: str) -> tuple[Path, str]:
+    """The network's .triport file, made on first use, and the name of its input."""
+    import torch
+    from torch_networks import NETWORKS as TORCH_NETWORKS
+
+    path = FOLDER / f"{name.lower()}_normalized.triport"
+    if not path.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        tp.set_seed(0)
+        network = TORCH_NETWORKS[name]
+        model = network.build().train()
+        with torch.no_grad():  # batch norms that know what they get, or nothing of the picture arrives at the end
+            for layer in model.modules():
+                if isinstance(layer, torch.nn.BatchNorm2d):
+                    layer.momentum = None
+            model(torch.randn(CHECKED, 3, 224, 224))
+        tp.capture(model.eval(), network.example(), name=path.stem).save(path)
+    return path, tp.Graph.load(path).inputs[0].name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=100)
+    options = parser.parse_args()
+    table = Table(title=f"{options.images} pictures; CPU s: least / median of {options.rounds}")
+    for heading in ("network", "tool", "seconds", "peak, MB", "with 4x the pictures", "SQNR, dB"):
+        table.add_column(heading)
+    for network in NETWORKS:
+        source, name = saved(network)
+        with tempfile.TemporaryDirectory() as scratch:
+            work = Path(scratch)
+            tp.export(source, work / "float32", to=["onnx"], verify=False)
+            exact = work / "float32" / "model.onnx"
+            tools = {"triport, three ports": (_OURS, source), "quantize_static, one": (_THEIRS, exact)}
+            found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools}
+            for _ in range(options.rounds):
+                for tool, (code, given) in tools.items():
+                    found[tool].append(run(code, given, work / tool, name, options.images))
+            for tool, (code, given) in tools.items():
+                seconds, peaks = zip(*found[tool], strict=True)
+                _, more = run(code, given, work / tool, name, 4 * options.images)
+                table.add_row(
+                    network,
+                    tool,
+                    f"{min(seconds):.1f} / {statistics.median(seconds):.1f}",
+                    f"{max(peaks) / 1e6:.0f}",
+                    f"{more / 1e6:.0f}",
+                    f"{decibels(exact, work / tool / 'model.onnx', name):.1f}",
+                )
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()
