@@ -2,7 +2,7 @@
 #pragma once
 #include "quantized.h"
 
-#define Q_ROWS 6
+#define Q_ROWS 4
 #define Q_PANEL 8
 
 // How the rows of a product find their cells, all in int16 cells of the widened operand.

@@ -5,7 +5,7 @@
 #pragma once
 #include "simd.h"
 
-#define ROWS 6
+#define ROWS 4  // more sums than these and their operands do not stay in the 16 vector registers of x86
 #define PANEL 8
 
 typedef struct { f4 left, right; } Acc;

@@ -39,7 +39,7 @@ ROW_CELLS = 12288
 BAND_CELLS = 49152
 """int16 cells of the rows of an image that a band of a convolution looks at."""
 
-TILE_ROWS = 6
+TILE_ROWS = 4
 """Rows that the kernels compute at once (Q_ROWS in kernels/q_products.h)."""
 
 LARGEST_SUM = 2**31 - 1
