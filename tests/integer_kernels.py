@@ -96,6 +96,17 @@ def fused_product(a: Array, b: Array, of_a: Quantization, of_b: Quantization, to
     return _stored(np.rint(steps.astype(np.float32)) - 128, 0)
 
 
+def xnnpack_neon_product(a: Array, b: Array, of_a: Quantization, of_b: Quantization, to: Quantization) -> Array:
+    """XNNPACK on ARM (qs8-vmul rndnu): the 24 bits of the float32 factor as a whole number, rounded half up."""
+    product = (_whole(a) - of_a.zero_point) * (_whole(b) - of_b.zero_point)
+    bits = int(multiplier(of_a.scale, of_b.scale, to.scale).view(np.uint32))
+    factor = ((bits & 0x007FFFFF) | 0x00800000) << 7
+    shift = 127 + 31 - 32 - (bits >> 23)
+    after = max(shift, 1)
+    doubled_high = (2 * (product << (after - shift)) * factor) >> 32
+    return _stored((doubled_high + (1 << (after - 1))) >> after, to.zero_point)
+
+
 def scalar_product(a: Array, b: Array, of_a: Quantization, of_b: Quantization, to: Quantization) -> Array:
     """ONNX Runtime elsewhere (qlmul.cpp): real numbers, and a division."""
     left = np.float32(of_a.scale) * (_whole(a) - of_a.zero_point).astype(np.float32)
@@ -105,4 +116,9 @@ def scalar_product(a: Array, b: Array, of_a: Quantization, of_b: Quantization, t
 
 
 SUMS: dict[str, Sum] = {"xnnpack": xnnpack_sum, "neon": neon_sum, "x86": vector_sum, "scalar": scalar_sum}
-PRODUCTS: dict[str, Product] = {"vector": vector_product, "fused": fused_product, "scalar": scalar_product}
+PRODUCTS: dict[str, Product] = {
+    "vector": vector_product,
+    "fused": fused_product,
+    "scalar": scalar_product,
+    "xnnpack neon": xnnpack_neon_product,
+}

@@ -144,10 +144,11 @@ def test_a_scale_of_half_the_resolution_puts_every_other_sum_on_a_tie() -> None:
     assert int((SUMS["xnnpack"](*PAIRS, of, to, 1) != wanted).sum()) > 16_000
 
 
-def test_an_odd_zero_point_turns_ties_of_products_round() -> None:
+def test_ties_of_products_are_rounded_up_on_phones_and_turn_round_above_an_odd_zero_point() -> None:
     a = b = Quantization(2.0**-7, 0)
     odd, even = Quantization(2.0**-5, 3), Quantization(2.0**-5, 4)
-    assert mul_is_safe(a, b, even) and not mul_is_safe(a, b, odd)
+    assert not mul_is_safe(a, b, even) and not mul_is_safe(a, b, odd)
+    assert (PRODUCTS["xnnpack neon"](*PAIRS, a, b, even) != formula_product(*PAIRS, a, b, even)).any()
     assert (PRODUCTS["vector"](*PAIRS, a, b, odd) != formula_product(*PAIRS, a, b, odd)).any()
     assert (PRODUCTS["vector"](*PAIRS, a, b, even) == formula_product(*PAIRS, a, b, even)).all()
 
