@@ -10,6 +10,7 @@ import numpy as np
 
 from ..exporter.errors import ModelError, UsageError
 from ..exporter.graph import DType, Graph, Node, Quantization, Value
+from ..exporter.graph.types import CODES
 from ..exporter.ops import (
     Activation,
     Add,
@@ -34,6 +35,7 @@ from ..exporter.ops import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
     ReduceMean,
     ReduceSum,
     Reshape,
@@ -62,18 +64,17 @@ def rounded_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
     return quantized_filters(node.inputs[1].array(), bias, of.scale, to.scale)
 
 
-def apply(graph: Graph, plan: Plan, *, filters: WeightRule = rounded_filters, coded_io: bool = False) -> Graph:
+def apply(graph: Graph, plan: Plan, *, filters: WeightRule = rounded_filters) -> Graph:
     """The quantized graph; ``graph`` is the canonical one that the plan was made for, and is left alone.
 
-    filters    how weights become integers
-    coded_io   float inputs and outputs that are held as codes inside are int8 outside, too
-    raises     UsageError TP052 for a plan that is for another graph, or that contradicts itself
+    filters   how weights become integers
+    raises    UsageError TP052 for a plan that is for another graph, or that contradicts itself
     """
     missing = [node.name for node in graph.nodes if node.name not in plan.nodes]
     if missing or len(plan.nodes) != len(graph.nodes):
         listed = ", ".join(missing[:3] or [n for n in plan.nodes if n not in {node.name for node in graph.nodes}][:3])
         raise UsageError("TP052", f"the plan is for another graph: {listed} is in one of them alone")
-    return _Writer(graph, plan, filters, coded_io).written()
+    return _Writer(graph, plan, filters).written()
 
 
 class _Writer:
@@ -82,11 +83,11 @@ class _Writer:
     _floats, _codes   what stands for a value of the float graph, as float32 and as codes
     """
 
-    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule, coded_io: bool) -> None:
+    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule) -> None:
         self.source = graph
         self.plan = plan
         self.filters = filters
-        self.coded_io = coded_io
+        self.border = None if plan.io == "float32" else DType(plan.io)
         self.graph = Graph(graph.name)
         self.graph.metadata = dict(graph.metadata)
         self._floats: dict[Value, Value] = {}
@@ -94,9 +95,8 @@ class _Writer:
 
     def written(self) -> Graph:
         for value in self.source.inputs:
-            if self.coded_io and value.name in self.plan.values:
-                type = replace(value.type, dtype=DType.INT8, quantization=self.quantization(value))
-                self._codes[value] = self.graph.add_input(value.name, type)
+            if self.border and value.name in self.plan.values:
+                self._codes[value] = self.coded_input(value, self.border)
             else:
                 self._floats[value] = self.graph.add_input(value.name, value.type)
         for node in self.source.nodes:
@@ -111,9 +111,26 @@ class _Writer:
                     help="values that a move or a sum ties together need one scale and zero point",
                 ) from error
         for name, value in self.source.outputs.items():
-            coded = self.coded_io and value in self._codes
-            self.graph.set_output(name, self._codes[value] if coded else self.floats(value))
+            coded = self.border and value in self._codes
+            self.graph.set_output(name, self.coded_output(value) if coded else self.floats(value))
         return self.graph
+
+    def coded_input(self, value: Value, border: DType) -> Value:
+        """An input that takes codes; int8 is what the graph computes with."""
+        to = self.quantization(value)
+        type = replace(value.type, dtype=DType.INT8, quantization=to)
+        if border is DType.INT8:
+            return self.graph.add_input(value.name, type)
+        shifted = replace(to, zero_point=to.zero_point + CODES[border] - CODES[DType.INT8])
+        given = self.graph.add_input(value.name, replace(type, dtype=border, quantization=shifted))
+        return self.graph.add(Recode(), given, name=f"{value.name}/recode")
+
+    def coded_output(self, value: Value) -> Value:
+        codes = self._codes[value]
+        if self.border is DType.INT8:
+            return codes
+        source = value.producer.source if value.producer else None
+        return self.graph.add(Recode(), codes, name=f"{value.name}/recode", source=source)
 
     # -- values ----------------------------------------------------------------------------------------------------
 

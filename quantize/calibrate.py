@@ -7,6 +7,7 @@ not grow with the number of samples and little is copied.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +15,14 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Dim, DType, Graph, TensorType, Value, evaluate_dim
 from ..exporter.graph.bind import bind_sizes
 from ..exporter.ops import ReduceMax, ReduceMin, Reshape, Slice
+from .checks import check_finite
 from .engine import Engine
+from .files import samples_in
 from .observe import Observed
 
-Calibration = Mapping[str, Array] | Array | Iterable[Mapping[str, Array]]
-"""Arrays by the inputs' names, one array for the only input, or any iterable of named arrays (a generator too)."""
+Calibration = Mapping[str, Array] | Array | Iterable[Mapping[str, Array]] | str | Path
+"""Arrays by the inputs' names, one array for the only input, any iterable of named arrays (a generator too), or the
+path of a file or folder of samples (files.py)."""
 
 ROWS = 8
 """Samples that run at a time."""
@@ -35,13 +39,17 @@ def observe(graph: Graph, values: Sequence[Value], batches: Iterable[Mapping[str
     """
     seen = {value.name: Observed() for value in values}
     engine: Engine | None = None
+    first = 0
     for batch in batches:
         if engine is None:
             engine = Engine(_probed(graph, values, bind_sizes(graph, batch)))
         results = engine.run(batch)
+        rows = next((len(array) for array in batch.values() if array.ndim), 1)
+        check_finite(values, results, f"samples {first} to {first + rows - 1}" if rows > 1 else f"sample {first}")
+        first += rows
         for i, value in enumerate(values):
             low, high, cells = (results[f"{role}{i}"] for role in ("low", "high", "cells"))
-            seen[value.name].add(float(low), float(high), cells)
+            seen[value.name].add(float(low), float(high), cells.astype(np.float32, copy=False))
     return seen
 
 
@@ -53,20 +61,23 @@ def batches_of(graph: Graph, calibration: Calibration, samples: int | None = Non
     """
     types = {value.name: value.type for value in graph.inputs}
     left = samples
-    for arrays in _sets(calibration, types):
+    given = samples_in(Path(calibration), graph) if isinstance(calibration, str | Path) else calibration
+    for arrays in _sets(given, types):
         rows = _rows(arrays, types)
         step = _step(types, rows)
         for start in range(0, rows, step):
             count = min(step, rows - start, step if left is None else left)
-            if count < step and not _is_free(types):
-                return  # a batch of fixed size cannot be cut
             if not count:
                 return
+            if count < step and not _is_free(types):
+                break  # a batch of fixed size cannot be cut
             yield {name: np.ascontiguousarray(array[start : start + count]) for name, array in arrays.items()}
             left = None if left is None else left - count
 
 
-def _sets(calibration: Calibration, types: Mapping[str, TensorType]) -> Iterator[dict[str, Array]]:
+def _sets(
+    calibration: Mapping[str, Array] | Array | Iterable[Mapping[str, Array]], types: Mapping[str, TensorType]
+) -> Iterator[dict[str, Array]]:
     if isinstance(calibration, np.ndarray):
         if len(types) != 1:
             raise _misfit(f"one array was given, the graph has inputs {', '.join(types)}", types)

@@ -71,20 +71,25 @@ class Decision:
 
 
 def decide(
-    graph: Graph, keep_float: Collection[str] = (), refused: Mapping[str, str] | None = None
+    graph: Graph,
+    keep_float: Collection[str] = (),
+    refused: Mapping[str, str] | None = None,
+    *,
+    coded_inputs: bool = False,
 ) -> dict[Node, Decision]:
     """The form of every node of a canonical graph.
 
-    keep_float   patterns (``head*``) of nodes or layers that stay float
-    refused      {node name: reason}: further nodes that stay float
+    keep_float    patterns (``head*``) of nodes or layers that stay float
+    refused       {node name: reason}: further nodes that stay float
+    coded_inputs  the graph's inputs are codes themselves, so that moves and functions of them are computed on codes
     """
     decisions: dict[Node, Decision] = {}
     for node in graph.nodes:
-        kept = next((p for p in keep_float if _matches(node, p)), None)
+        kept = next((p for p in keep_float if matches(node, p)), None)
         decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else _decision(node)
         if refused and node.name in refused:
             decision = Decision(Form.FLOAT, refused[node.name])
-        if decision.form in (Form.MOVES, Form.TABLE) and not _from_codes(node, decisions):
+        if decision.form in (Form.MOVES, Form.TABLE) and not _from_codes(node, decisions, coded_inputs):
             decision = Decision(Form.FLOAT, "what it reads is float")
         decisions[node] = decision
     return decisions
@@ -96,17 +101,20 @@ def data(node: Node) -> tuple[Value, ...]:
     return tuple(value for value in node.inputs[:count] if not value.is_constant)
 
 
-def codes_at(value: Value, decisions: dict[Node, Decision]) -> bool:
-    """Whether the node that computes a value gives codes."""
-    return value.producer is not None and decisions[value.producer].form is not Form.FLOAT
+def codes_at(value: Value, decisions: dict[Node, Decision], coded_inputs: bool = False) -> bool:
+    """Whether the node that computes a value gives codes; an input of the graph if ``coded_inputs``."""
+    if value.producer is None:
+        return coded_inputs and value.type.dtype is DType.FLOAT32
+    return decisions[value.producer].form is not Form.FLOAT
 
 
-def _matches(node: Node, pattern: str) -> bool:
+def matches(node: Node, pattern: str) -> bool:
+    """Whether a pattern (``head*``) names a node, or the layer that it was written as."""
     return fnmatchcase(node.name, pattern) or bool(node.source.layer and fnmatchcase(node.source.layer, pattern))
 
 
-def _from_codes(node: Node, decisions: dict[Node, Decision]) -> bool:
-    return bool(data(node)) and all(codes_at(value, decisions) for value in data(node))
+def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool) -> bool:
+    return bool(data(node)) and all(codes_at(value, decisions, coded_inputs) for value in data(node))
 
 
 def _decision(node: Node) -> Decision:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..exporter.errors import FormatError
+from ..exporter.errors import FormatError, UsageError
 from ..exporter.graph import Quantization
 from .forms import Form
 
 VERSION = 1
+
+IO = ("float32", "int8", "uint8")
+"""What the inputs and outputs of a quantized graph may be."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,29 @@ class Plan:
     """What `apply` follows.
 
     scheme   the scheme it was made for
+    io       "float32", or "int8" / "uint8": what is held as codes inside is codes at the inputs and outputs, too
     nodes    {node name: form} of the canonical graph (canonical.py), in its order
     values   {value name: quantization} of every value that is held as codes
+    notices  what calibration found suspicious, a sentence each
     """
 
     scheme: str
     nodes: dict[str, NodePlan] = field(default_factory=dict)
     values: dict[str, ValuePlan] = field(default_factory=dict)
+    io: str = "float32"
+    notices: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """{form: how many nodes}"""
+        return dict(Counter(node.form.value for node in self.nodes.values()))
+
+    def reasons(self) -> dict[str, list[str]]:
+        """{why: names of the nodes that stay float for it}"""
+        found: dict[str, list[str]] = {}
+        for name, node in self.nodes.items():
+            if node.form is Form.FLOAT:
+                found.setdefault(node.reason or "the plan was edited so", []).append(name)
+        return found
 
     def to_json(self) -> str:
         """The plan as text, one line a node and a value, so that a diff reads well."""
@@ -60,7 +80,8 @@ class Plan:
             }
             for name, plan in self.values.items()
         ]
-        head = json.dumps({"format": "triport-plan", "version": VERSION, "scheme": self.scheme})[:-1]
+        about = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
+        head = json.dumps(about | {"notices": self.notices}, ensure_ascii=False)[:-1]
         return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
 
     def save(self, path: str | Path) -> None:
@@ -68,22 +89,32 @@ class Plan:
 
     @staticmethod
     def load(path: str | Path) -> Plan:
-        """The plan in a file; FormatError names what is wrong with it."""
-        return Plan.from_json(Path(path).read_text(encoding="utf-8"), str(path))
+        """The plan in a file; UsageError TP001 when there is none, FormatError TP053 names what is wrong with it."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise FormatError("TP053", f"{path} is not a plan of triport: it is no text") from error
+        except OSError as error:
+            raise UsageError("TP001", f"the plan {path} cannot be read", because=error.strerror) from error
+        return Plan.from_json(text, str(path))
 
     @staticmethod
     def from_json(text: str, where: str = "plan") -> Plan:
         """The plan that a text holds; FormatError names what is wrong with it."""
         try:
             data = json.loads(text)
+            if not isinstance(data, dict):
+                raise ValueError("it is no JSON object")
             if data["format"] != "triport-plan" or data["version"] != VERSION:
                 raise ValueError(f"it is {data['format']!r}, version {data['version']!r}")
             return Plan(
                 str(data["scheme"]),
                 {str(n["name"]): NodePlan(Form(n["form"]), str(n.get("reason", ""))) for n in data["nodes"]},
                 {str(v["name"]): _value_plan(v) for v in data["values"]},
+                _one_of(IO, str(data.get("io", "float32"))),
+                [str(notice) for notice in data.get("notices", [])],
             )
-        except (LookupError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise FormatError(
                 "TP053",
                 f"{where} is not a plan of triport: {error}",
@@ -94,6 +125,8 @@ class Plan:
         """What ``other`` does otherwise, a line for each node and value."""
         if self.scheme != other.scheme:
             yield f"scheme: {self.scheme} → {other.scheme}"
+        if self.io != other.io:
+            yield f"io: {self.io} → {other.io}"
         for name in dict.fromkeys([*self.nodes, *other.nodes]):
             a, b = self.nodes.get(name), other.nodes.get(name)
             if (a and a.form) != (b and b.form):
@@ -102,6 +135,12 @@ class Plan:
             x, y = self.values.get(name), other.values.get(name)
             if (x and x.quantization) != (y and y.quantization):
                 yield f"value {name}: {x.quantization if x else 'absent'} → {y.quantization if y else 'absent'}"
+
+
+def _one_of(known: tuple[str, ...], text: str) -> str:
+    if text not in known:
+        raise ValueError(f"{text!r} is none of {', '.join(known)}")
+    return text
 
 
 def _value_plan(entry: dict[str, Any]) -> ValuePlan:

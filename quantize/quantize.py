@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..exporter.errors import UsageError
-from ..exporter.graph import Array, Graph, Quantization, Sample
-from ..exporter.ops.quantized import HIGHEST, LOWEST
+from ..exporter.graph import Array, Graph, Sample, TensorType
+from ..exporter.graph.types import CODES
 from .apply import apply
 from .calibrate import Calibration, batches_of, observe
 from .canonical import canonical
+from .checks import (
+    check_filters,
+    check_patterns,
+    inputs_seen,
+    notices_of_border,
+    notices_of_inputs,
+    notices_of_values,
+    notices_of_weights,
+    watched,
+)
 from .forms import decide
-from .observe import OBSERVERS
-from .plan import Plan
+from .observe import OBSERVERS, Observed
+from .plan import IO, Plan
 from .solve import Unsettled, coded_values, solve
 
 SCHEMES = ("int8",)
@@ -29,28 +40,44 @@ def quantize(
     observer: str = "minmax",
     keep_float: str | Sequence[str] = (),
     plan: Plan | None = None,
-    io: str = "float32",
+    io: str | None = None,
 ) -> Graph:
     """A quantized copy of a float graph.
 
     scheme       "int8": weights and activations in 8 bits, the same integers on every port
-    calibration  real samples of the model's inputs, preprocessed as the model takes them
+    calibration  real samples of the model's inputs, preprocessed as the model takes them: arrays, an iterable of them,
+                 or the path of a file or folder
     samples      take at most so many of them; default: all
     observer     how ranges are chosen: minmax, moving-average, percentile, mse, entropy
     keep_float   patterns of nodes or layers that stay float: ``"head*"``
     plan         follow this plan; nothing is calibrated
-    io           "float32": inputs and outputs stay as they are; "int8": those that are codes inside are codes outside
+    io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
+                 codes outside. Default: what the plan says, else float32
     raises       UsageError for a scheme, an observer or samples that do not fit
     """
-    if io not in ("float32", "int8"):
-        raise UsageError("TP050", f"io {io!r} is not known", help='io="float32" or io="int8"')
     _refuse_quantized(graph)
     if plan is None:
         plan = make_plan(
-            graph, scheme, calibration=calibration, samples=samples, observer=observer, keep_float=keep_float
+            graph,
+            scheme,
+            calibration=calibration,
+            samples=samples,
+            observer=observer,
+            keep_float=keep_float,
+            io=io or "float32",
         )
-    quantized = apply(canonical(graph), plan, coded_io=io == "int8")
-    quantized.metadata["quantization"] = {"scheme": plan.scheme}
+    elif io is not None:
+        _check_one_of("io", io, IO)
+        plan = replace(plan, io=io)
+    quantized = apply(canonical(graph), plan)
+    quantized.metadata["quantization"] = {
+        "scheme": plan.scheme,
+        "io": plan.io,
+        "nodes": plan.counts(),
+        "float": [[reason, names] for reason, names in plan.reasons().items()],
+    }
+    if plan.notices:
+        quantized.metadata["notices"] = [*quantized.notices, *plan.notices]
     quantized.samples = [_answered(quantized, sample) for sample in graph.samples]
     return quantized
 
@@ -63,32 +90,48 @@ def make_plan(
     samples: int | None = None,
     observer: str = "minmax",
     keep_float: str | Sequence[str] = (),
+    io: str = "float32",
 ) -> Plan:
     """The plan that `quantize` would follow; see there."""
-    if scheme not in SCHEMES:
-        raise UsageError("TP050", f"scheme {scheme!r} is not known", help=f"schemes: {', '.join(SCHEMES)}")
-    if observer not in OBSERVERS:
-        raise UsageError("TP050", f"observer {observer!r} is not known", help=f"observers: {', '.join(OBSERVERS)}")
+    _check_one_of("scheme", scheme, SCHEMES)
+    _check_one_of("observer", observer, tuple(OBSERVERS))
+    _check_one_of("io", io, IO)
     if calibration is None:
         raise UsageError(
             "TP051",
             f"scheme {scheme} needs samples to see which numbers occur",
-            help="calibration={input name: array of some hundred real samples}",
+            help="calibration={input name: array of some hundred real samples}; --calibration FILE on the command line",
         )
     _refuse_quantized(graph)
     prepared = canonical(graph)
+    check_filters(prepared)
     patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
-    seen = None
+    looked_at = inputs_seen(prepared)
+    seen: dict[str, Observed] | None = None
     refused: dict[str, str] = {}
     while True:
-        decisions = decide(prepared, patterns, refused)
-        coded = [value for value in coded_values(prepared, decisions) if not value.is_constant]
+        decisions = decide(prepared, patterns, refused, coded_inputs=io != "float32")
+        coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
         if seen is None:
-            seen = observe(prepared, coded, batches_of(prepared, calibration, samples))
+            check_patterns(prepared, decisions, patterns)
+            seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))
         try:
-            return solve(prepared, decisions, {v.name: seen[v.name].range(observer) for v in coded}, scheme)
+            plan = solve(prepared, decisions, {v.name: seen[v.name].range(observer) for v in coded}, scheme, io)
+            break
         except Unsettled as unsettled:
             refused[unsettled.node.name] = "no scale keeps its results from ties"
+    plan.notices = [
+        *notices_of_inputs(graph, looked_at),
+        *notices_of_values(plan, seen),
+        *notices_of_weights(decisions),
+        *notices_of_border(prepared, plan),
+    ]
+    return plan
+
+
+def _check_one_of(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise UsageError("TP050", f"{what} {given!r} is not known", help=f"{what} is one of: {', '.join(known)}")
 
 
 def _refuse_quantized(graph: Graph) -> None:
@@ -102,14 +145,16 @@ def _refuse_quantized(graph: Graph) -> None:
 def _answered(quantized: Graph, sample: Sample) -> Sample:
     """The sample with what the quantized graph's integers give."""
     if any(value.type.quantization is not None for value in quantized.inputs):
-        inputs = {v.name: _as_codes(sample.inputs[v.name], v.type.quantization) for v in quantized.inputs}
+        inputs = {v.name: as_codes(sample.inputs[v.name], v.type) for v in quantized.inputs}
         return Sample(inputs, quantized.run(inputs), {})
     return Sample(dict(sample.stored_inputs), quantized.run(sample.inputs), dict(sample.recipes))
 
 
-def _as_codes(array: Array, to: Quantization | None) -> Array:
+def as_codes(array: Array, type: TensorType) -> Array:
+    """Real numbers as the codes that an input of this type takes; as they are where it takes real numbers."""
+    to = type.quantization
     if to is None:
         return array
     steps = np.rint(array.astype(np.float32) * (np.float32(1) / np.float32(to.scale))) + to.zero_point
-    codes: Array = np.clip(steps, LOWEST, HIGHEST).astype(np.int8)
+    codes: Array = np.clip(steps, CODES[type.dtype], CODES[type.dtype] + 255).astype(type.dtype.numpy)
     return codes

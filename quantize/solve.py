@@ -8,7 +8,7 @@ into it comes near a tie (arithmetic.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,12 +91,15 @@ class Unsettled(Exception):
         self.node = node
 
 
-def solve(graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range], scheme: str) -> Plan:
+def solve(
+    graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range], scheme: str, io: str = "float32"
+) -> Plan:
     """The plan for a canonical graph.
 
     ranges   {value name: range} of every value that `coded_values` lists and that is no constant
+    io       the dtype of inputs and outputs (plan.py)
     """
-    groups = _groups(graph, decisions, ranges)
+    groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges)
     for group in {id(group): group for group in groups.values()}.values():
         group.settle()
     checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups))]
@@ -110,17 +113,18 @@ def solve(graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str,
         scheme,
         {node.name: NodePlan(decisions[node].form, decisions[node].reason) for node in graph.nodes},
         {name: ValuePlan(group.quantization, *group.members[name]) for name, group in groups.items()},
+        io,
     )
 
 
-def coded_values(graph: Graph, decisions: Mapping[Node, Decision]) -> list[Value]:
+def coded_values(graph: Graph, decisions: Mapping[Node, Decision], io: str = "float32") -> list[Value]:
     """Every value that is held as codes, constants among them, in the order of the graph."""
     coded: dict[Value, None] = {}
     for node in graph.nodes:
         if decisions[node].form is Form.FLOAT:
             continue
         coded |= dict.fromkeys(coded_operands(node))
-        if not gives_float(graph, node, decisions):
+        if io != "float32" or not gives_float(graph, node, decisions):
             coded[node.output] = None
     return list(coded)
 
@@ -138,8 +142,10 @@ def gives_float(graph: Graph, node: Node, decisions: Mapping[Node, Decision]) ->
     return table and graph.is_output(node.output) and all(decisions[u].form is Form.FLOAT for u in node.output.users)
 
 
-def _groups(graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range]) -> dict[str, _Group]:
-    groups = {value.name: _Group({value.name: _range(value, ranges)}) for value in coded_values(graph, decisions)}
+def _groups(
+    values: Iterable[Value], graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range]
+) -> dict[str, _Group]:
+    groups = {value.name: _Group({value.name: _range(value, ranges)}) for value in values}
     for node in graph.nodes:
         form = decisions[node].form
         if form is Form.MOVES:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ..exporter.errors import FormatError, UsageError
+from ..exporter.errors import UsageError
 from ..exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from ..exporter.graph.bind import bind_types
 from ..exporter.graph.dims import whole_multiple
 from ..exporter.graph.limits import Limit, limits_of
+from ..exporter.graph.npz import read_npz
 from ..exporter.ops import Cast, Gather
 
 BATCHES = (1, 2, 7)
@@ -102,24 +101,6 @@ def batch_name(types: Mapping[str, TensorType]) -> str | None:
     firsts = {type.shape[0] if type.rank else None for type in types.values()}
     first = firsts.pop() if len(firsts) == 1 else None
     return str(first) if isinstance(first, Sym) and str(first) in first.names else None
-
-
-def read_npz(path: Path) -> dict[str, Array]:
-    """The arrays of an .npz file; nothing in it is executed. FormatError TP422 when it is not one."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise UsageError(
-            "TP001", f"{path} does not exist", help="pass an .npz file with one array for each input"
-        ) from error
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(
-            "TP422",
-            f"{path} is not an .npz file of plain arrays",
-            because=str(error),
-            help="np.savez(path, name=array)",
-        ) from error
 
 
 def _in_slices(label: str, inputs: dict[str, Array], types: Mapping[str, TensorType]) -> list[Case]:

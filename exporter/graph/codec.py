@@ -26,7 +26,7 @@ from .container import TensorTable
 from .golden import Recipe, Sample
 from .graph import Graph, Node, Value
 from .json_checks import LARGEST, Json, integer, items, number, table, text, whole_number
-from .types import Array, DType, Source, TensorType
+from .types import CODES, Array, Quantization, Source, TensorType
 from .verify import InvalidGraph, shape_rule, verify
 
 FORMAT = 1
@@ -89,8 +89,7 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
         where = f'constant "{name[:80]}"'
         array = loader.tensor(tensor, where)
         quantization = quantization_from_json(items(entry, where, 3)[2], where) if len(entry) > 2 else None
-        if quantization is not None and DType.of(array) is not DType.INT8:
-            raise FormatError("TP405", f"{where}: {array.dtype.name} cannot be quantized: codes are int8")
+        _check_codes(array.dtype.name, quantization, where)
         loader.declare(graph.add_constant(array, loader.free(name), quantization))
     try:
         for i, node in enumerate(items(document["nodes"], "nodes")):
@@ -198,6 +197,16 @@ def _constant_to_json(value: Value, tensor: str) -> Json:
     return value.name if value.name == tensor else [value.name, tensor]
 
 
+def _check_codes(dtype: str, quantization: Quantization | None, where: str) -> None:
+    if quantization is None:
+        return
+    lowest = next((lowest for codes, lowest in CODES.items() if codes.value == dtype), None)
+    if lowest is None:
+        raise FormatError("TP405", f"{where}: {dtype} cannot be quantized: codes are int8 or uint8")
+    if not lowest <= quantization.zero_point < lowest + 256:
+        raise FormatError("TP405", f"{where}: zero point {quantization.zero_point} is no {dtype}")
+
+
 def _declaration(value: Value) -> Json:
     declared: list[Json] = [value.name, value.type.dtype.value, shape_to_json(value.type.shape)]
     return [*declared, quantization_to_json(value.quantization)] if value.quantization else declared
@@ -208,8 +217,7 @@ def _declared(encoded: Json, where: str) -> tuple[str, TensorType]:
     name = text(name, where)
     where = f'{where} "{name[:80]}"'
     quantization = quantization_from_json(quantized[0], where) if quantized else None
-    if quantization is not None and dtype != DType.INT8.value:
-        raise FormatError("TP405", f"{where}: {str(dtype)[:40]} cannot be quantized: codes are int8")
+    _check_codes(str(dtype)[:40], quantization, where)
     return name, TensorType(dtype_from_json(dtype, where), shape_from_json(shape, where), quantization)
 
 

@@ -50,6 +50,9 @@ class DType(Enum):
         return DType(array.dtype.name)
 
 
+CODES = {DType.INT8: -128, DType.UINT8: 0}
+"""The dtypes of codes, and the lowest code of each."""
+
 Shape = tuple[Dim, ...]
 
 
@@ -58,7 +61,7 @@ class Quantization:
     """What the integers of a tensor stand for: real = (integer - zero_point) * scale, one pair for the whole tensor.
 
     scale        positive, finite, a float32 (every runtime holds it as one)
-    zero_point   the integer that stands for 0
+    zero_point   the integer that stands for 0, one that the tensor's dtype has
     """
 
     scale: float
@@ -67,8 +70,8 @@ class Quantization:
     def __post_init__(self) -> None:
         if not (0 < self.scale < np.inf and float(np.float32(self.scale)) == self.scale):
             raise ValueError(f"scale {self.scale!r} is not a positive, finite float32")
-        if not -128 <= self.zero_point <= 127:
-            raise ValueError(f"zero point {self.zero_point} is no int8")
+        if not -128 <= self.zero_point <= 255:
+            raise ValueError(f"zero point {self.zero_point} is neither int8 nor uint8")
 
     def __str__(self) -> str:
         return f"scale {self.scale:.6g}, zero point {self.zero_point}"
@@ -78,7 +81,7 @@ class Quantization:
 class TensorType:
     """dtype and shape of a value; dims are ints or symbolic.
 
-    quantization   what the integers stand for, where they are codes of real numbers (dtype int8)
+    quantization   what the integers stand for, where they are codes of real numbers (int8; uint8 at the border alone)
     """
 
     dtype: DType
@@ -86,8 +89,12 @@ class TensorType:
     quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
-        if self.quantization is not None and self.dtype is not DType.INT8:
-            raise ValueError(f"{self.dtype.value} cannot be quantized: codes are int8")
+        if self.quantization is None:
+            return
+        if self.dtype not in CODES:
+            raise ValueError(f"{self.dtype.value} cannot be quantized: codes are int8 or uint8")
+        if not CODES[self.dtype] <= self.quantization.zero_point < CODES[self.dtype] + 256:
+            raise ValueError(f"zero point {self.quantization.zero_point} is no {self.dtype.value}")
 
     @property
     def rank(self) -> int:

@@ -99,6 +99,7 @@ from .quantized import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
 )
 from .recurrent import Gru, Lstm, Nonlinearity, Rnn
 from .reduce import (
@@ -208,6 +209,7 @@ __all__ = [
     "QuantizedMul",
     "QuantizedSoftmax",
     "QuantizedSub",
+    "Recode",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",

@@ -58,6 +58,26 @@ class Dequantize(OpAttrs):
 
 
 @dataclass(frozen=True)
+class Recode(OpAttrs):
+    """The same numbers in the other dtype of codes: x uint8  →  y int8 = x - 128, and x int8  →  y uint8 = x + 128
+
+    For models whose inputs or outputs are uint8; everything between is int8.
+    """
+
+    takes_codes = True
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        (x,) = inputs
+        if x.quantization is None:
+            raise self.misfit("expects codes", inputs)
+        dtype, shift = (DType.INT8, LOWEST) if x.dtype is DType.UINT8 else (DType.UINT8, -LOWEST)
+        return TensorType(dtype, x.shape, replace(x.quantization, zero_point=x.quantization.zero_point + shift))
+
+    def permuted(self, perm: Perm) -> Recode:
+        return self
+
+
+@dataclass(frozen=True)
 class QuantizedConv(Conv):
     """`Conv` over codes: x int8 [N, C, *S], weight int8, scale of each filter float32 [O], bias int32 [O]  →  y int8
 
@@ -220,7 +240,7 @@ def coded(type: TensorType, quantization: Quantization) -> TensorType:
 def check_codes(op: OpAttrs, inputs: tuple[TensorType, ...], expected: tuple[Quantization, ...]) -> None:
     """The first operands are codes of what the op was made for; ModelError otherwise."""
     for given, wanted in zip(inputs, expected, strict=False):
-        if given.quantization != wanted:
+        if given.quantization != wanted or given.dtype is not DType.INT8:
             raise op.misfit(f"was made for codes of {wanted}", inputs)
 
 

@@ -20,6 +20,7 @@ from ..ops import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
 )
 from ..ops.quantized import HIGHEST, LOWEST, code_range, multiplier
 from .conv import conv
@@ -57,6 +58,12 @@ def _codes(x: torch.Tensor, to: Quantization) -> torch.Tensor:
 @computes(Dequantize)
 def dequantize(op: Dequantize, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
     return (x.to(torch.int32) - op.of.zero_point).to(torch.float32) * torch.tensor(op.of.scale, dtype=torch.float32)
+
+
+@computes(Recode)
+def recode(op: Recode, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
+    wide = x.to(torch.int16)
+    return (wide + LOWEST).to(torch.int8) if x.dtype is torch.uint8 else (wide - LOWEST).to(torch.uint8)
 
 
 @computes(QuantizedConv)

@@ -51,6 +51,10 @@ def as_stored(codes: Array) -> Array:
     return np.asarray(codes.view(np.uint8) ^ 0x80)
 
 
+def _is_int8_codes(value: Value) -> bool:
+    return value.quantization is not None and value.type.dtype is DType.INT8
+
+
 class OnnxWriter:
     """What emitters write to.
 
@@ -66,7 +70,7 @@ class OnnxWriter:
         self.opset = opset
         self.inputs = inputs
         self.outputs = outputs
-        self._at_border = {value for value in (*inputs, *outputs) if value.quantization is not None}
+        self._at_border = {value for value in (*inputs, *outputs) if _is_int8_codes(value)}
         self.sizes: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
         self._node_names: set[str] = set()
@@ -112,7 +116,7 @@ class OnnxWriter:
         if isinstance(value, str):
             return value
         if value.is_constant:
-            self.initializers[value.name] = value.array() if value.quantization is None else as_stored(value.array())
+            self.initializers[value.name] = as_stored(value.array()) if _is_int8_codes(value) else value.array()
         return f"{value.name}/uint8" if value in self._at_border else value.name
 
     def take_inputs(self) -> None:

@@ -22,6 +22,7 @@ from ....exporter.ops import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
 )
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
 from ...emit import Refusal, constant_parameters
@@ -42,6 +43,12 @@ def quantize(node: Node, writer: OnnxWriter) -> None:
 def dequantize(node: Node, writer: OnnxWriter) -> None:
     assert isinstance(node.op, Dequantize)
     writer.node("DequantizeLinear", node, [node.inputs[0], *_of(node, writer, "of", node.op.of)])
+
+
+@emits(Recode)
+def recode(node: Node, writer: OnnxWriter) -> None:
+    """Codes are uint8 in the file already."""
+    writer.node("Identity", node)
 
 
 @emits(QuantizedConv, accepts=constant_parameters(1, 3))

@@ -24,6 +24,7 @@ from ....exporter.ops import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
     Reshape,
     Transpose,
 )
@@ -95,7 +96,7 @@ def _clamped_alike(node: Node) -> Refusal | None:
     )
 
 
-@emits(Quantize)
+@emits(Quantize, Recode)
 def quantize(node: Node, writer: Writer) -> None:
     writer.operator("QUANTIZE", writer.tensors(node.inputs), writer.tensor(node.output), schema.QuantizeOptionsT())
 

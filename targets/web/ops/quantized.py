@@ -20,6 +20,7 @@ from ....exporter.ops import (
     QuantizedMul,
     QuantizedSoftmax,
     QuantizedSub,
+    Recode,
 )
 from ....exporter.ops.base import normalize_axis
 from ....exporter.ops.quantized import code_range, multiplier
@@ -85,6 +86,14 @@ def dequantize(node: Node, writer: Writer) -> None:
     x, of = node.inputs[0], node.op.of
     operand = writer.operand(x)
     writer.call("dequantize", writer.result(node.output), operand, x.type.elements, of.scale, of.zero_point)
+
+
+@emits(Recode)
+def recode(node: Node, writer: Writer) -> None:
+    """Both ways the code's highest bit turns."""
+    x = node.inputs[0]
+    operand, turned = writer.operand(x), writer.weights(np.arange(256, dtype=np.uint8) ^ 0x80)
+    writer.call("lookup", writer.result_over(node.output, x), operand, x.type.elements, turned)
 
 
 def _known_table(node: Node) -> Refusal | None:
