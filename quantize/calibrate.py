@@ -49,7 +49,7 @@ def observe(graph: Graph, values: Sequence[Value], batches: Iterable[Mapping[str
         first += rows
         for i, value in enumerate(values):
             low, high, cells = (results[f"{role}{i}"] for role in ("low", "high", "cells"))
-            seen[value.name].add(float(low), float(high), cells.astype(np.float32, copy=False))
+            seen[value.name].add(float(low), float(high), cells.astype(np.float64))
     return seen
 
 

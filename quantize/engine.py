@@ -40,9 +40,8 @@ class Engine:
             try:
                 session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             except Exception as error:  # its errors descend from nothing more exact
-                raise ModelError(
-                    "TP504", "ONNX Runtime refuses the model", because=str(error).splitlines()[0]
-                ) from error
+                reason = str(error).splitlines()[0]
+                raise ModelError("TP504", "ONNX Runtime refuses the model", because=reason) from error
         self._session: Any = session
         self._outputs = [output.name for output in session.get_outputs()]
 

@@ -37,7 +37,7 @@ class Histogram:
     width: float = 0.0
     counts: Floats = field(default_factory=lambda: np.zeros(2 * BINS))
 
-    def add(self, cells: npt.NDArray[np.floating[npt.NBitBase]]) -> None:
+    def add(self, cells: Floats) -> None:
         """Counts the cells; those that are not finite are left out."""
         cells = cells[np.isfinite(cells)]
         if not cells.size:
@@ -80,7 +80,7 @@ class Observed:
     batches: int = 0
     histogram: Histogram = field(default_factory=Histogram)
 
-    def add(self, low: float, high: float, sample: npt.NDArray[np.floating[npt.NBitBase]]) -> None:
+    def add(self, low: float, high: float, sample: Floats) -> None:
         """One batch: its extremes, and some of its cells."""
         self.low, self.high = min(self.low, low), max(self.high, high)
         share = 1.0 if not self.batches else MOMENTUM

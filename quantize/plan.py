@@ -42,6 +42,7 @@ class Plan:
 
     scheme   the scheme it was made for
     io       "float32", or "int8" / "uint8": what is held as codes inside is codes at the inputs and outputs, too
+    equalized   neighbouring layers were equalised before (recover/equalize.py)
     nodes    {node name: form} of the canonical graph (canonical.py), in its order
     values   {value name: quantization} of every value that is held as codes
     notices  what calibration found suspicious, a sentence each
@@ -52,6 +53,7 @@ class Plan:
     values: dict[str, ValuePlan] = field(default_factory=dict)
     io: str = "float32"
     notices: list[str] = field(default_factory=list)
+    equalized: bool = False
 
     def counts(self) -> dict[str, int]:
         """{form: how many nodes}"""
@@ -80,8 +82,9 @@ class Plan:
             }
             for name, plan in self.values.items()
         ]
-        about = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
-        head = json.dumps(about | {"notices": self.notices}, ensure_ascii=False)[:-1]
+        about: dict[str, Any] = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
+        about |= {"equalized": self.equalized, "notices": self.notices}
+        head = json.dumps(about, ensure_ascii=False)[:-1]
         return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
 
     def save(self, path: str | Path) -> None:
@@ -113,6 +116,7 @@ class Plan:
                 {str(v["name"]): _value_plan(v) for v in data["values"]},
                 _one_of(IO, str(data.get("io", "float32"))),
                 [str(notice) for notice in data.get("notices", [])],
+                bool(data.get("equalized", False)),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise FormatError(

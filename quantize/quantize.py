@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Graph, Sample, TensorType
 from ..exporter.graph.types import CODES
-from .apply import apply
+from .apply import WeightRule, apply, rounded_filters
 from .calibrate import Calibration, batches_of, observe
 from .canonical import canonical
 from .checks import (
@@ -26,6 +26,7 @@ from .checks import (
 from .forms import decide
 from .observe import OBSERVERS, Observed
 from .plan import IO, Plan
+from .recover import METHODS, equalize, filters_with
 from .solve import Unsettled, coded_values, solve
 
 SCHEMES = ("int8",)
@@ -39,6 +40,7 @@ def quantize(
     samples: int | None = None,
     observer: str = "minmax",
     keep_float: str | Sequence[str] = (),
+    recover: str | Sequence[str] = (),
     plan: Plan | None = None,
     io: str | None = None,
 ) -> Graph:
@@ -50,12 +52,16 @@ def quantize(
     samples      take at most so many of them; default: all
     observer     how ranges are chosen: minmax, moving-average, percentile, mse, entropy
     keep_float   patterns of nodes or layers that stay float: ``"head*"``
+    recover      what to do against a loss of accuracy: "equalize", "bias", "adaround", or several
     plan         follow this plan; nothing is calibrated
     io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
                  codes outside. Default: what the plan says, else float32
     raises       UsageError for a scheme, an observer or samples that do not fit
     """
     _refuse_quantized(graph)
+    methods = [recover] if isinstance(recover, str) else list(recover)
+    for method in methods:
+        _check_one_of("recover", method, METHODS)
     if plan is None:
         plan = make_plan(
             graph,
@@ -65,11 +71,16 @@ def quantize(
             observer=observer,
             keep_float=keep_float,
             io=io or "float32",
+            equalized="equalize" in methods,
         )
     elif io is not None:
         _check_one_of("io", io, IO)
         plan = replace(plan, io=io)
-    quantized = apply(canonical(graph), plan)
+    prepared = _prepared(graph, plan.equalized)
+    filters: WeightRule = rounded_filters
+    if {"bias", "adaround"} & set(methods):
+        filters = filters_with(methods, prepared, batches_of(prepared, _twice(calibration), samples))
+    quantized = apply(prepared, plan, filters=filters)
     quantized.metadata["quantization"] = {
         "scheme": plan.scheme,
         "io": plan.io,
@@ -91,8 +102,12 @@ def make_plan(
     observer: str = "minmax",
     keep_float: str | Sequence[str] = (),
     io: str = "float32",
+    equalized: bool = False,
 ) -> Plan:
-    """The plan that `quantize` would follow; see there."""
+    """The plan that `quantize` would follow; see there.
+
+    equalized   channels of neighbouring layers are equalised first (recover="equalize")
+    """
     _check_one_of("scheme", scheme, SCHEMES)
     _check_one_of("observer", observer, tuple(OBSERVERS))
     _check_one_of("io", io, IO)
@@ -103,7 +118,7 @@ def make_plan(
             help="calibration={input name: array of some hundred real samples}; --calibration FILE on the command line",
         )
     _refuse_quantized(graph)
-    prepared = canonical(graph)
+    prepared = _prepared(graph, equalized)
     check_filters(prepared)
     patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
     looked_at = inputs_seen(prepared)
@@ -120,6 +135,7 @@ def make_plan(
             break
         except Unsettled as unsettled:
             refused[unsettled.node.name] = "no scale keeps its results from ties"
+    plan.equalized = equalized
     plan.notices = [
         *notices_of_inputs(graph, looked_at),
         *notices_of_values(plan, seen),
@@ -132,6 +148,24 @@ def make_plan(
 def _check_one_of(what: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         raise UsageError("TP050", f"{what} {given!r} is not known", help=f"{what} is one of: {', '.join(known)}")
+
+
+def _prepared(graph: Graph, equalized: bool) -> Graph:
+    prepared = canonical(graph)
+    if equalized:
+        equalize(prepared)
+    return prepared
+
+
+def _twice(calibration: Calibration | None) -> Calibration:
+    """The calibration data, which are read a second time; UsageError for an iterator, which is at its end by now."""
+    if calibration is None or isinstance(calibration, Iterator):
+        raise UsageError(
+            "TP051",
+            'recover="bias" and "adaround" read the calibration data a second time',
+            help="pass arrays, a list, or an object whose __iter__ begins anew",
+        )
+    return calibration
 
 
 def _refuse_quantized(graph: Graph) -> None:
