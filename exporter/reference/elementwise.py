@@ -53,10 +53,16 @@ from ..ops import (
 from .activation import apply_activation
 from .registry import Sizes, computes
 
+
+def _sqrt(x: torch.Tensor) -> torch.Tensor:
+    """IEEE's root, as the runtimes have it; torch's own of float32 is at times one unit in the last place beside it."""
+    return torch.sqrt(x.to(torch.float64)).to(x.dtype)
+
+
 _UNARY: dict[type[OpAttrs], Callable[[torch.Tensor], torch.Tensor]] = {
     Exp: torch.exp,
     Log: torch.log,
-    Sqrt: torch.sqrt,
+    Sqrt: _sqrt,
     Rsqrt: torch.rsqrt,
     Neg: torch.neg,
     Abs: torch.abs,
