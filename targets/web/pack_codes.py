@@ -1,7 +1,7 @@
 """Weight codes in the order in which the quantized kernels read them.
 
 A panel is 8 output columns wide; of each column it holds two neighbouring weights side by side, since one instruction
-multiplies two (kernels/q_products.h). What fills up the last panel, and the last pair of a tap, is zeros.
+multiplies two (kernels/q_tile.h). What fills up the last panel, and the last pair of a tap, is zeros.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ INLINE void tile(int pixels, i8 *y, const i16 *x, const i8 *w, const i32 *bias, 
     f4 left_factor = LOAD(factor), right_factor = LOAD(factor + 4);
 #pragma unroll
     for (int i = 0; i < pixels; i++) {
-        v128_t sums = narrowed(requantized(left[i], left_factor, c), requantized(right[i], right_factor, c));
+        v128_t sums = narrowed(requantized(left[i], left_factor, c), requantized(right[i], right_factor, c), c);
         store_codes(y + i * channels, sums, lanes);
     }
 }

@@ -8,7 +8,7 @@ KERNEL(quantize)(i8 *y, const float *x, int count, float inverse, int zero_point
     f4 factor = SPLAT(inverse);
     for (int i = 0; i < count; i += 8) {
         v128_t left = rounded(MUL(LOAD(x + i), factor), &c), right = rounded(MUL(LOAD(x + i + 4), factor), &c);
-        store_codes(y + i, narrowed(left, right), count - i);
+        store_codes(y + i, narrowed(left, right, &c), count - i);
     }
 }
 
@@ -45,7 +45,7 @@ KERNEL(lookup_f32)(float *y, const uint8_t *x, int count, const float *table) {
             for (int k = 0; k < g->inner; k += 8) {                                                           \
                 v128_t a = wasm_i16x8_sub(g->a_step ? WIDEN(p + k) : wasm_i16x8_splat(*p), a_centre);         \
                 v128_t b = wasm_i16x8_sub(g->b_step ? WIDEN(q + k) : wasm_i16x8_splat(*q), b_centre);         \
-                store_codes(y + k, narrowed(requantized((left), step, &c), requantized((right), step, &c)),   \
+                store_codes(y + k, narrowed(requantized((left), step, &c), requantized((right), step, &c), &c), \
                             g->inner - k);                                                                    \
             }                                                                                                 \
         }                                                                                                     \

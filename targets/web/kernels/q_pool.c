@@ -69,7 +69,7 @@ KERNEL(q_sum2d)(i8 *y, const i8 *x, const i32 *bias, const float *factor, const 
                         }
                     }
                     left = requantized(left, LOAD(factor + i), &c), right = requantized(right, LOAD(factor + i + 4), &c);
-                    store_codes(y + i, narrowed(left, right), g->in_c - i);
+                    store_codes(y + i, narrowed(left, right, &c), g->in_c - i);
                 }
             }
 }

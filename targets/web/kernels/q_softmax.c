@@ -33,9 +33,9 @@ KERNEL(q_softmax)(i8 *y, const i8 *x, int outer, int n, int inner, const float *
             for (int k = 0; k < n; k += 4) {
                 f4 share = shares(x + j + k * inner, top, inner, n - k, table, sum);
                 v128_t code = rounded(MUL(share, factor), &c);
-                i32 four[4];
-                STORE(four, code);
-                for (int l = 0; l < smaller(4, n - k); l++) y[j + (k + l) * inner] = (i8)four[l];
+                i8 four[16];
+                STORE(four, narrowed(code, code, &c));
+                for (int l = 0; l < smaller(4, n - k); l++) y[j + (k + l) * inner] = four[l];
             }
         }
 }

@@ -12,32 +12,35 @@ typedef int16_t i16;
 #define DOT(a, b) wasm_i32x4_dot_i16x8((a), (b))
 #define PLUS(a, b) wasm_i32x4_add((a), (b))
 
-// What a kernel stores: codes in [lo, hi], given less the zero point.
-typedef struct { f4 lo, hi; v128_t shift; } Codes;
+// What a kernel stores: codes from `lo` on, given less the zero point, up to `hi`.
+typedef struct { f4 lo; v128_t shift, hi; } Codes;
 
 // 1.5 * 2^23: a float32 added to it is rounded to a whole number, half to even, which stands in the low bits.
 #define WHOLE 12582912.0f
 #define WHOLE_BITS 0x4b400000
 
+// lo and hi: the least and the greatest code, less the zero point
 INLINE Codes codes(float lo, float hi, int zero_point) {
-    return (Codes){SPLAT(lo), SPLAT(hi), wasm_i32x4_splat(WHOLE_BITS - zero_point)};
+    return (Codes){SPLAT(lo), wasm_i32x4_splat(WHOLE_BITS - zero_point), wasm_i8x16_splat((int)hi + zero_point)};
 }
 
-// Codes (int32 lanes) of real values counted in steps. The bounds are whole, so clamping may come before rounding.
+// Codes of real values counted in steps, as int32 lanes that may be too large: the bits of large floats grow with them,
+// so that `narrowed` saturates. `lo` is whole, so clamping there may come before rounding; NaN becomes `lo`.
 INLINE v128_t rounded(f4 steps, const Codes *c) {
-    f4 clamped = wasm_f32x4_pmin(wasm_f32x4_pmax(c->lo, steps), c->hi);  // NaN becomes lo
-    return wasm_i32x4_sub(ADD(clamped, SPLAT(WHOLE)), c->shift);
+    return wasm_i32x4_sub(ADD(wasm_f32x4_pmax(c->lo, steps), SPLAT(WHOLE)), c->shift);
 }
 
 INLINE v128_t requantized(v128_t sum, f4 factor, const Codes *c) {
     return rounded(MUL(wasm_f32x4_convert_i32x4(sum), factor), c);
 }
 
-// Two vectors of int32 lanes as 8 codes, in the lower half
-INLINE v128_t narrowed(v128_t a, v128_t b) {
-    v128_t both = wasm_i16x8_narrow_i32x4(a, b);
-    return wasm_i8x16_narrow_i16x8(both, both);
+// Two times eight codes from four vectors of `rounded`
+INLINE v128_t narrowed_pair(v128_t a, v128_t b, v128_t p, v128_t q, const Codes *c) {
+    return wasm_i8x16_min(wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(p, q)), c->hi);
 }
+
+// Eight codes, in the lower half
+INLINE v128_t narrowed(v128_t a, v128_t b, const Codes *c) { return narrowed_pair(a, b, a, b, c); }
 
 // Stores the first `count` (1 to 8) of 8 codes.
 INLINE void store_codes(i8 *y, v128_t v, int count) {

@@ -41,7 +41,7 @@ BAND_CELLS = 49152
 """int16 cells of the rows of an image that a band of a convolution looks at."""
 
 TILE_ROWS = 4
-"""Rows that the kernels compute at once (Q_ROWS in kernels/q_products.h)."""
+"""Rows that the kernels compute at once (Q_ROWS in kernels/q_tile.h)."""
 
 LARGEST_SUM = 2**31 - 1
 
@@ -57,8 +57,14 @@ def _inverse(to: Quantization) -> float:
 
 
 def _cells(writer: Writer, cells: Dim) -> str:
-    """Scratch for int16 cells; kernels write up to 7 beyond them."""
-    return writer.scratch((cells + 9) // 2 + 4)
+    """Scratch for int16 cells; kernels write up to 24 beyond them."""
+    return writer.scratch((cells + 25) // 2)
+
+
+def _row_cells(rows: Dim, depth: Dim) -> Dim:
+    """Cells for the widened rows of a matrix product, of which kernels take whole tiles and pairs of cells."""
+    row = (depth + 1) // 2 * 2
+    return _at_most((rows + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS * row, ROW_CELLS, TILE_ROWS * row)
 
 
 def _at_most(wanted: Dim, budget: int, least: Dim) -> Dim:
@@ -211,7 +217,7 @@ def _gemm(node: Node, writer: Writer, op: QuantizedLinear | QuantizedConv, weigh
     x = node.inputs[0]
     (columns, depth), rows = weight.shape, product(x.type.shape[:-1])
     operands = writer.operand(x), writer.weights(pack_codes(weight[:, np.newaxis])), *_columns(node, writer)
-    cells = _at_most(rows * depth, ROW_CELLS, TILE_ROWS * depth)
+    cells = _row_cells(rows, depth)
     table: list[Argument] = [rows, columns, depth, cells, op.of.zero_point, op.to.zero_point]
     scratch = _cells(writer, cells)
     writer.call("q_gemm", writer.result(node.output), *operands, scratch, table, *bounds(op.to, op.activation))
@@ -231,7 +237,7 @@ def _geometry(node: Node, op: QuantizedConv) -> tuple[list[Argument], Dim]:
 
 
 def _windowed(node: Node, writer: Writer, op: QuantizedConv) -> None:
-    """Taps beside one another are one where each sees all channels (q_conv2d in kernels/q_products.c)."""
+    """Taps beside one another are one where each sees all channels (kernels/q_conv.c)."""
     weight = node.inputs[1].array()
     filters, height, width, depth = weight.shape
     joined = op.groups == 1 and op.dilation[1] == 1
@@ -277,7 +283,7 @@ def matmul(node: Node, writer: Writer) -> None:
     matrix = (1, rows * depth, depth * columns)
     axes = [entry * matrix[i % 3] for i, entry in enumerate(batch)]
     padded: Dim = (columns + PANEL - 1) // PANEL * PANEL
-    cells = _at_most(rows * depth, ROW_CELLS, TILE_ROWS * depth)
+    cells = _row_cells(rows, depth)
     operands = writer.operand(a), writer.operand(b)
     scratch = writer.scratch(2 * padded), _cells(writer, (depth + 1) * padded), _cells(writer, cells)
     steps = (1, depth) if op.transpose_b else (columns, 1)

@@ -1,0 +1,117 @@
+// Matrix products of codes: linear layers, pixelwise convolutions, and products of two activations.
+#include "q_tile.h"
+
+// x [rows, depth]  →  tiles of rows, pair after pair: [ceil(rows/4)][pairs][4][2] int16, centred. Rows beyond the last
+// repeat it. Writes up to 24 cells over the end.
+static void widen_tiles(i16 *y, const i8 *x, int rows, int depth, int zero_point) {
+    v128_t zero = wasm_i16x8_splat(zero_point);
+    for (int first = 0; first < rows; first += Q_ROWS, y += (depth + 1) / 2 * 2 * Q_ROWS)
+        for (int k = 0; k < depth; k += 8) {
+            v128_t row[Q_ROWS];
+#pragma unroll
+            for (int r = 0; r < Q_ROWS; r++)
+                row[r] = wasm_i16x8_sub(WIDEN(x + smaller(first + r, rows - 1) * depth + k), zero);
+            v128_t low = wasm_i32x4_shuffle(row[0], row[1], 0, 4, 1, 5);
+            v128_t high = wasm_i32x4_shuffle(row[2], row[3], 0, 4, 1, 5);
+            i16 *to = y + k * Q_ROWS;
+            STORE(to, wasm_i64x2_shuffle(low, high, 0, 2));
+            STORE(to + 8, wasm_i64x2_shuffle(low, high, 1, 3));
+            low = wasm_i32x4_shuffle(row[0], row[1], 2, 6, 3, 7), high = wasm_i32x4_shuffle(row[2], row[3], 2, 6, 3, 7);
+            STORE(to + 16, wasm_i64x2_shuffle(low, high, 0, 2));
+            STORE(to + 24, wasm_i64x2_shuffle(low, high, 1, 3));
+        }
+}
+
+typedef struct { int wide, pairs, columns; } Panels;
+
+INLINE void tile(int wide, i8 *y, const i16 *x, const i8 *w, const i32 *bias, const float *factor, int rows,
+                 int column, const Panels *p, const Codes *c) {
+    Sums sum[Q_ROWS];
+    start(sum, Q_ROWS, bias);
+    for (int k = 0; k < p->pairs; k++, x += 2 * Q_ROWS, w += (wide ? 4 : 2) * Q_PANEL) {
+        const i16 *at[Q_ROWS];
+#pragma unroll
+        for (int r = 0; r < Q_ROWS; r++) at[r] = x + 2 * r;
+        add_pair(sum, Q_ROWS, at, w, wide);
+    }
+    int columns = smaller(Q_PANEL, p->columns - column);
+    if (rows == Q_ROWS) store_sums(sum, Q_ROWS, y, p->columns, columns, factor, c);
+    else
+        for (int r = 0; r < rows; r++) store_sums(sum + r, 1, y + r * p->columns, 0, columns, factor, c);
+}
+
+INLINE void tiles(int wide, i8 *y, const i16 *x, const i8 *w, const i32 *bias, const float *factor, int rows,
+                  const Panels *p, const Codes *c) {
+    for (int column = 0; column < p->columns; column += Q_PANEL, w += p->pairs * (wide ? 4 : 2) * Q_PANEL)
+        for (int r = 0; r < rows; r += Q_ROWS)
+            tile(wide, y + r * p->columns + column, x + r * p->pairs * 2, w, bias + column, factor + column,
+                 smaller(Q_ROWS, rows - r), column, p, c);
+}
+
+// x [m, depth] · panels  →  y [m, columns], as many rows at a time as `cells` int16 of scratch hold
+static void blocks(i8 *y, const i8 *x, const void *w, const i32 *bias, const float *factor, i16 *scratch, int cells,
+                   int m, int depth, int zero, const Panels *p, const Codes *c) {
+    int block = larger(cells / larger(p->pairs * 2, 1) / Q_ROWS, 1) * Q_ROWS;
+    for (int first = 0; first < m; first += block, x += block * depth, y += block * p->columns) {
+        int rows = smaller(block, m - first);
+        widen_tiles(scratch, x, rows, depth, zero);
+        if (p->wide) tiles(1, y, scratch, w, bias, factor, rows, p, c);
+        else tiles(0, y, scratch, w, bias, factor, rows, p, c);
+    }
+}
+
+typedef struct { i32 m, n, depth, cells, zero_in, zero_out; } QGemm;
+
+// x [M, K] · panels of [N, K] + bias  →  y [M, N]; scratch: `cells` + 24 int16, of at least one tile of rows
+KERNEL(q_gemm)(i8 *y, const i8 *x, const i8 *w, const i32 *bias, const float *factor, i16 *scratch, const QGemm *g,
+               float lo, float hi) {
+    Codes c = codes(lo, hi, g->zero_out);
+    int pairs = (g->depth + 1) / 2;
+    Panels p = {0, pairs, g->n};
+    QProduct row = {.taps_y = 1, .taps_x = 1, .pairs = pairs, .across = 1, .columns = g->n};
+    if (g->m == 1) {
+        widen(scratch, x, g->depth, g->zero_in);
+        quantized_product(y, scratch, w, bias, factor, 1, &row, &c);
+    } else blocks(y, x, w, bias, factor, scratch, g->cells, g->m, g->depth, g->zero_in, &p, &c);
+}
+
+typedef struct {
+    i32 rank, m, n, depth;  // rank: number of batch axes
+    i32 b_row, b_column;    // strides of b in codes
+    i32 cells, a_zero, b_zero, zero_out;
+    struct { i32 size, a_stride, b_stride; } axes[];
+} QMatmul;
+
+// b as panels of int16, [ceil(N/8)][pairs][8][2]
+static void pack(i16 *panels, const i8 *b, const QMatmul *g) {
+    for (int column = 0; column < g->n; column += Q_PANEL)
+        for (int k = 0; k < g->depth; k += 2)
+            for (int j = 0; j < Q_PANEL; j++)
+                for (int i = 0; i < 2; i++)
+                    *panels++ = column + j < g->n && k + i < g->depth
+                                    ? b[(k + i) * g->b_row + (column + j) * g->b_column] - g->b_zero : 0;
+}
+
+// a [.., M, K] · b [.., K, N]  →  y [.., M, N]; batch axes broadcast by strides of 0. Scratch, P being N up to a
+// multiple of 8: constants 2 * P of 4 bytes, panels (K up to an even number) * P int16, rows as for q_gemm.
+KERNEL(q_matmul)(i8 *y, const i8 *a, const i8 *b, i32 *constants, i16 *panels, i16 *rows, const QMatmul *g,
+                 float factor, float lo, float hi) {
+    Codes c = codes(lo, hi, g->zero_out);
+    int padded = (g->n + Q_PANEL - 1) / Q_PANEL * Q_PANEL, count = 1, packed = -1;
+    float *factors = (float *)(constants + padded);
+    for (int j = 0; j < padded; j++) constants[j] = 0, factors[j] = factor;
+    Panels p = {1, (g->depth + 1) / 2, g->n};
+    for (int axis = 0; axis < g->rank; axis++) count *= g->axes[axis].size;
+    for (int i = 0; i < count; i++) {
+        int rest = i, a_at = 0, b_at = 0;
+        for (int axis = g->rank - 1; axis >= 0; axis--) {
+            int index = rest % g->axes[axis].size;
+            rest /= g->axes[axis].size;
+            a_at += index * g->axes[axis].a_stride;
+            b_at += index * g->axes[axis].b_stride;
+        }
+        if (b_at != packed) pack(panels, b + b_at, g), packed = b_at;
+        blocks(y + i * g->m * g->n, a + a_at, panels, constants, factors, rows, g->cells, g->m, g->depth, g->a_zero,
+               &p, &c);
+    }
+}
