@@ -83,6 +83,11 @@ def _filled(taps: int, of: Quantization, scales: tuple[float, ...], zero_point: 
     return _q(of.scale * float(np.mean(scales)) * 90 * taps**0.5 * wide, zero_point)
 
 
+def _halves(shape: tuple[int, ...]) -> Const:
+    """Weights of which two add up to 128 at most, so that ONNX files hold them as int8 (targets/onnx/pairs.py)."""
+    return Const(shape, -64, 64, DType.INT8)
+
+
 def _conv(
     name: str,
     x: tuple[int, ...],
@@ -114,10 +119,11 @@ def _linear(
     zero_point: int = 5,
     wide: float = 1.0,
     scales: tuple[float, ...] = SCALES,
+    codes: Const | None = None,
     fixed: bool = False,
 ) -> OpCase:
     to = _filled(x[-1], of, scales, zero_point, wide)
-    operands: tuple[Data | Const, ...] = (_codes(x, of, fixed=fixed), *_filters((outputs, x[-1]), scales))
+    operands: tuple[Data | Const, ...] = (_codes(x, of, fixed=fixed), *_filters((outputs, x[-1]), scales, codes))
     return OpCase(f"quantized_linear/{name}", QuantizedLinear(activation, of=of, to=to), operands)
 
 
@@ -258,6 +264,22 @@ CASES = [
         (4, 16, 3, 3),
         codes=Const((4, 16, 3, 3), dtype=DType.INT8, values=(127.0, 127.0, -127.0)),
     ),
+    _conv("halves", (16, 7, 7), (24, 16, 3, 3), padding=SAME, wide=0.5, codes=_halves((24, 16, 3, 3))),
+    _conv("halves_odd", (5, 7, 7), (7, 5, 3, 3), wide=0.5, codes=_halves((7, 5, 3, 3))),
+    _conv("halves_groups", (12, 7, 7), (8, 6, 3, 3), groups=2, wide=0.5, codes=_halves((8, 6, 3, 3))),
+    _conv("halves_one_by_one", (64, 5, 5), (48, 64, 1, 1), wide=0.5, codes=_halves((48, 64, 1, 1))),
+    _conv(
+        "halves_1d",
+        (9, 17),
+        (5, 9, 4),
+        stride=(1,),
+        padding=((1, 2),),
+        dilation=(1,),
+        wide=0.5,
+        codes=_halves((5, 9, 4)),
+    ),
+    _linear("halves", (37,), 11, wide=0.5, codes=_halves((11, 37))),
+    _linear("halves_rank_3", (5, 64), 32, wide=0.5, codes=_halves((32, 64))),
     _linear("matrix", (37,), 11),
     _linear("one_output", (37,), 1),
     _linear("one_scale", (64,), 32, scales=(0.0042,)),

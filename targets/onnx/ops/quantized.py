@@ -27,6 +27,7 @@ from ....exporter.ops import (
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
 from ...emit import Refusal, constant_parameters
 from ..emitters import emits
+from ..pairs import fits_in_pairs
 from ..writer import MICROSOFT, OnnxWriter, as_stored, onnx_dtype
 from .conv import onnx_pads
 from .reduce import reduce_node
@@ -56,8 +57,9 @@ def conv(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, QuantizedConv) and op.layout is Layout.CHANNELS_FIRST
     x, weight, scales, bias = node.inputs
-    filters = writer.constant(node, "weight", as_stored(weight.array()))
-    zero = writer.constant(node, "weight/zero_point", np.asarray(-LOWEST, np.uint8))
+    channels = x.type.shape[1]
+    assert isinstance(channels, int)
+    filters, zero = _filters(node, writer, fits_in_pairs(op, weight.array(), channels), zero_points=())
     writer.node(
         "QLinearConv",
         node,
@@ -79,12 +81,12 @@ def linear(node: Node, writer: OnnxWriter) -> None:
     assert isinstance(op, QuantizedLinear)
     x, weight, scales, bias = node.inputs
     matrices, unclamped = x.type.rank == 2, _unclamped(node, op.activation, op.to)
+    outputs, channels = weight.array().shape
+    filters, zeros = _filters(node, writer, fits_in_pairs(op, weight.array(), channels), zero_points=(outputs,))
     rows: Value | str = x
     if not matrices:
-        flat = writer.ints(node, "flat", (-1, weight.array().shape[1]))
+        flat = writer.ints(node, "flat", (-1, channels))
         rows = writer.node("Reshape", node, [x, flat], output=f"{node.name}/rows")
-    filters = writer.constant(node, "weight", as_stored(weight.array()))
-    zeros = writer.constant(node, "weight/zero_point", np.full(scales.array().shape, -LOWEST, np.uint8))
     product = writer.node(
         "QGemm",
         node,
@@ -96,6 +98,15 @@ def linear(node: Node, writer: OnnxWriter) -> None:
     if not matrices:
         reshape_node(writer, node, product, node.output.type.shape, unclamped)
     _clamp(node, writer, op.activation, op.to)
+
+
+def _filters(node: Node, writer: OnnxWriter, as_int8: bool, zero_points: tuple[int, ...]) -> tuple[str, str]:
+    """Initialisers: weights and their zero point, as int8 where that is exact on every processor, else as uint8."""
+    codes = node.inputs[1].array()
+    zero = np.zeros(zero_points, np.int8)
+    stored = [("weight", codes), ("weight/zero_point", zero)]
+    filters, zeros = (writer.constant(node, role, x if as_int8 else as_stored(x)) for role, x in stored)
+    return filters, zeros
 
 
 def _plain(node: Node) -> Refusal | None:
