@@ -24,6 +24,7 @@ from triport.exporter.ops import (
     QuantizedMatMul,
     QuantizedMul,
     QuantizedSoftmax,
+    Recode,
 )
 from triport.quantize import quantize
 from triport.targets.prepare import prepare
@@ -73,6 +74,7 @@ def test_xnnpack_takes_every_op_on_codes_for_which_it_has_a_kernel(tmp_path: Pat
     for case in CASES:
         path = _written(case, tmp_path)
         taken = not WITHOUT_A_KERNEL & {operator.name for operator in summarize(path).operators}
+        taken &= not isinstance(case.op, Recode)  # QUANTIZE between int8 and uint8
         if _is_one_piece(_load(path)) is not taken:
             wrong.append(case.name)
     assert wrong == []
