@@ -114,6 +114,11 @@ CATALOG: dict[str, Entry] = {
         "no quantization plan",
         "The file is not the JSON that `triport quantize --plan-out` writes, or of another version.",
     ),
+    "TP055": Entry(
+        "accuracy cannot be kept",
+        "quantize was given the most that accuracy may drop, and not even with every layer kept float is the drop "
+        "that small: the measure is too coarse for it, or the bound negative.",
+    ),
     "TP054": Entry(
         "a graph that is quantized already",
         "Codes cannot be quantized once more. Quantize the float graph, with other options.",

@@ -46,6 +46,7 @@ class Plan:
     nodes    {node name: form} of the canonical graph (canonical.py), in its order
     values   {value name: quantization} of every value that is held as codes
     notices  what calibration found suspicious, a sentence each
+    sensitivity   what each layer does to the outputs when it alone is quantized, where accuracy was bounded
     """
 
     scheme: str
@@ -54,6 +55,7 @@ class Plan:
     io: str = "float32"
     notices: list[str] = field(default_factory=list)
     equalized: bool = False
+    sensitivity: list[dict[str, Any]] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """{form: how many nodes}"""
@@ -84,6 +86,7 @@ class Plan:
         ]
         about: dict[str, Any] = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
         about |= {"equalized": self.equalized, "notices": self.notices}
+        about |= {"sensitivity": self.sensitivity} if self.sensitivity else {}
         head = json.dumps(about, ensure_ascii=False)[:-1]
         return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
 
@@ -117,6 +120,7 @@ class Plan:
                 _one_of(IO, str(data.get("io", "float32"))),
                 [str(notice) for notice in data.get("notices", [])],
                 bool(data.get("equalized", False)),
+                [dict(one) for one in data.get("sensitivity", [])],
             )
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise FormatError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Graph, Sample, TensorType
 from ..exporter.graph.types import CODES
 from .apply import WeightRule, apply, rounded_filters
+from .bounded import accuracy, bounded
 from .calibrate import Calibration, batches_of, observe
 from .canonical import canonical
 from .checks import (
@@ -24,12 +26,19 @@ from .checks import (
     watched,
 )
 from .forms import decide
-from .observe import OBSERVERS, Observed
+from .observe import OBSERVERS
 from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
-from .solve import Unsettled, coded_values, solve
+from .settle import Calibrated
+from .solve import coded_values
 
 SCHEMES = ("int8",)
+
+RANKING_BATCHES = 8
+"""Batches of calibration data by which layers are ranked when accuracy is bounded."""
+
+Labelled = tuple[Mapping[str, Array], Array]
+"""Samples by the inputs' names, and a label for each."""
 
 
 def quantize(
@@ -43,6 +52,8 @@ def quantize(
     recover: str | Sequence[str] = (),
     plan: Plan | None = None,
     io: str | None = None,
+    validation: Labelled | None = None,
+    max_drop: float | None = None,
 ) -> Graph:
     """A quantized copy of a float graph.
 
@@ -56,7 +67,10 @@ def quantize(
     plan         follow this plan; nothing is calibrated
     io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
                  codes outside. Default: what the plan says, else float32
-    raises       UsageError for a scheme, an observer or samples that do not fit
+    validation   (samples, labels) by which accuracy is measured: named arrays, and integers, one a sample
+    max_drop     points of accuracy that may be lost at most; the layers that harm most stay float until it holds
+    raises       UsageError for a scheme, an observer or samples that do not fit; CheckError when ``max_drop`` cannot
+                 be kept
     """
     _refuse_quantized(graph)
     methods = [recover] if isinstance(recover, str) else list(recover)
@@ -72,6 +86,8 @@ def quantize(
             keep_float=keep_float,
             io=io or "float32",
             equalized="equalize" in methods,
+            validation=validation,
+            max_drop=max_drop,
         )
     elif io is not None:
         _check_one_of("io", io, IO)
@@ -103,6 +119,8 @@ def make_plan(
     keep_float: str | Sequence[str] = (),
     io: str = "float32",
     equalized: bool = False,
+    validation: Labelled | None = None,
+    max_drop: float | None = None,
 ) -> Plan:
     """The plan that `quantize` would follow; see there.
 
@@ -122,19 +140,15 @@ def make_plan(
     check_filters(prepared)
     patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
     looked_at = inputs_seen(prepared)
-    seen: dict[str, Observed] | None = None
-    refused: dict[str, str] = {}
-    while True:
-        decisions = decide(prepared, patterns, refused, coded_inputs=io != "float32")
-        coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
-        if seen is None:
-            check_patterns(prepared, decisions, patterns)
-            seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))
-        try:
-            plan = solve(prepared, decisions, {v.name: seen[v.name].range(observer) for v in coded}, scheme, io)
-            break
-        except Unsettled as unsettled:
-            refused[unsettled.node.name] = "no scale keeps its results from ties"
+    decisions = decide(prepared, patterns, coded_inputs=io != "float32")
+    check_patterns(prepared, decisions, patterns)
+    coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
+    seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))
+    calibrated = Calibrated(prepared, scheme, observer, io, patterns, seen)
+    if max_drop is None:
+        plan = calibrated.plan()
+    else:
+        plan = _within(calibrated, graph, calibration, validation, max_drop)
     plan.equalized = equalized
     plan.notices = [
         *notices_of_inputs(graph, looked_at),
@@ -143,6 +157,30 @@ def make_plan(
         *notices_of_border(prepared, plan),
     ]
     return plan
+
+
+def _within(
+    calibrated: Calibrated,
+    graph: Graph,
+    calibration: Calibration,
+    validation: Labelled | None,
+    max_drop: float,
+) -> Plan:
+    """The plan that loses at most ``max_drop`` points; its notices say what that took."""
+    if validation is None:
+        raise UsageError("TP051", "max_drop needs samples with labels", help="validation=({input name: array}, labels)")
+    arrays, labels = validation
+    inputs, answers = dict(arrays), np.asarray(labels)
+    if answers.dtype.kind not in "iu" or any(len(array) != len(answers) for array in inputs.values()):
+        raise UsageError(
+            "TP051",
+            f"labels are {answers.dtype.name}{list(answers.shape)}, one whole number is needed for each sample",
+            help="validation=({input name: array [samples, …]}, labels [samples])",
+        )
+    batches = list(itertools.islice(batches_of(graph, _twice(calibration)), RANKING_BATCHES))
+    found = bounded(calibrated, lambda tried: accuracy(tried, inputs, answers), batches, max_drop)
+    found.plan.sensitivity = [asdict(one) for one in found.sensitivity]
+    return found.plan
 
 
 def _check_one_of(what: str, given: str, known: Sequence[str]) -> None:

@@ -1,0 +1,45 @@
+"""A graph that has been calibrated, from which plans can be had: one for each choice of nodes that stay float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..exporter.graph import Graph, Node
+from .forms import Decision, decide
+from .observe import Observed
+from .plan import Plan
+from .solve import Unsettled, coded_values, solve
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a plan follows from.
+
+    graph      canonical
+    patterns   of nodes that stay float
+    seen       what calibration saw of each value that may be held as codes
+    """
+
+    graph: Graph
+    scheme: str
+    observer: str
+    io: str
+    patterns: Sequence[str]
+    seen: Mapping[str, Observed]
+
+    def plan(self, kept: Mapping[str, str] | None = None) -> Plan:
+        """The plan in which these nodes stay float, too: {node name: reason}."""
+        refused = dict(kept or {})
+        while True:
+            decisions = self.decisions(refused)
+            coded = [value for value in coded_values(self.graph, decisions, self.io) if not value.is_constant]
+            ranges = {value.name: self.seen[value.name].range(self.observer) for value in coded}
+            try:
+                return solve(self.graph, decisions, ranges, self.scheme, self.io)
+            except Unsettled as unsettled:
+                refused[unsettled.node.name] = "no scale keeps its results from ties"
+
+    def decisions(self, refused: Mapping[str, str] | None = None) -> dict[Node, Decision]:
+        """The form of every node."""
+        return decide(self.graph, self.patterns, refused, coded_inputs=self.io != "float32")
