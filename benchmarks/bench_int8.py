@@ -25,6 +25,7 @@ from int8_data import FOLDER, Array, MissingData
 from int8_networks import NETWORKS, calibration, graph_of, samples, test_set
 
 import triport as tp
+from triport.exporter.ops.recurrent import Recurrent
 from triport.runtime_checks.runners import Chromium, LiteRT, Node, OnnxRuntime, ReferenceSession, Runner, Session
 from triport.runtime_checks.runners.onnx_runtime import LEVELS
 
@@ -43,6 +44,7 @@ BLOCK = 250
 class Row:
     """What was found of one network; every pair is float32, int8.
 
+    promised   whether the outputs have to be identical: recurrent layers compute in float32
     identical  {runtime: share of output values equal to the reference's}
     fidelity   signal to noise of the quantized outputs, in decibels
     accuracy   fractions of the test set
@@ -52,6 +54,7 @@ class Row:
     """
 
     network: str
+    promised: bool
     identical: dict[str, float]
     fidelity: float
     accuracy: tuple[float, float]
@@ -143,6 +146,7 @@ def measure(name: str, scheme: str, count: int, rounds: int) -> Row:
     exact, rounded = (answers(ReferenceSession(each), inputs) for each in (graph, quantized))
     return Row(
         name,
+        not any(isinstance(node.op, Recurrent) for node in quantized.nodes),
         identical(rounded, folders[1], inputs),
         fidelity(exact, rounded),
         (accuracy(folders[0], name), accuracy(folders[1], name)),
@@ -170,7 +174,13 @@ def identity_table(rows: Sequence[Row]) -> str:
     headings = list(ways())
     return markdown(
         ["network", *headings],
-        [[row.network, *(share(row.identical.get(heading)) for heading in headings)] for row in rows],
+        [
+            [
+                row.network if row.promised else f"{row.network}, float inside",
+                *(share(row.identical.get(heading)) for heading in headings),
+            ]
+            for row in rows
+        ],
     )
 
 
@@ -224,7 +234,7 @@ def main() -> int:
     if options.docs:
         before, _, rest = DOCS.read_text().partition(MARKS[0])
         DOCS.write_text(before + MARKS[0] + text + MARKS[1] + rest.partition(MARKS[1])[2])
-    return int(any(value < 1 for row in rows for value in row.identical.values()))
+    return int(any(value < 1 for row in rows if row.promised for value in row.identical.values()))
 
 
 if __name__ == "__main__":

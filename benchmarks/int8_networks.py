@@ -207,19 +207,20 @@ def _conv_1d() -> Module:
 
 
 def _transformer() -> Module:
-    """Two blocks of attention over the picture's rows, two rows a token."""
+    """Two blocks of attention over the rows of what a convolution with stride 2 sees."""
     from sequence_demo import Places, TransformerBlock
 
     import triport as tp
 
     layers = tp.layers
-    rows = tp.Input((28, 28), name="rows")
-    x = layers.Dense(96, name="tokens")(layers.Reshape((14, 56))(rows))
+    image = tp.Input((28, 28, 1), name="image")
+    x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="stem")(image)
+    x = layers.Dense(96, name="tokens")(layers.Reshape((14, 14 * 16))(x))
     x = Places(14, 96)(x)
     x = TransformerBlock(96, 4, 192)(x)
     x = TransformerBlock(96, 4, 192)(x)
     x = layers.Flatten()(x)
-    return tp.Model(rows, layers.Dense(10, name="scores")(layers.Dropout(0.2)(x)), name="transformer")
+    return tp.Model(image, layers.Dense(10, name="scores")(layers.Dropout(0.2)(x)), name="transformer")
 
 
 def _recurrent(kind: str) -> Module:
@@ -246,7 +247,7 @@ NETWORKS: dict[str, Network] = {
         "fashion", _mobilenet_v3, (28, 28, 1), epochs=6, rate=1e-2, reach=(1, 1), probabilities=True
     ),
     "resnet_8": Network("fashion", _resnet_8, (1, 28, 28), epochs=6, rate=1e-2, reach=(1, 1), factor=1 / 255),
-    "transformer": Network("fashion", _transformer, (28, 28), epochs=12, rate=2e-3, factor=1 / 255),
+    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=12, rate=2e-3, reach=(1, 1), factor=1 / 255),
     "conv_1d": Network("keywords", _conv_1d, (50, 32), epochs=12, reach=(3, 2)),
     "lstm": Network("keywords", lambda: _recurrent("LSTM"), (50, 32), epochs=12, rate=1e-2, reach=(3, 2)),
     "gru": Network("keywords", lambda: _recurrent("GRU"), (50, 32), epochs=12, rate=1e-2, reach=(3, 2)),
