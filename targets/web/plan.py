@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...exporter.graph import Dim, DType, Shape
+from ...exporter.graph import Dim, DType, Quantization, Shape
 
 FORMAT = "triport-web"
 VERSION = 1
@@ -34,6 +34,7 @@ class TensorSpec:
     dtype: DType
     shape: Shape
     at: str
+    quantization: Quantization | None = None
 
 
 @dataclass
@@ -126,7 +127,9 @@ def spell(argument: Argument) -> Any:
 
 
 def _spec(spec: TensorSpec) -> dict[str, Any]:
-    return {
+    of = spec.quantization
+    coded = {"quantization": {"scale": of.scale, "zero_point": of.zero_point}} if of else {}
+    return coded | {
         "name": spec.name,
         "dtype": spec.dtype.value,
         "shape": [spell(dim) for dim in spec.shape],

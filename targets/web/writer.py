@@ -93,4 +93,4 @@ class Writer:
         return self.plan
 
     def _spec(self, name: str, value: Value, at: str) -> TensorSpec:
-        return TensorSpec(name, device_dtype(value.type.dtype), value.type.shape, at)
+        return TensorSpec(name, device_dtype(value.type.dtype), value.type.shape, at, value.quantization)

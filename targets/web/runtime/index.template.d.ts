@@ -22,6 +22,8 @@ export interface TensorSpec {
   name: string;
   dtype: "float32" | "int32" | "uint8" | "int8" | "bool";
   shape: (number | string)[];
+  /** What int8 codes stand for: real = (code - zero_point) * scale. */
+  quantization?: { scale: number; zero_point: number };
 }
 
 export interface Meta {

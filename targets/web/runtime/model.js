@@ -4,7 +4,7 @@ import { compare, goldenTensor } from "./golden.js";
 import { ARRAYS, bindInputs } from "./tensors.js";
 import { makeSchedule } from "./schedule.js";
 
-const publicSpec = ({ name, dtype, shape }) => ({ name, dtype, shape });
+const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, shape, ...(quantization && { quantization }) });
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 

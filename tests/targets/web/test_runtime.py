@@ -13,7 +13,7 @@ import pytest
 
 import triport.targets.web
 from triport.exporter import ops
-from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType, parse_dim
+from triport.exporter.graph import DType, Graph, Quantization, Recipe, Sample, Sym, TensorType, parse_dim
 from triport.exporter.graph.golden import generated_input
 from triport.exporter.reference.run import run_graph
 
@@ -294,3 +294,21 @@ def test_buffers_that_live_at_the_same_time_do_not_overlap() -> None:
             other, from_op, to_op = buffers[j]
             apart = placed["offsets"][j] >= end or placed["offsets"][j] + other <= start
             assert apart or from_op > last or to_op < first
+
+
+def test_codes_go_in_and_come_out_and_meta_says_what_they_stand_for(bundle: Write) -> None:
+    graph = Graph("codes")
+    of, to = Quantization(0.5, -3), Quantization(0.25, 7)
+    x = graph.add_input("x", TensorType(DType.INT8, (BATCH, 3), of))
+    graph.set_output("y", graph.add(ops.QuantizedAdd(to, of=of), x, x))
+    script = """
+        const { y } = await model.run({ x: Int8Array.of(-128, -3, 5) });
+        const floats = await said({ x: new Float32Array(3) });
+        return [y.data.constructor.name, [...y.data], floats, model.meta.inputs, model.meta.outputs[0].quantization];
+    """
+    kind, cells, floats, inputs, quantization = in_bundle(bundle(graph), script)
+    assert (kind, cells) == ("Int8Array", [-128, 7, 39])
+    assert floats == 'TypeError: input "x": expected Int8Array for [batch,3], got Float32Array(3)'
+    stands_for = {"scale": 0.5, "zero_point": -3}
+    assert inputs == [{"name": "x", "dtype": "int8", "shape": ["batch", 3], "quantization": stands_for}]
+    assert quantization == {"scale": 0.25, "zero_point": 7}
