@@ -94,6 +94,10 @@ class Model:
     metadata: dict[str, int] = field(default_factory=dict)
 
 
+_Vectors = dict[tuple[str, bytes], int]
+"""Vectors written so far: dtype and bytes → offset. Tables may lead to the same one."""
+
+
 def write(model: Model, file: BinaryIO) -> None:
     """Writes the model; arrays go from where they lie straight to the file."""
     builder, head = _tables(model)
@@ -134,7 +138,8 @@ def _tables(model: Model) -> tuple[Any, memoryview]:
         model.tensors,
         model.operators,
     )
-    subgraphs = [_subgraph(builder, subgraph, code_index) for subgraph in (main, *model.subgraphs)]
+    vectors: _Vectors = {}
+    subgraphs = [_subgraph(builder, subgraph, code_index, vectors) for subgraph in (main, *model.subgraphs)]
     signature = _signature(builder, model)
     metadata = [_metadata(builder, name, buffer) for name, buffer in model.metadata.items()]
     description = builder.CreateString(model.description)
@@ -191,8 +196,8 @@ def all_operators(model: Model) -> Iterator[Operator]:
         yield from subgraph.operators
 
 
-def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int], int]) -> int:
-    tensors = _tables_vector(builder, [_tensor(builder, tensor) for tensor in subgraph.tensors])
+def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int], int], vectors: _Vectors) -> int:
+    tensors = _tables_vector(builder, [_tensor(builder, tensor, vectors) for tensor in subgraph.tensors])
     operators = [_operator(builder, op, code_index[op.code, op.version]) for op in subgraph.operators]
     operators_vector = _tables_vector(builder, operators)
     inputs = _int32_vector(builder, subgraph.inputs)
@@ -207,11 +212,11 @@ def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int]
     return int(schema.SubGraphEnd(builder))
 
 
-def _tensor(builder: Any, tensor: Tensor) -> int:
+def _tensor(builder: Any, tensor: Tensor, vectors: _Vectors) -> int:
     name = builder.CreateString(tensor.name)
     shape = _int32_vector(builder, tensor.shape)
     signature = None if tensor.signature is None else _int32_vector(builder, tensor.signature)
-    quantization = None if tensor.quantization is None else _quantization(builder, tensor.quantization)
+    quantization = None if tensor.quantization is None else _quantization(builder, tensor.quantization, vectors)
     schema.TensorStart(builder)
     schema.TensorAddShape(builder, shape)
     schema.TensorAddType(builder, tensor.type)
@@ -225,14 +230,22 @@ def _tensor(builder: Any, tensor: Tensor) -> int:
     return int(schema.TensorEnd(builder))
 
 
-def _quantization(builder: Any, quantization: TensorQuantization) -> int:
-    scale = builder.CreateNumpyVector(np.asarray(quantization.scale, "<f4"))
-    zero_point = builder.CreateNumpyVector(np.asarray(quantization.zero_point, "<i8"))
+def _quantization(builder: Any, quantization: TensorQuantization, vectors: _Vectors) -> int:
+    scale = _shared_vector(builder, np.asarray(quantization.scale, "<f4"), vectors)
+    zero_point = _shared_vector(builder, np.asarray(quantization.zero_point, "<i8"), vectors)
     schema.QuantizationParametersStart(builder)
     schema.QuantizationParametersAddScale(builder, scale)
     schema.QuantizationParametersAddZeroPoint(builder, zero_point)
     schema.QuantizationParametersAddQuantizedDimension(builder, quantization.axis or 0)
     return int(schema.QuantizationParametersEnd(builder))
+
+
+def _shared_vector(builder: Any, array: Array, vectors: _Vectors) -> int:
+    """The vector of these numbers, written once: every filter has a zero point of 8 bytes, and all of them are 0."""
+    key = array.dtype.str, array.tobytes()
+    if key not in vectors:
+        vectors[key] = int(builder.CreateNumpyVector(array))
+    return vectors[key]
 
 
 def _operator(builder: Any, operator: Operator, code: int) -> int:

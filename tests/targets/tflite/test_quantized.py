@@ -139,6 +139,17 @@ def test_filters_have_their_own_scales_along_the_axis_of_the_outputs(
     assert bias["scales"].tolist() == [0.03125, 0.0625] and not bias["zero_points"].any()
 
 
+def test_the_zero_points_of_filters_are_written_once(bench: Any, sketch: Any) -> None:
+    """8 bytes each: beside a filter of 4 weights, its bias and two scales, they would be a third of the file."""
+    x = sketch.codes(BATCH, 4, of=X)
+    for _ in range(4):
+        y = sketch.op(QuantizedLinear(of=X, to=Y), x, *_filters(sketch, 512, 4))
+        sketch.graph.set_output(y.name, y)
+    written = bench.write(sketch.graph).stat().st_size
+    shared = 512 * (4 + 4 + 4 + 4 + 8)  # equal weights, biases, scales and zero points
+    assert shared < written < shared + 4096
+
+
 def test_operators_on_codes_have_the_lowest_versions(bench: Any, sketch: Any) -> None:
     y = _conv(sketch, 1)
     y = sketch.op(QuantizedMul(Quantization(0.5, 0), of=(Y, Y)), y, y)
