@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from ..exporter.errors import CheckError
 from ..exporter.graph import Array, Graph
-from .apply import WeightRule, apply, rounded_filters
+from .apply import apply
 from .engine import Engine
 from .forms import Form
 from .plan import Plan
 from .settle import Calibrated
+from .writer import WeightRule, rounded_filters
 
 Floats = npt.NDArray[np.float64]
 

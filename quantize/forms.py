@@ -17,6 +17,7 @@ from ..exporter.ops import (
     Cast,
     Concat,
     Conv,
+    ConvTranspose,
     Div,
     Expand,
     Gather,
@@ -27,6 +28,7 @@ from ..exporter.ops import (
     MaxPool,
     Mul,
     Pad,
+    ReduceMax,
     ReduceMean,
     Reshape,
     Reverse,
@@ -41,6 +43,7 @@ from ..exporter.ops.quantized import HIGHEST
 MOST_EXACT = 2**24
 """Whole numbers below are exact in float32."""
 
+_PARAMETRIC = (BatchNorm, Conv, ConvTranspose, Gather, LayerNorm, Linear)
 BINARY = (Add, Sub, Mul, Div)
 MOVERS = (BorderPad, Concat, Expand, Gather, Identity, MaxPool, Pad, Reshape, Reverse, Slice, Transpose)
 
@@ -97,7 +100,7 @@ def decide(
 
 def data(node: Node) -> tuple[Value, ...]:
     """The operands that are activations: what a node reads beside parameters, indices and tables."""
-    count = 1 if isinstance(node.op, BatchNorm | Conv | Gather | LayerNorm | Linear) else len(node.inputs)
+    count = 1 if isinstance(node.op, _PARAMETRIC) else len(node.inputs)
     return tuple(value for value in node.inputs[:count] if not value.is_constant)
 
 
@@ -114,7 +117,9 @@ def matches(node: Node, pattern: str) -> bool:
 
 
 def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool) -> bool:
-    return bool(data(node)) and all(codes_at(value, decisions, coded_inputs) for value in data(node))
+    """Whether what a node reads is codes; what a concat reads as float32 beside codes is quantized for it."""
+    coded = [codes_at(value, decisions, coded_inputs) for value in data(node)]
+    return any(coded) if isinstance(node.op, Concat) else bool(coded) and all(coded)
 
 
 def _decision(node: Node) -> Decision:
@@ -135,8 +140,10 @@ def _decision(node: Node) -> Decision:
         if padded and not node.op.count_include_pad:
             return Decision(Form.FLOAT, "its padding is left out of the mean")
         return Decision(Form.INTEGER)
-    if isinstance(node.op, ReduceMean):
-        return _mean(node)
+    if isinstance(node.op, ReduceMean | ReduceMax):
+        return _over_axes(node)
+    if isinstance(node.op, ConvTranspose):
+        return _transposed(node)
     if isinstance(node.op, BatchNorm):
         return _batch_norm(node)
     if isinstance(node.op, LayerNorm):
@@ -186,13 +193,28 @@ def _layer_norm(node: Node) -> Decision:
     return Decision(Form.EXACT)
 
 
-def _mean(node: Node) -> Decision:
-    op, shape = node.op, node.inputs[0].type.shape
-    assert isinstance(op, ReduceMean)
-    if len(shape) - len(op.axes) != 2 or len(op.axes) not in (1, 2):
-        return Decision(Form.FLOAT, "a mean has a form on codes over one or two axes that leave two")
-    if not all(isinstance(shape[axis], int) for axis in op.axes):
-        return Decision(Form.FLOAT, "a mean over a free size has no form on codes")
-    if not isinstance([size for axis, size in enumerate(shape) if axis not in op.axes][-1], int):
-        return Decision(Form.FLOAT, "a mean has a form on codes where the number of channels is known")
+def _transposed(node: Node) -> Decision:
+    """Its phases are the filters of one convolution."""
+    op = node.op
+    assert isinstance(op, ConvTranspose)
+    if not all(value.is_constant for value in node.inputs[1:]):
+        return Decision(Form.FLOAT, "its weight is computed while the model runs")
+    if len(op.stride) > 2 or op.groups > 1 or any(d > 1 for d in op.dilation):
+        return Decision(Form.FLOAT, "with groups, dilation or three spatial axes it has no form on codes")
+    kernel = op.kernel(node.inputs[1].type)
+    for k, step, (before, after) in zip(kernel, op.stride, op.padding, strict=True):
+        if before < 0 or -after > -(-k // step) * step - k:
+            return Decision(Form.FLOAT, "its output is padded further than its phases reach")
     return Decision(Form.INTEGER)
+
+
+def _over_axes(node: Node) -> Decision:
+    op, shape = node.op, node.inputs[0].type.shape
+    assert isinstance(op, ReduceMean | ReduceMax)
+    if len(shape) - len(op.axes) != 2 or len(op.axes) not in (1, 2):
+        return Decision(Form.FLOAT, "it has a form on codes over one or two axes that leave two")
+    if not all(isinstance(shape[axis], int) for axis in op.axes):
+        return Decision(Form.FLOAT, "over a free size it has no form on codes")
+    if not isinstance([size for axis, size in enumerate(shape) if axis not in op.axes][-1], int):
+        return Decision(Form.FLOAT, "it has a form on codes where the number of channels is known")
+    return Decision(Form.MOVES if isinstance(op, ReduceMax) else Form.INTEGER)

@@ -11,7 +11,7 @@ import numpy as np
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Graph, Sample, TensorType
 from ..exporter.graph.types import CODES
-from .apply import WeightRule, apply, rounded_filters
+from .apply import apply
 from .bounded import accuracy, bounded
 from .calibrate import Calibration, batches_of, observe
 from .canonical import canonical
@@ -31,6 +31,7 @@ from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
 from .settle import Calibrated
 from .solve import coded_values
+from .writer import WeightRule, rounded_filters
 
 SCHEMES = ("int8",)
 

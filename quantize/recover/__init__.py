@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...exporter.graph import Array, Graph, Node, Quantization
 from ...exporter.ops import Conv, Linear
-from ..apply import WeightRule, rounded_filters
 from ..weights import Filters
+from ..writer import WeightRule, rounded_filters
 from .adaround import rounded_for_outputs
 from .bias import unshifted
 from .equalize import equalize

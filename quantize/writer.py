@@ -1,0 +1,111 @@
+"""What the rules of apply.py write to: the quantized graph, and what stands in it for each value of the float graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..exporter.errors import UsageError
+from ..exporter.graph import DType, Graph, Node, Quantization, Value
+from ..exporter.graph.types import CODES
+from ..exporter.ops import (
+    Dequantize,
+    Quantize,
+    Recode,
+)
+from ..exporter.ops.quantized import HIGHEST, LOWEST
+from .plan import Plan
+from .weights import Filters, quantized_filters
+
+WeightRule = Callable[[Node, Quantization, Quantization], Filters]
+"""How the filters of a node become integers, given the quantization of its input and output."""
+
+
+def rounded_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
+    """Each weight to the nearest code."""
+    bias = node.inputs[2].array() if len(node.inputs) > 2 else None
+    return quantized_filters(node.inputs[1].array(), bias, of.scale, to.scale)
+
+
+class Writer:
+    """Writes the quantized graph node by node.
+
+    made_floats, made_codes   what stands for a value of the float graph, as float32 and as codes
+    """
+
+    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule) -> None:
+        self.source = graph
+        self.plan = plan
+        self.filters = filters
+        self.border = None if plan.io == "float32" else DType(plan.io)
+        self.graph = Graph(graph.name)
+        self.graph.metadata = dict(graph.metadata)
+        self.made_floats: dict[Value, Value] = {}
+        self.made_codes: dict[Value, Value] = {}
+
+    def coded_input(self, value: Value, border: DType) -> Value:
+        """An input that takes codes; int8 is what the graph computes with."""
+        to = self.quantization(value)
+        type = replace(value.type, dtype=DType.INT8, quantization=to)
+        if border is DType.INT8:
+            return self.graph.add_input(value.name, type)
+        shifted = replace(to, zero_point=to.zero_point + CODES[border] - CODES[DType.INT8])
+        given = self.graph.add_input(value.name, replace(type, dtype=border, quantization=shifted))
+        return self.graph.add(Recode(), given, name=f"{value.name}/recode")
+
+    def coded_output(self, value: Value) -> Value:
+        codes = self.made_codes[value]
+        if self.border is DType.INT8:
+            return codes
+        source = value.producer.source if value.producer else None
+        return self.graph.add(Recode(), codes, name=f"{value.name}/recode", source=source)
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def quantization(self, value: Value) -> Quantization:
+        planned = self.plan.values.get(value.name)
+        if planned is None:
+            raise UsageError("TP052", f'the plan has no scale for "{value.name}", which is read as codes')
+        return planned.quantization
+
+    def floats(self, value: Value) -> Value:
+        """The value as float32 (or whatever it was), dequantized where it is held as codes."""
+        if value not in self.made_floats:
+            if value.is_constant:
+                self.made_floats[value] = self.graph.add_constant(value.array(), value.name)
+            else:
+                codes = self.made_codes[value]
+                assert codes.quantization is not None
+                source = value.producer.source if value.producer else None
+                op, name = Dequantize(codes.quantization), f"{value.name}/dequantize"
+                self.made_floats[value] = self.graph.add(op, codes, name=name, source=source)
+        return self.made_floats[value]
+
+    def codes(self, value: Value) -> Value:
+        """The value as codes, quantized where it is held as float32."""
+        if value not in self.made_codes:
+            to = self.quantization(value)
+            if value.is_constant:
+                steps = np.rint(value.array().astype(np.float64) / to.scale) + to.zero_point
+                array = np.clip(steps, LOWEST, HIGHEST).astype(np.int8)
+                self.made_codes[value] = self.graph.add_constant(array, value.name, to)
+            else:
+                source = value.producer.source if value.producer else None
+                x = self.floats(value)
+                self.made_codes[value] = self.graph.add(Quantize(to), x, name=f"{value.name}/quantize", source=source)
+        return self.made_codes[value]
+
+    def constant(self, array: Any, name: str) -> Value:
+        return self.graph.add_constant(np.asarray(array), name)
+
+    def node(self, node: Node, op: Any, *inputs: Value, last: bool = True, role: str = "") -> Value:
+        """One node; the last of those that stand for a node has its name, and its output the value's."""
+        name = node.name if last else f"{node.name}/{role or op.name}"
+        names = [node.output.name] if last else []
+        return self.graph.add_node(op, inputs, name=name, source=node.source, output_names=names).output
+
+    def gives_codes(self, node: Node) -> bool:
+        return node.output.name in self.plan.values
