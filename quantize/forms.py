@@ -92,7 +92,7 @@ def decide(
         decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else _decision(node)
         if refused and node.name in refused:
             decision = Decision(Form.FLOAT, refused[node.name])
-        if decision.form in (Form.MOVES, Form.TABLE) and not _from_codes(node, decisions, coded_inputs):
+        if _follows(node, decision) and not _from_codes(node, decisions, coded_inputs):
             decision = Decision(Form.FLOAT, "what it reads is float")
         decisions[node] = decision
     return decisions
@@ -114,6 +114,16 @@ def codes_at(value: Value, decisions: dict[Node, Decision], coded_inputs: bool =
 def matches(node: Node, pattern: str) -> bool:
     """Whether a pattern (``head*``) names a node, or the layer that it was written as."""
     return fnmatchcase(node.name, pattern) or bool(node.source.layer and fnmatchcase(node.source.layer, pattern))
+
+
+def _follows(node: Node, decision: Decision) -> bool:
+    """Whether a node computes on codes only where it is given codes.
+
+    Arithmetic with a constant is one float32 operation, the same bits everywhere: what it prepares of a float input
+    (scaling, normalisation by channel) is rounded to codes once, behind it.
+    """
+    with_constant = isinstance(node.op, BINARY) and any(value.is_constant for value in node.inputs)
+    return decision.form in (Form.MOVES, Form.TABLE) or (decision.form is Form.INTEGER and with_constant)
 
 
 def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool) -> bool:
