@@ -55,7 +55,7 @@ def print_table(
 
 def print_report(report: Report) -> None:
     """The table of an export or a verification, and on stderr what its reader should know."""
-    from ..runtime_checks.wording import bytes_text
+    from ..runtime_checks.wording import bytes_text, float_nodes_text, identical_text
 
     head = ["port", "file", "download", "runtime", "status", "difference", "allowed", "same top-1", "ms"]
     rows = [_row(port, runner, bytes_text(port.download_bytes)) for port, runner in report.rows()]
@@ -68,6 +68,8 @@ def print_report(report: Report) -> None:
             say(f"{port.target} in {runner.runner if runner else ''}: {problem}")
         if runner and runner.divergence:
             say(f"{port.target} in {runner.runner}: {runner.divergence}")
+    for text in filter(None, (identical_text(report), float_nodes_text(report.quantization))):
+        say(text)
     for note in report.notes:
         say(f"note: {note}")
 
@@ -95,7 +97,7 @@ def _row(port: PortReport, runner: RunnerReport | None, size: str) -> list[str]:
         size,
         f"{runner.runner} {runner.version}".strip(),
         status,
-        difference_text(worst.max_abs) if worst else "",
+        difference_text(worst.max_abs, worst.bound) if worst else "",
         difference_text(worst.bound) if worst else "",
         f"{same}/{rows}" if rows else "",
         seconds_text(runner.latency.median) if runner.latency else "",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import print_json, print_table
+from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
     from ..runtime_checks import Summary
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("path", type=click.Path())
+@click.option("--values", is_flag=True, help="List what every value of a quantized .triport file stands for.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(path: str, as_json: bool) -> None:
+def command(path: str, values: bool, as_json: bool) -> None:
     """Say what PATH holds: a .triport, .onnx or .tflite file, a browser bundle, or an export folder."""
     from ..runtime_checks import inspect
 
@@ -27,6 +28,14 @@ def command(path: str, as_json: bool) -> None:
         if i:
             click.echo()
         _show(part)
+    if values and summary.values:
+        click.echo()
+        rows = [
+            [value.name, value.dtype, ", ".join(map(str, value.shape)), value.quantization] for value in summary.values
+        ]
+        print_table(["value", "dtype", "shape", "stands for"], rows)
+    elif values:
+        say("no value in it holds codes, or the file does not name them: inspect the .triport file")
 
 
 def _show(summary: Summary) -> None:

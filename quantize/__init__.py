@@ -11,10 +11,23 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from .from_file import QuantizedFile, quantize_file
 from .plan import NodePlan, Plan, ValuePlan
 from .quantize import SCHEMES, make_plan, quantize
+from .table import PlanRow, plan_rows
 
-__all__ = ["SCHEMES", "NodePlan", "Plan", "ValuePlan", "make_plan", "quantize"]
+__all__ = [
+    "SCHEMES",
+    "NodePlan",
+    "Plan",
+    "PlanRow",
+    "QuantizedFile",
+    "ValuePlan",
+    "make_plan",
+    "plan_rows",
+    "quantize",
+    "quantize_file",
+]
 
 
 class _Callable(ModuleType):

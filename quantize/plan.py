@@ -11,6 +11,7 @@ from typing import Any
 
 from ..exporter.errors import FormatError, UsageError
 from ..exporter.graph import Quantization
+from ..exporter.graph.atomic import atomic_write
 from .forms import Form
 
 VERSION = 1
@@ -59,7 +60,8 @@ class Plan:
 
     def counts(self) -> dict[str, int]:
         """{form: how many nodes}"""
-        return dict(Counter(node.form.value for node in self.nodes.values()))
+        counted = Counter(node.form for node in self.nodes.values())
+        return {form.value: counted[form] for form in Form if counted[form]}
 
     def reasons(self) -> dict[str, list[str]]:
         """{why: names of the nodes that stay float for it}"""
@@ -91,7 +93,9 @@ class Plan:
         return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        """Writes the plan; EnvironmentError_ TP341 where that cannot be."""
+        with atomic_write(path) as file:
+            file.write(self.to_json().encode())
 
     @staticmethod
     def load(path: str | Path) -> Plan:

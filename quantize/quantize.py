@@ -41,6 +41,9 @@ RANKING_BATCHES = 8
 Labelled = tuple[Mapping[str, Array], Array]
 """Samples by the inputs' names, and a label for each."""
 
+PLANNED = ("int8",)
+"""Those that are calibrated, and that follow a plan."""
+
 
 def quantize(
     graph: Graph,

@@ -184,6 +184,7 @@ def make_report(
         ports=ports,
         notes=[*graph.notices, *notes, *about_truth],
         host=host_facts(),
+        quantization=graph.metadata.get("quantization"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..exporter.errors import FormatError, UsageError
-from ..exporter.graph import Graph
+from ..exporter.graph import Graph, Value
 
 MAX_PLAN_BYTES = 256 * 2**20
 WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
@@ -43,6 +43,7 @@ class Summary:
     weight_bytes   what they take
     ops            {op: how many}
     quantization   "none", or what is quantized
+    values         what holds codes inside, and their scales; of a .triport file alone
     needs          what it takes to run it
     parts          the ports of an export folder
     """
@@ -60,6 +61,7 @@ class Summary:
     quantization: str
     needs: dict[str, str]
     parts: list[Summary] = field(default_factory=list)
+    values: list[TensorSummary] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -129,9 +131,9 @@ def _triport(path: Path) -> Summary:
     from ..exporter.graph.file import load_graph
 
     graph = load_graph(path)
-    quantized = [v for node in graph.nodes for v in (*node.inputs, *node.outputs) if v.quantization]
-    inputs = [_typed(value.name, value.type.dtype.value, value.type.shape) for value in graph.inputs]
-    outputs = [_typed(name, value.type.dtype.value, value.type.shape) for name, value in graph.outputs.items()]
+    coded = dict.fromkeys(v for node in graph.nodes for v in (*node.inputs, *node.outputs) if v.quantization)
+    values = [_of_value(value.name, value) for value in coded]
+    facts = graph.metadata.get("quantization")
     return Summary(
         kind="triport graph",
         path=str(path),
@@ -140,11 +142,13 @@ def _triport(path: Path) -> Summary:
         bytes=path.stat().st_size,
         parameters=parameter_count(graph),
         weight_bytes=graph.parameter_bytes(),
-        inputs=inputs,
-        outputs=outputs,
+        inputs=[_of_value(value.name, value) for value in graph.inputs],
+        outputs=[_of_value(name, value) for name, value in graph.outputs.items()],
         ops=counted(node.op.name for node in graph.nodes),
-        quantization=f"{len(set(quantized))} tensors" if quantized else "none",
+        quantization=", ".join(filter(None, (scheme_text(facts), f"{len(values)} values hold codes" if values else "")))
+        or "none",
         needs={},
+        values=values,
     )
 
 
@@ -155,9 +159,10 @@ def _bundle(path: Path) -> Summary:
         if plan["format"] != "triport-web":
             raise ValueError(f"its format is {plan['format']!r}")
         weight_bytes = int(plan["weights"]["bytes"])
-        inputs, outputs = ([_typed(t["name"], t["dtype"], t["shape"]) for t in plan[s]] for s in ("inputs", "outputs"))
+        inputs, outputs = ([described(tensor) for tensor in plan[side]] for side in ("inputs", "outputs"))
         ops = counted(str(op[0]) for op in plan["ops"])
         name = str(plan.get("meta", {}).get("name", path.name))
+        quantization = scheme_text(plan.get("meta", {}).get("quantization")) or "none"
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FormatError("TP423", f"{file} is not the plan of a bundle", because=str(error)) from error
     return Summary(
@@ -171,7 +176,7 @@ def _bundle(path: Path) -> Summary:
         inputs=inputs,
         outputs=outputs,
         ops=ops,
-        quantization="none",
+        quantization=quantization,
         needs=dict(WEB_NEEDS),
     )
 
@@ -184,7 +189,7 @@ def _export_folder(path: Path) -> Summary:
     for port in document["ports"].values():
         check_files(path, port)
         parts.append(inspect(path / port["artefact"]))
-    tensors = [[_typed(t["name"], t["dtype"], t["shape"]) for t in document[side]] for side in ("inputs", "outputs")]
+    tensors = [[described(tensor) for tensor in document[side]] for side in ("inputs", "outputs")]
     return Summary(
         kind="export folder",
         path=str(path),
@@ -196,7 +201,7 @@ def _export_folder(path: Path) -> Summary:
         inputs=tensors[0],
         outputs=tensors[1],
         ops={},
-        quantization=str(document.get("quantization") or "none"),
+        quantization=scheme_text(document.get("quantization")) or "none",
         needs={},
         parts=parts,
     )
@@ -226,5 +231,23 @@ def counted(names: Any) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _typed(name: str, dtype: str, shape: Any) -> TensorSummary:
-    return TensorSummary(name, dtype, [dim if isinstance(dim, int) else str(dim) for dim in shape])
+def described(tensor: Mapping[str, Any]) -> TensorSummary:
+    """An input or output as triport.json and plan.json describe it: {name, dtype, shape, quantization}."""
+    facts = tensor.get("quantization")
+    text = f"scale {facts['scale']:.6g}, zero point {facts['zero_point']}" if facts else ""
+    shape = [dim if isinstance(dim, int) else str(dim) for dim in tensor["shape"]]
+    return TensorSummary(tensor["name"], tensor["dtype"], shape, text)
+
+
+def scheme_text(facts: Any) -> str:
+    """``int8: 12 nodes int8, 3 moves, 1 float`` from what a quantized graph says of itself; empty for a float one."""
+    if not isinstance(facts, dict) or "scheme" not in facts:
+        return ""
+    nodes = facts.get("nodes")
+    counts = ", ".join(f"{count} {form}" for form, count in nodes.items()) if isinstance(nodes, dict) else ""
+    return f"{facts['scheme']}{counts and f' (nodes: {counts})'}"
+
+
+def _of_value(name: str, value: Value) -> TensorSummary:
+    shape = [dim if isinstance(dim, int) else str(dim) for dim in value.type.shape]
+    return TensorSummary(name, value.type.dtype.value, shape, str(value.quantization or ""))

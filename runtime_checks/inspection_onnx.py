@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..exporter.errors import FormatError
-from .inspection import Summary, TensorSummary, counted
+from .inspection import Summary, TensorSummary, counted, described
 
 # onnx.proto: TensorProto.DataType
 _DTYPES = {
@@ -53,6 +54,7 @@ def needs_onnx(path: Path) -> dict[str, str]:
 def _summary(path: Path, view: memoryview) -> Summary:
     ir_version, producer = 0, ""
     opsets: dict[str, int] = {}
+    told: dict[str, str] = {}
     graph: _Graph | None = None
     for number, value in _fields(view):
         match number, value:
@@ -62,6 +64,9 @@ def _summary(path: Path, view: memoryview) -> Summary:
                 producer = f"{producer} {_text(value)}".strip()
             case 7, memoryview():
                 graph = _graph(value)
+            case 14, memoryview():
+                entry = dict(_fields(value))
+                told[_text(entry.get(1, memoryview(b"")))] = _text(entry.get(2, memoryview(b"")))
             case 8, memoryview():
                 parts = dict(_fields(value))
                 version = parts.get(2, 0)
@@ -81,12 +86,21 @@ def _summary(path: Path, view: memoryview) -> Summary:
         bytes=path.stat().st_size + (beside.stat().st_size if beside.is_file() else 0),
         parameters=sum(count for dtype, count in graph.weights.values() if dtype != "int64"),
         weight_bytes=sum(size for _, size in sizes),
-        inputs=[tensor for tensor in graph.inputs if tensor.name not in graph.weights],
-        outputs=graph.outputs,
+        inputs=_with_codes([tensor for tensor in graph.inputs if tensor.name not in graph.weights], told, "inputs"),
+        outputs=_with_codes(graph.outputs, told, "outputs"),
         ops=counted(graph.ops),
         quantization=f"{quantized} quantizing ops" if quantized else "none",
         needs=needs,
     )
+
+
+def _with_codes(tensors: list[TensorSummary], told: dict[str, str], side: str) -> list[TensorSummary]:
+    """The same, with the scales that a file of triport's tells in its metadata."""
+    try:
+        known = {entry["name"]: described(entry).quantization for entry in json.loads(told.get(side, "[]"))}
+    except (ValueError, TypeError, KeyError):  # metadata of somebody else's
+        return tensors
+    return [replace(tensor, quantization=known.get(tensor.name, "")) for tensor in tensors]
 
 
 def _graph(view: memoryview) -> _Graph:

@@ -42,6 +42,6 @@ def _tensor(tensor: TFLiteTensor) -> TensorSummary:
     if tensor.quantization:
         scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point
         pairs = zip(scale, zero_point, strict=False)
-        quantization = ", ".join(f"scale {s:.6g} zero point {z}" for s, z in list(pairs)[:1])
+        quantization = "".join(f"scale {s:.6g}, zero point {z}" for s, z in list(pairs)[:1])
         quantization += f" and {len(scale) - 1} more along axis {tensor.quantization.axis}" if len(scale) > 1 else ""
     return TensorSummary(tensor.name, tensor.dtype, ["?" if size < 0 else size for size in tensor.shape], quantization)

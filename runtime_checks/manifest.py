@@ -21,6 +21,7 @@ from ..exporter.graph.limits import LIMITS
 from ..exporter.passes.input_layout import METADATA_KEY, layout_of
 from ..exporter.version import VERSION
 from .inspection import parameter_count
+from .truth import exact_outputs
 
 FILE = "triport.json"
 FORMAT = "triport-export"
@@ -33,7 +34,10 @@ _FETCHED = ("index.js", "plan.json", "weights.bin")  # and one of the .wasm file
 
 def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
     """What the artefacts carry about the model: everything but file sums and golden samples."""
-    quantized = any(value.quantization for value in _values(graph))
+    exact = exact_outputs(graph)
+    outputs = [
+        _tensor(graph, name, value, "outputs") | {"exact": name in exact} for name, value in graph.outputs.items()
+    ]
     return {
         "producer": "triport",
         "producer_version": VERSION,
@@ -44,12 +48,12 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
             "weight_bytes": graph.parameter_bytes(),
         },
         "inputs": [_tensor(graph, value.name, value, "inputs") for value in graph.inputs],
-        "outputs": [_tensor(graph, name, value, "outputs") for name, value in graph.outputs.items()],
+        "outputs": outputs,
         "input_layout": graph.metadata.get(METADATA_KEY),
         "limits": graph.metadata.get(LIMITS, {}),
         "labels": graph.metadata.get("labels"),
         "preprocessing": graph.metadata.get("preprocessing"),
-        "quantization": "int8" if quantized else None,
+        "quantization": graph.metadata.get("quantization"),
     }
 
 
@@ -163,10 +167,6 @@ class _Hash:
     def write(self, data: bytes) -> int:
         self.sum.update(data)
         return len(data)
-
-
-def _values(graph: Graph) -> list[Value]:
-    return [*graph.inputs, *graph.constants(), *(value for node in graph.nodes for value in node.outputs)]
 
 
 def _tensor(graph: Graph, name: str, value: Value, side: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..exporter.version import VERSION
 from .divergence import Divergence
 from .latency import Latency
 from .parity import Check
+from .tolerance import EXACT
 from .truth import Limit
 
 
@@ -104,6 +105,7 @@ class Report:
     limits   {output: what was allowed}
     notes    what a reader should know beside the figures
     host     versions and the machine the figures are from
+    quantization   what a quantized graph says of itself: its scheme, its forms, and what stays float and why
     """
 
     model: str
@@ -115,6 +117,7 @@ class Report:
     ports: list[PortReport]
     notes: list[str]
     host: dict[str, str]
+    quantization: dict[str, Any] | None = None
 
     @property
     def status(self) -> Status:
@@ -128,6 +131,14 @@ class Report:
     def passed(self) -> bool:
         return self.status is not Status.FAILED
 
+    def identical(self) -> list[str]:
+        """Outputs that are promised bit for bit, and that every runtime that ran gave so on every sample."""
+        checks = [check for _, runner in self.rows() if runner for check in runner.checks]
+        promised = [name for name, limit in self.limits.items() if limit.tolerance == EXACT]
+        seen = {check.output for check in checks}
+        wrong = {check.output for check in checks if check.max_abs or not check.passed}
+        return [name for name in promised if name in seen and name not in wrong]
+
     def rows(self) -> Iterator[tuple[PortReport, RunnerReport | None]]:
         """Every artefact in every runtime that it was to run in."""
         for port in self.ports:
@@ -138,6 +149,7 @@ class Report:
         document = _plain(asdict(self))
         assert isinstance(document, dict)
         document["status"] = self.status.value
+        document["bit_identical"] = self.identical()
         for port, entry in zip(self.ports, document["ports"], strict=True):
             entry["status"] = port.status.value
             for runner, figures in zip(port.runners, entry["runners"], strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from .wording import bytes_text, difference_text, seconds_text
+from .wording import bytes_text, difference_text, float_nodes_text, identical_text, seconds_text
 
 if TYPE_CHECKING:
     from .report import PortReport, Report, RunnerReport
@@ -45,7 +45,7 @@ def render(report: Report) -> str:
         "<h2>Ports</h2>",
         _table(_PORT_HEAD, [_port_row(port, runner) for port, runner in report.rows()]),
         _problems(report),
-        _notes(report.notes),
+        _notes([*filter(None, (identical_text(report), float_nodes_text(report.quantization))), *report.notes]),
         "<h2>What was allowed</h2>",
         _table(_LIMIT_HEAD, [_limit_row(name, report) for name in report.limits]),
         "<h2>Every check</h2>",
@@ -103,7 +103,7 @@ def _port_row(port: PortReport, runner: RunnerReport | None) -> list[_Cell]:
         (bytes_text(port.download_bytes), True),
         (f"{runner.runner} {runner.version}" if runner else "–", False),
         (_status(state), False),
-        (difference_text(worst.max_abs) if worst else "–", True),
+        (difference_text(worst.max_abs, worst.bound) if worst else "–", True),
         (difference_text(worst.bound) if worst else "–", True),
         (f"{same} of {rows}" if rows else "–", True),
         (times, True),
@@ -146,7 +146,7 @@ def _checks(port: PortReport, runner: RunnerReport) -> str:
         [
             (check.case, False),
             (check.output, False),
-            (difference_text(check.max_abs), True),
+            (difference_text(check.max_abs, check.bound), True),
             (difference_text(check.bound), True),
             (f"{check.same_top1} of {check.rows}" if check.rows else "–", True),
             (_status("verified" if check.passed else "failed"), False),

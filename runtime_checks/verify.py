@@ -65,6 +65,7 @@ def verify(
         ports=reports,
         notes=[str(truth.not_finite)] if truth and truth.not_finite else [],
         host=host_facts(),
+        quantization=document.get("quantization"),
     )
 
 
@@ -95,4 +96,6 @@ def _truth(document: Mapping[str, Any], graph: Graph | None, samples: Given | No
     golden = golden_cases(golden_samples(document))
     if not golden:
         return None
-    return truth_by_golden({output["name"]: DType(output["dtype"]) for output in document["outputs"]}, golden)
+    outputs = {output["name"]: DType(output["dtype"]) for output in document["outputs"]}
+    exact = [output["name"] for output in document["outputs"] if output.get("exact") is True]
+    return truth_by_golden(outputs, golden, exact)

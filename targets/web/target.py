@@ -76,7 +76,9 @@ def make_plan(graph: Graph) -> Plan:
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
-    told = {key: graph.metadata[key] for key in ("labels", LIMITS) if graph.metadata.get(key)}
+    told = {key: graph.metadata[key] for key in ("labels", "quantization", LIMITS) if graph.metadata.get(key)}
+    if "quantization" in told:  # a page has no use for the list of what stays float
+        told["quantization"] = {key: fact for key, fact in told["quantization"].items() if key != "float"}
     meta = {"name": graph.name} | told
     return {
         "plan.json": canonical_json(plan_document(plan, meta, golden)),

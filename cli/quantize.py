@@ -1,0 +1,88 @@
+"""``triport quantize``"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .console import names, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from ..quantize import PlanRow
+
+
+@click.command("quantize")
+@click.argument("model", type=click.Path())
+@click.option("-o", "--out", metavar="FILE.triport", help="Where the quantized model goes.")
+@click.option("--scheme", default="int8", show_default=True, help="int8, or weights alone: see docs/quantization.md.")
+@click.option(
+    "--calibration", metavar="DATA", help="Real samples: an .npz, .npy or .csv file, or a folder of arrays or images."
+)
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Take at most so many of them.")
+@click.option("--observer", metavar="NAME", help="minmax (default), moving-average, percentile, mse or entropy.")
+@click.option("--keep-float", metavar="PATTERNS", help='Nodes or layers that stay float: "head*,stem".')
+@click.option("--recover", metavar="METHODS", help="Against a loss of accuracy: equalize,bias,adaround.")
+@click.option("--max-drop", type=float, metavar="POINTS", help="Keep layers float until accuracy falls by no more.")
+@click.option("--validation", metavar="FILE.npz", help="By what accuracy is measured: the inputs, and labels.")
+@click.option(
+    "--io", type=click.Choice(["float32", "int8", "uint8"]), help="What inputs and outputs are.  [default: float32]"
+)
+@click.option("--plan", "plan_file", metavar="FILE.json", help="Follow this plan; nothing is calibrated.")
+@click.option("--plan-out", metavar="FILE.json", help="Write the plan, to be read, edited and followed again.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(
+    model: str,
+    out: str | None,
+    scheme: str,
+    calibration: str | None,
+    samples: int | None,
+    observer: str | None,
+    keep_float: str | None,
+    recover: str | None,
+    max_drop: float | None,
+    validation: str | None,
+    io: str | None,
+    plan_file: str | None,
+    plan_out: str | None,
+    as_json: bool,
+) -> None:
+    """Quantize MODEL, a .triport or .pt2 file, so that its integers are the same on every port.
+
+    The plan is shown: the form of each node, the scale of its result, and why it stays float where it does. Without
+    --out and --plan-out nothing is written.
+    """
+    from ..quantize import quantize_file
+
+    done = quantize_file(
+        model,
+        out,
+        scheme,
+        calibration=calibration,
+        samples=samples,
+        observer=observer,
+        keep_float=names(keep_float) or (),
+        recover=names(recover) or (),
+        max_drop=max_drop,
+        validation=validation,
+        io=io,
+        plan=plan_file,
+        plan_out=plan_out,
+        progress=say,
+    )
+    if as_json:
+        print_json(done.to_json())
+    elif done.rows:
+        head = ["node", "op", "form", "scale", "zero point", "range", "why it stays float"]
+        print_table(head, [_cells(row) for row in done.rows], numbers=frozenset({3, 4}))
+    for notice in done.notices:
+        say(f"note: {notice}")
+    say(done.summary)
+
+
+def _cells(row: PlanRow) -> list[Any]:
+    scale, zero_point = (
+        (f"{row.quantization.scale:.6g}", str(row.quantization.zero_point)) if row.quantization else ("", "")
+    )
+    seen = f"{row.range[0]:.4g} … {row.range[1]:.4g}" if row.range else ""
+    return [row.node, row.op, row.form, scale, zero_point, seen, row.reason]
