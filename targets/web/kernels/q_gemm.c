@@ -1,25 +1,28 @@
 // Matrix products of codes: linear layers, pixelwise convolutions, and products of two activations.
 #include "q_tile.h"
 
-// x [rows, depth]  →  tiles of rows, pair after pair: [ceil(rows/4)][pairs][4][2] int16, centred. Rows beyond the last
-// repeat it. Writes up to 24 cells over the end.
-static void widen_tiles(i16 *y, const i8 *x, int rows, int depth, int zero_point) {
+// x [rows, depth]  →  its rows in groups of 4 or 8, pair after pair: [rows/group][pairs][group][2] int16, centred. Rows
+// beyond the last repeat it. Writes up to 6 * group cells over the end.
+static void widen_tiles(i16 *y, const i8 *x, int rows, int depth, int zero_point, int group) {
     v128_t zero = wasm_i16x8_splat(zero_point);
-    for (int first = 0; first < rows; first += Q_ROWS, y += (depth + 1) / 2 * 2 * Q_ROWS)
+    int pairs = (depth + 1) / 2, up = (rows + group - 1) / group * group;
+    for (int first = 0; first < up; first += 4) {
+        i16 *tile = y + first / group * group * pairs * 2 + first % group * 2;
         for (int k = 0; k < depth; k += 8) {
-            v128_t row[Q_ROWS];
+            v128_t row[4];
 #pragma unroll
-            for (int r = 0; r < Q_ROWS; r++)
+            for (int r = 0; r < 4; r++)
                 row[r] = wasm_i16x8_sub(WIDEN(x + smaller(first + r, rows - 1) * depth + k), zero);
             v128_t low = wasm_i32x4_shuffle(row[0], row[1], 0, 4, 1, 5);
             v128_t high = wasm_i32x4_shuffle(row[2], row[3], 0, 4, 1, 5);
-            i16 *to = y + k * Q_ROWS;
+            i16 *to = tile + k * group;
             STORE(to, wasm_i64x2_shuffle(low, high, 0, 2));
-            STORE(to + 8, wasm_i64x2_shuffle(low, high, 1, 3));
+            STORE(to + 2 * group, wasm_i64x2_shuffle(low, high, 1, 3));
             low = wasm_i32x4_shuffle(row[0], row[1], 2, 6, 3, 7), high = wasm_i32x4_shuffle(row[2], row[3], 2, 6, 3, 7);
-            STORE(to + 16, wasm_i64x2_shuffle(low, high, 0, 2));
-            STORE(to + 24, wasm_i64x2_shuffle(low, high, 1, 3));
+            STORE(to + 4 * group, wasm_i64x2_shuffle(low, high, 0, 2));
+            STORE(to + 6 * group, wasm_i64x2_shuffle(low, high, 1, 3));
         }
+    }
 }
 
 typedef struct { int wide, pairs, columns; } Panels;
@@ -54,7 +57,7 @@ static void blocks(i8 *y, const i8 *x, const void *w, const i32 *bias, const flo
     int block = larger(cells / larger(p->pairs * 2, 1) / Q_ROWS, 1) * Q_ROWS;
     for (int first = 0; first < m; first += block, x += block * depth, y += block * p->columns) {
         int rows = smaller(block, m - first);
-        widen_tiles(scratch, x, rows, depth, zero);
+        widen_tiles(scratch, x, rows, depth, zero, Q_ROWS);
         if (p->wide) tiles(1, y, scratch, w, bias, factor, rows, p, c);
         else tiles(0, y, scratch, w, bias, factor, rows, p, c);
     }
@@ -82,18 +85,29 @@ typedef struct {
     struct { i32 size, a_stride, b_stride; } axes[];
 } QMatmul;
 
-// b as panels of int16, [ceil(N/8)][pairs][8][2]
+// b as panels of int16, [ceil(N/8)][pairs][8][2]. The partner of the last of an odd number of rows is 0, because what
+// stands there for a is whatever comes next.
 static void pack(i16 *panels, const i8 *b, const QMatmul *g) {
+    v128_t zero = wasm_i16x8_splat(g->b_zero), none = wasm_i16x8_splat(0);
+    int pairs = (g->depth + 1) / 2;
+    if (g->b_column != 1) {
+        widen_tiles(panels, b, g->n, g->depth, g->b_zero, Q_PANEL);
+        for (int column = 0; g->depth % 2 && column < g->n; column += Q_PANEL)
+            for (int j = 0; j < Q_PANEL; j++) panels[((column / Q_PANEL + 1) * pairs - 1) * 2 * Q_PANEL + 2 * j + 1] = 0;
+        return;
+    }
     for (int column = 0; column < g->n; column += Q_PANEL)
-        for (int k = 0; k < g->depth; k += 2)
-            for (int j = 0; j < Q_PANEL; j++)
-                for (int i = 0; i < 2; i++)
-                    *panels++ = column + j < g->n && k + i < g->depth
-                                    ? b[(k + i) * g->b_row + (column + j) * g->b_column] - g->b_zero : 0;
+        for (int k = 0; k < g->depth; k += 2, panels += 2 * Q_PANEL) {
+            const i8 *row = b + k * g->b_row + column;
+            v128_t first = wasm_i16x8_sub(WIDEN(row), zero);
+            v128_t second = k + 1 < g->depth ? wasm_i16x8_sub(WIDEN(row + g->b_row), zero) : none;
+            STORE(panels, wasm_i16x8_shuffle(first, second, 0, 8, 1, 9, 2, 10, 3, 11));
+            STORE(panels + 8, wasm_i16x8_shuffle(first, second, 4, 12, 5, 13, 6, 14, 7, 15));
+        }
 }
 
 // a [.., M, K] · b [.., K, N]  →  y [.., M, N]; batch axes broadcast by strides of 0. Scratch, P being N up to a
-// multiple of 8: constants 2 * P of 4 bytes, panels (K up to an even number) * P int16, rows as for q_gemm.
+// multiple of 8: constants 2 * P of 4 bytes, panels (K up to an even number) * P + 48 int16, rows as for q_gemm.
 KERNEL(q_matmul)(i8 *y, const i8 *a, const i8 *b, i32 *constants, i16 *panels, i16 *rows, const QMatmul *g,
                  float factor, float lo, float hi) {
     Codes c = codes(lo, hi, g->zero_out);

@@ -121,7 +121,8 @@ def softmax(node: Node, writer: Writer) -> None:
     assert isinstance(node.op, QuantizedSoftmax)
     op, (x, table) = node.op, node.inputs
     shape, axis = x.type.shape, normalize_axis(node.op.axis, x.type.rank)
-    operands = writer.operand(x), product(shape[:axis]), shape[axis], product(shape[axis + 1 :]), writer.operand(table)
+    sizes = product(shape[:axis]), shape[axis], product(shape[axis + 1 :])
+    operands = writer.operand(x), *sizes, writer.operand(table), writer.scratch(shape[axis] + 8)
     target = writer.result_over(node.output, x)
     if op.to is None:
         writer.call("q_softmax_f32", target, *operands)
@@ -285,7 +286,7 @@ def matmul(node: Node, writer: Writer) -> None:
     padded: Dim = (columns + PANEL - 1) // PANEL * PANEL
     cells = _row_cells(rows, depth)
     operands = writer.operand(a), writer.operand(b)
-    scratch = writer.scratch(2 * padded), _cells(writer, (depth + 1) * padded), _cells(writer, cells)
+    scratch = writer.scratch(2 * padded), _cells(writer, (depth + 1) * padded + 24), _cells(writer, cells)
     steps = (1, depth) if op.transpose_b else (columns, 1)
     zeros = (of.zero_point for of in (*op.of, op.to))
     table = [len(axes) // 3, rows, columns, depth, *steps, cells, *zeros, *axes]

@@ -10,7 +10,7 @@ from web_in_wasmtime import FILES, Kernels
 
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import Array, Dim, DType, Graph, Quantization, Sym, TensorType
-from triport.exporter.ops import Layout, OpAttrs, QuantizedConv, QuantizedLinear, QuantizedMatMul
+from triport.exporter.ops import Layout, OpAttrs, QuantizedConv, QuantizedLinear, QuantizedMatMul, QuantizedSoftmax
 from triport.exporter.ops.quantized import multiplier
 from triport.exporter.reference import run_graph
 from triport.targets.prepare import prepare
@@ -178,6 +178,31 @@ def test_matrices_that_are_larger_than_the_scratch(kernels: Kernels) -> None:
     graph.set_output("y", graph.add(op, a, b))
     assert rows * depth > ROW_CELLS
     same_codes(kernels, graph, a=codes(7, 2, rows, depth), b=codes(8, 1, depth, columns))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 1), (3, 9, 8), (5, 8, 17), (6, 15, 9), (9, 33, 24)])
+def test_products_of_activations_of_any_size(
+    rows: int, depth: int, columns: int, transposed: bool, kernels: Kernels
+) -> None:
+    op = QuantizedMatMul(transposed, of=(OF, OF), to=Quantization(0.125, 3))
+    graph = Graph()
+    a = graph.add_input("a", TensorType(DType.INT8, (BATCH, rows, depth), OF))
+    size = (columns, depth) if transposed else (depth, columns)
+    b = graph.add_input("b", TensorType(DType.INT8, (BATCH, *size), OF))
+    graph.set_output("y", graph.add(op, a, b))
+    inputs = {"a": codes(rows, 3, rows, depth), "b": codes(depth, 3, *size)}
+    np.testing.assert_array_equal(kernels.run(graph, inputs)["y"], run_graph(graph, inputs)["y"])
+
+
+@pytest.mark.parametrize(("length", "inner"), [(1, 1), (7, 1), (8, 3), (19, 1), (64, 1), (13, 5)])
+@pytest.mark.parametrize("coded", [True, False], ids=["codes", "floats"])
+def test_softmax_of_any_length(coded: bool, length: int, inner: int, kernels: Kernels) -> None:
+    table = np.rint(np.exp(-np.arange(256) * OF.scale) * 2**14).astype(np.float32)
+    op = QuantizedSoftmax(1, OF, Quantization(1 / 256, -128) if coded else None)
+    graph = graph_of(op, (BATCH, length, inner), table)
+    x = codes(length, 4, length, inner)
+    np.testing.assert_array_equal(kernels.run(graph, {"x": x})["y"], run_graph(graph, {"x": x})["y"])
 
 
 def test_sums_beyond_32_bits_are_refused() -> None:
