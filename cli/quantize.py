@@ -75,9 +75,16 @@ def command(
     elif done.rows:
         head = ["node", "op", "form", "scale", "zero point", "range", "why it stays float"]
         print_table(head, [_cells(row) for row in done.rows], numbers=frozenset({3, 4}))
+    if done.plan and done.plan.sensitivity and not as_json:
+        head = list(done.plan.sensitivity[0])
+        print_table(head, [[_fact(entry.get(key)) for key in head] for entry in done.plan.sensitivity])
     for notice in done.notices:
         say(f"note: {notice}")
     say(done.summary)
+
+
+def _fact(fact: object) -> str:
+    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
 
 
 def _cells(row: PlanRow) -> list[Any]:
