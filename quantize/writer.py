@@ -12,13 +12,16 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import DType, Graph, Node, Quantization, Value
 from ..exporter.graph.types import CODES
 from ..exporter.ops import (
+    Conv,
     Dequantize,
+    Linear,
     Quantize,
     Recode,
 )
 from ..exporter.ops.quantized import HIGHEST, LOWEST
+from ..targets.pairs import fits_in_pairs, from_kernel_order, in_kernel_order, multiplies_in_pairs
 from .plan import Plan
-from .weights import Filters, quantized_filters
+from .weights import Filters, cut_pairs, quantized_filters
 
 WeightRule = Callable[[Node, Quantization, Quantization], Filters]
 """How the filters of a node become integers, given the quantization of its input and output."""
@@ -28,6 +31,37 @@ def rounded_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
     """Each weight to the nearest code."""
     bias = node.inputs[2].array() if len(node.inputs) > 2 else None
     return quantized_filters(node.inputs[1].array(), bias, of.scale, to.scale)
+
+
+def paired_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
+    """Each weight to a code near it that leaves room for its neighbour (targets/pairs.py says why)."""
+    op, weight = node.op, node.inputs[1].array()
+    assert isinstance(op, Conv | Linear)
+    if not multiplies_in_pairs(op, weight, _channels(node)):
+        return rounded_filters(node, of, to)
+    bias = node.inputs[2].array() if len(node.inputs) > 2 else None
+    made = quantized_filters(in_kernel_order(op, weight), bias, of.scale, to.scale, pairs=True)
+    return replace(made, codes=from_kernel_order(op, made.codes, weight.shape))
+
+
+def cut_to_pairs(node: Node, made: Filters) -> Filters:
+    """Filters whose codes were chosen without a look at their neighbours, made to fit."""
+    op = node.op
+    assert isinstance(op, Conv | Linear)
+    if fits_in_pairs(op, made.codes, _channels(node)):
+        return made
+    cut = cut_pairs(in_kernel_order(op, made.codes))
+    return replace(made, codes=from_kernel_order(op, cut, made.codes.shape))
+
+
+WEIGHTS: dict[str, WeightRule] = {"full": rounded_filters, "paired": paired_filters}
+
+
+def _channels(node: Node) -> int:
+    x = node.inputs[0].type
+    channels = x.shape[node.op.layout.channel_axis(x.rank) if isinstance(node.op, Conv) else -1]
+    assert isinstance(channels, int)
+    return channels
 
 
 class Writer:

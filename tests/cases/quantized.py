@@ -84,7 +84,7 @@ def _filled(taps: int, of: Quantization, scales: tuple[float, ...], zero_point: 
 
 
 def _halves(shape: tuple[int, ...]) -> Const:
-    """Weights of which two add up to 128 at most, so that ONNX files hold them as int8 (targets/onnx/pairs.py)."""
+    """Weights of which two add up to 128 at most, so that ONNX files hold them as int8 (targets/pairs.py)."""
     return Const(shape, -64, 64, DType.INT8)
 
 

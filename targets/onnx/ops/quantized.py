@@ -26,8 +26,8 @@ from ....exporter.ops import (
 )
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
 from ...emit import Refusal, constant_parameters
+from ...pairs import fits_in_pairs
 from ..emitters import emits
-from ..pairs import fits_in_pairs
 from ..writer import MICROSOFT, OnnxWriter, as_stored, onnx_dtype
 from .conv import onnx_pads
 from .reduce import reduce_node

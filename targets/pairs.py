@@ -9,12 +9,15 @@ filter add up to more than 128, both give the same integers.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...exporter.graph import Array
-from ...exporter.ops import Conv, Layout, Linear
+from ..exporter.graph import Array
+from ..exporter.ops import Conv, Layout, Linear
+
+Rows = npt.NDArray[Any]
 
 LARGEST_PAIR = 128
 """The sum of two neighbouring codes, in either direction."""
@@ -28,7 +31,7 @@ def fits_in_pairs(op: Conv | Linear, codes: Array, channels: int) -> bool:
     if not multiplies_in_pairs(op, codes, channels):
         return True
     even, odd = neighbours(in_kernel_order(op, codes))
-    return bool((np.abs(even + odd) <= LARGEST_PAIR).all())
+    return bool((np.abs(np.add(even, odd, dtype=np.int16)) <= LARGEST_PAIR).all())
 
 
 def multiplies_in_pairs(op: Conv | Linear, weight: Array, channels: int) -> bool:
@@ -36,14 +39,21 @@ def multiplies_in_pairs(op: Conv | Linear, weight: Array, channels: int) -> bool
     return not (isinstance(op, Conv) and op.groups > 1 and op.groups == channels == weight.shape[0])
 
 
-def in_kernel_order(op: Conv | Linear, weight: Array) -> Array:
+def in_kernel_order(op: Conv | Linear, weight: Array) -> Rows:
     """[O, K]: each filter's cells in the order in which they are multiplied, channels within kernel positions."""
     if isinstance(op, Conv) and op.layout is Layout.CHANNELS_FIRST:
         weight = np.moveaxis(weight, 1, -1)
     return weight.reshape(weight.shape[0], math.prod(weight.shape[1:]))
 
 
-def neighbours(rows: Array) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Of codes [O, K] the first and the second of each pair, [O, ceil(K / 2)] each; a last one alone is beside 0."""
-    wide = np.pad(rows.astype(np.int16), ((0, 0), (0, rows.shape[1] % 2)))
-    return wide[:, 0::2], wide[:, 1::2]
+def neighbours(rows: Rows) -> tuple[Rows, Rows]:
+    """Of [O, K] the first and the second of each pair, [O, ceil(K / 2)] each; a last one alone is beside 0."""
+    even = rows[:, 0::2]
+    return even, np.pad(rows[:, 1::2], ((0, 0), (0, rows.shape[1] % 2)))
+
+
+def from_kernel_order(op: Conv | Linear, rows: Rows, shape: tuple[int, ...]) -> Rows:
+    """What `in_kernel_order` made such rows of, in its own shape."""
+    if isinstance(op, Conv) and op.layout is Layout.CHANNELS_FIRST:
+        return np.ascontiguousarray(np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1))
+    return rows.reshape(shape)
