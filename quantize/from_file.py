@@ -78,6 +78,7 @@ def quantize_file(
     max_drop: float | None = None,
     plan: str | Path | None = None,
     plan_out: str | Path | None = None,
+    weights: str | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> QuantizedFile:
     """Quantizes the graph in a .triport or .pt2 file and writes it, its plan, or both.
@@ -91,6 +92,7 @@ def quantize_file(
         _refuse_idle("the plan decides this already", chosen | ({} if recover else data))
     if scheme not in PLANNED:
         planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "recover": recover or None}
+        planned |= {"weights": weights}
         _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | data | {"io": io})
     graph = model if isinstance(model, Graph) else _loaded(Path(model))
     followed: Plan | None = None
@@ -111,7 +113,16 @@ def quantize_file(
             max_drop=max_drop,
         )
     progress("quantizing")
-    quantized = quantize(graph, scheme, plan=followed, io=io, recover=recover, calibration=calibration, samples=samples)
+    quantized = quantize(
+        graph,
+        scheme,
+        plan=followed,
+        io=io,
+        recover=recover,
+        calibration=calibration,
+        samples=samples,
+        weights=weights or "full",
+    )
     if plan_out is not None and followed is not None:
         followed.save(plan_out)
     if out is not None:

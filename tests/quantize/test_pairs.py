@@ -15,7 +15,8 @@ from triport.exporter.graph import DType, Graph, Sym, TensorType
 from triport.exporter.ops import Conv, Layout, Linear, Relu
 from triport.exporter.reference import run_graph
 from triport.quantize import quantize
-from triport.quantize.weights import cut_pairs, quantized_filters
+from triport.quantize.weights import Filters, cut_pairs, quantized_filters
+from triport.quantize.writer import cut_to_pairs
 from triport.runtime_checks.parity import same_bits
 from triport.runtime_checks.runners import get_runner
 from triport.targets.onnx import OnnxTarget
@@ -26,8 +27,9 @@ unhurried = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def _sums(codes: np.ndarray[tuple[int, ...], np.dtype[np.int8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    even, odd = (half.astype(np.int64) for half in neighbours(codes))
-    return np.abs(even + odd)
+    even, odd = neighbours(codes.astype(np.int64))
+    sums: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.abs(even + odd)
+    return sums
 
 
 @unhurried
@@ -95,12 +97,24 @@ def _network() -> Graph:
     return graph
 
 
-@pytest.mark.parametrize("recover", [(), ("adaround",)])
-def test_paired_weights_are_int8_in_the_file_and_answer_the_same(recover: tuple[str, ...], tmp_path: Path) -> None:
+def test_codes_chosen_in_another_way_are_cut_to_pairs() -> None:
+    random = np.random.default_rng(0)
+    for node in _network().nodes:
+        if not isinstance(node.op, Conv | Linear):
+            continue
+        codes = random.integers(-127, 128, node.inputs[1].array().shape).astype(np.int8)
+        made = Filters(codes, np.ones(len(codes), np.float32), np.zeros(len(codes), np.int32))
+        channels = codes.shape[1] * getattr(node.op, "groups", 1)
+        cut = cut_to_pairs(node, made)
+        assert fits_in_pairs(node.op, cut.codes, channels)
+        assert cut_to_pairs(node, cut) is cut
+
+
+def test_paired_weights_are_int8_in_the_file_and_answer_the_same(tmp_path: Path) -> None:
     samples = {"x": np.random.default_rng(1).normal(size=(64, 3, 8, 8)).astype(np.float32)}
     types: dict[str, set[int]] = {}
     for weights in ("full", "paired"):
-        quantized = quantize(_network(), calibration=samples, weights=weights, recover=recover)
+        quantized = quantize(_network(), calibration=samples, weights=weights)
         path = tmp_path / f"{weights}.onnx"
         target = OnnxTarget()
         target.write(prepare(quantized, target), path, {})
