@@ -39,6 +39,7 @@ _PUBLIC: dict[str, str] = {
     "models": ".exporter.models",
     "optimizers": ".exporter.models.optimizers",
     "quantize": ".quantize",
+    "quantize_aware": ".quantize.aware:quantize_aware",
     "regularizers": ".exporter.models.regularizers",
     "schedules": ".exporter.models.schedules",
     "set_random_seed": ".exporter.models:set_random_seed",
@@ -70,6 +71,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "models",
     "optimizers",
     "quantize",
+    "quantize_aware",
     "regularizers",
     "schedules",
     "set_random_seed",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
     from .quantize import quantize as quantize
+    from .quantize.aware import quantize_aware as quantize_aware
     from .runtime_checks import Report as Report
     from .runtime_checks import check as check
     from .runtime_checks import export as export

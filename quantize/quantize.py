@@ -31,7 +31,7 @@ from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
 from .settle import Calibrated
 from .solve import coded_values
-from .writer import WEIGHTS
+from .writer import WEIGHTS, WeightRule, rounded_filters
 
 SCHEMES = ("int8",)
 
@@ -105,6 +105,15 @@ def quantize(
     if {"bias", "adaround"} & set(methods):
         batches = batches_of(prepared, _twice(calibration), samples)
         filters = filters_with(methods, prepared, batches, filters)
+    return finished(graph, prepared, plan, filters)
+
+
+def finished(original: Graph, prepared: Graph, plan: Plan, filters: WeightRule = rounded_filters) -> Graph:
+    """The quantized graph with what it says of itself: the scheme, what stays float and why, and its own answers.
+
+    original   the float graph, whose golden inputs are answered anew
+    prepared   its canonical form, which the plan is for
+    """
     quantized = apply(prepared, plan, filters=filters)
     quantized.metadata["quantization"] = {
         "scheme": plan.scheme,
@@ -114,7 +123,7 @@ def quantize(
     }
     if plan.notices:
         quantized.metadata["notices"] = [*quantized.notices, *plan.notices]
-    quantized.samples = [_answered(quantized, sample) for sample in graph.samples]
+    quantized.samples = [_answered(quantized, sample) for sample in original.samples]
     return quantized
 
 
@@ -135,6 +144,41 @@ def make_plan(
 
     equalized   channels of neighbouring layers are equalised first (recover="equalize")
     """
+    calibrated = calibrated_for(
+        graph,
+        scheme,
+        calibration=calibration,
+        samples=samples,
+        observer=observer,
+        keep_float=keep_float,
+        io=io,
+        equalized=equalized,
+    )
+    if max_drop is None:
+        plan = calibrated.plan()
+    else:
+        plan = _within(calibrated, graph, _twice(calibration), validation, max_drop)
+    plan.equalized = equalized
+    plan.notices = [
+        *calibrated.notices,
+        *notices_of_values(plan, calibrated.seen),
+        *notices_of_border(calibrated.graph, plan),
+    ]
+    return plan
+
+
+def calibrated_for(
+    graph: Graph,
+    scheme: str,
+    *,
+    calibration: Calibration | None,
+    samples: int | None = None,
+    observer: str = "minmax",
+    keep_float: str | Sequence[str] = (),
+    io: str = "float32",
+    equalized: bool = False,
+) -> Calibrated:
+    """The canonical graph and what calibration saw of its values; arguments as for `make_plan`."""
     _check_one_of("scheme", scheme, SCHEMES)
     _check_one_of("observer", observer, tuple(OBSERVERS))
     _check_one_of("io", io, IO)
@@ -153,19 +197,8 @@ def make_plan(
     check_patterns(prepared, decisions, patterns)
     coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
     seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))
-    calibrated = Calibrated(prepared, scheme, observer, io, patterns, seen)
-    if max_drop is None:
-        plan = calibrated.plan()
-    else:
-        plan = _within(calibrated, graph, calibration, validation, max_drop)
-    plan.equalized = equalized
-    plan.notices = [
-        *notices_of_inputs(graph, looked_at),
-        *notices_of_values(plan, seen),
-        *notices_of_weights(decisions),
-        *notices_of_border(prepared, plan),
-    ]
-    return plan
+    notices = (*notices_of_inputs(graph, looked_at), *notices_of_weights(decisions))
+    return Calibrated(prepared, scheme, observer, io, patterns, seen, notices)
 
 
 def _within(
@@ -186,7 +219,7 @@ def _within(
             f"labels are {answers.dtype.name}{list(answers.shape)}, one whole number is needed for each sample",
             help="validation=({input name: array [samples, …]}, labels [samples])",
         )
-    batches = list(itertools.islice(batches_of(graph, _twice(calibration)), RANKING_BATCHES))
+    batches = list(itertools.islice(batches_of(graph, calibration), RANKING_BATCHES))
     found = bounded(calibrated, lambda tried: accuracy(tried, inputs, answers), batches, max_drop)
     found.plan.sensitivity = [asdict(one) for one in found.sensitivity]
     return found.plan

@@ -19,6 +19,7 @@ class Calibrated:
     graph      canonical
     patterns   of nodes that stay float
     seen       what calibration saw of each value that may be held as codes
+    notices    what it found suspicious about the samples and the weights
     """
 
     graph: Graph
@@ -27,6 +28,7 @@ class Calibrated:
     io: str
     patterns: Sequence[str]
     seen: Mapping[str, Observed]
+    notices: tuple[str, ...] = ()
 
     def plan(self, kept: Mapping[str, str] | None = None) -> Plan:
         """The plan in which these nodes stay float, too: {node name: reason}."""

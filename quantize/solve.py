@@ -205,6 +205,9 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
     """Raises the output's scale, or where that is bound an operand's, until the node is safe; True when it had to."""
     if check():
         return False
+    _raise_to_equal(node, groups)
+    if check():
+        return True
     for value in (node.output, *coded_operands(node)):
         group = groups[value.name]
         if group.power_of_two:
@@ -219,6 +222,15 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
             return True
         group.quantization = before
     raise Unsettled(node)
+
+
+def _raise_to_equal(node: Node, groups: Mapping[str, _Group]) -> None:
+    """Where a sum and its operands need powers of two, ratios of which make ties: both get the larger scale."""
+    bound = [groups[value.name] for value in (node.output, *coded_operands(node))]
+    if isinstance(node.op, Add | Sub) and all(group.power_of_two for group in bound):
+        largest = max(group.quantization.scale for group in bound)
+        for group in bound:
+            group.quantization = Quantization(largest, group.quantization.zero_point)
 
 
 def unary_function(node: Node) -> Callable[[Reals], Reals]:

@@ -9,7 +9,12 @@ import pytest
 from shape.source import ROOMS, ROOT, Import, imports, module_of, package_files
 
 # Converting and checking need no torch; these rooms of the exporter are about torch.
-TORCH_ROOMS = (("exporter", "models"), ("exporter", "capture"), ("exporter", "reference"))
+TORCH_ROOMS = (
+    ("exporter", "models"),
+    ("exporter", "capture"),
+    ("exporter", "reference"),
+    ("quantize", "aware"),
+)
 
 EVERY_IMPORT = [item for path in package_files() for item in imports(path)]
 
