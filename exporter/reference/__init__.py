@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape
+from . import (  # noqa: F401 - each fills the table of what ops compute when it is imported
+    activation,
+    conv,
+    elementwise,
+    index,
+    linear,
+    logic,
+    norm,
+    pool,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 from .run import run_graph, run_values
 
 __all__ = ["run_graph", "run_values"]
-
-_FAMILIES = (activation, conv, elementwise, index, linear, logic, norm, pool, recurrent, reduce, resize, shape)

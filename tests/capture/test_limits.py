@@ -14,6 +14,7 @@ from capture.eager import Function, captured, sample
 from torch import nn
 
 import triport as tp
+from triport.exporter.capture import program
 from triport.exporter.errors import FormatError, UsageError
 from triport.exporter.graph.limits import Limit, check_limits, limits_of
 
@@ -136,3 +137,26 @@ def test_a_step_that_needs_more_cells_limits_the_size_from_below(name: str) -> N
         with pytest.raises(UsageError, match=f"the model takes {least} at least"):
             graph.run({value.name: np.zeros((1, 3, least - 1), np.float32)})
         assert graph.run({value.name: np.zeros((1, 3, least), np.float32)})
+
+
+class TooLong(Exception):
+    """The model's own way of refusing."""
+
+
+def test_a_model_that_refuses_larger_sizes_is_captured_at_the_size_of_its_example() -> None:
+    def halved(x: torch.Tensor) -> torch.Tensor:
+        if x.shape[1] > 3:
+            raise TooLong
+        return x / 2
+
+    graph = tp.capture(Function(halved), sample(1, 2), {"x": {0: "batch", 1: "length"}})
+    assert limits_of(graph)["length"] == Limit(1, 3)
+
+
+def test_a_defect_of_ours_is_not_taken_for_a_model_that_cannot_be_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bool:
+        raise AttributeError("ours")
+
+    monkeypatch.setattr(program, "takes_the_way_of", broken)
+    with pytest.raises(AttributeError, match="ours"):
+        tp.capture(Function(torch.relu), sample(1, 2))
