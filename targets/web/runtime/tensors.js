@@ -65,10 +65,15 @@ function readLength(spec, length, sizes) {
   sizes[name] = size;
 }
 
-function checkLimits(limits, sizes) {
-  for (const [name, [least, most]] of Object.entries(limits ?? {}))
-    if (sizes[name] < least || sizes[name] > (most ?? Infinity))
-      throw new TypeError(`"${name}" is ${sizes[name]}, and the model takes ${least} ${most ? `to ${most}` : "at least"}`);
+/** Refuses sizes below 1 and beyond the model's limits. */
+function checkLimits(specs, limits, sizes) {
+  for (const dim of specs.flatMap((spec) => spec.shape)) {
+    const [name, step] = multipleOf(dim) ?? [];
+    const [least, most] = limits?.[name] ?? [1];
+    if (!name || (sizes[name] >= least && sizes[name] <= (most ?? Infinity))) continue;
+    const range = `${least * step} ${most ? `to ${most * step}` : "at least"}`;
+    throw new TypeError(`"${dim}" is ${sizes[name] * step}, and the model takes ${range}`);
+  }
 }
 
 /**
@@ -82,6 +87,7 @@ export function bindInputs(specs, feeds, limits) {
   const tensors = specs.map((spec) => tensorOf(spec, feeds[spec.name]));
   specs.forEach((spec, i) => tensors[i].shape && readShape(spec, tensors[i].shape, sizes));
   specs.forEach((spec, i) => tensors[i].shape || readLength(spec, tensors[i].data.length, sizes));
+  checkLimits(specs, limits, sizes);
   specs.forEach((spec, i) => {
     const { data, shape: given } = tensors[i];
     const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
@@ -92,6 +98,5 @@ export function bindInputs(specs, feeds, limits) {
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
     tensors[i].shape = shape;
   });
-  checkLimits(limits, sizes);
   return { tensors, sizes };
 }

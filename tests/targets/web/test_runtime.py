@@ -72,6 +72,41 @@ def test_a_free_size_beyond_its_limit_is_refused(bundle: Write) -> None:
     ]
 
 
+def test_a_free_size_of_nothing_is_refused_by_its_name(bundle: Write) -> None:
+    graph = doubled(BATCH, TIME * 4)
+    graph.metadata["limits"] = {"time": [2, 8]}
+    said = in_bundle(
+        bundle(graph),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(Math.abs(shape[0] * shape[1])), shape } });
+        return [await said(feed(0, 8)), await said(feed(-1, 8)), await said(feed(1, 0)), await said(feed(1, 36))];
+        """,
+    )
+    assert said == [
+        'TypeError: "batch" is 0, and the model takes 1 at least',
+        'TypeError: "batch" is -1, and the model takes 1 at least',
+        'TypeError: "time*4" is 0, and the model takes 8 to 32',
+        'TypeError: "time*4" is 36, and the model takes 8 to 32',
+    ]
+
+
+def test_a_folder_is_found_by_its_path_and_a_missing_file_is_named(bundle: Write, tmp_path: Path) -> None:
+    folder = bundle(doubled(2))
+    said = node(f"""
+      import {{ load }} from "{(folder / "index.js").as_uri()}";
+      process.chdir({json.dumps(str(tmp_path))});
+      const text = (error) => `${{error.name}}: ${{error.message}}`;
+      const said = [];
+      for (const place of ["./web", "web/", {json.dumps(str(folder))}, "./nope/", "{tmp_path.as_uri()}/none"])
+        said.push(await load(place).then((model) => model.meta.inputs[0].name, text));
+      console.log(JSON.stringify(said));
+    """)
+    assert said[:3] == ["image"] * 3
+    for name, answer in zip(("nope", "none"), said[3:], strict=True):
+        assert answer.startswith(f"Error: plan.json: no such file at {tmp_path.as_uri()}/{name}/plan.json;")
+        assert "load(folder) takes the web/ that triport export wrote" in answer
+
+
 def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> None:
     said = in_bundle(
         bundle(doubled(BATCH, TIME * 4)),
@@ -109,7 +144,7 @@ def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> Non
         ),
         (
             "{ image: { data: new Float32Array(0), shape: [0, 2, 3] } }",
-            'TypeError: input "image": expected shape [batch,2,3], got [0,2,3]',
+            'TypeError: "batch" is 0, and the model takes 1 at least',
         ),
         (
             "{ imago: new Float32Array(6) }",
