@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..exporter.errors import FormatError, UsageError
+from ..exporter.errors import EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph
+from ..exporter.graph.limits import Limit, limits_of
 
 MAX_PLAN_BYTES = 256 * 2**20
 WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
@@ -37,13 +38,15 @@ class TensorSummary:
 class Summary:
     """One file or folder.
 
-    kind           "triport graph", "ONNX", "TFLite", "browser bundle" or "export folder"
+    kind           "triport graph", "torch program", "ONNX", "TFLite", "browser bundle" or "export folder"
     parameters     numbers in its weights; int64 constants are shapes and indices and do not count. None for a
                    bundle, whose weights are packed with gaps
     weight_bytes   what they take
     ops            {op: how many}
     quantization   "none", or what is quantized
     needs          what it takes to run it
+    limits         {free name: [least, most]} of those that have limits, null for none, where the file keeps them
+    notices        what a user should know about how the model was captured
     parts          the ports of an export folder
     """
 
@@ -59,14 +62,29 @@ class Summary:
     ops: dict[str, int]
     quantization: str
     needs: dict[str, str]
+    limits: dict[str, list[int | None]] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
     parts: list[Summary] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def sizes(self) -> list[str]:
+        """What free sizes have to be, in words: ``height_over_8*8: a multiple of 8, 16 at least``."""
+        names = dict.fromkeys(dim for tensor in self.inputs for dim in tensor.shape if isinstance(dim, str))
+        return [f"{name}: {asked}" for name in names if (asked := self._asked_of(name))]
+
+    def _asked_of(self, size: str) -> str:
+        name, _, step = size.partition("*")
+        times = int(step) if step.isdigit() else 1
+        least, most = self.limits.get(name, [1, None])
+        limit = Limit(times * (least or 1), None if most is None else times * most)
+        asked = [f"a multiple of {times}"] if times > 1 else []
+        return ", ".join(asked + ([str(limit)] if name in self.limits else []))
+
 
 def inspect(path: str | Path) -> Summary:
-    """What a .triport, .onnx or .tflite file, a bundle or an export folder holds.
+    """What a .triport, .pt2, .onnx or .tflite file, a bundle or an export folder holds.
 
     Raises UsageError TP001 when there is nothing at ``path``, and FormatError when it is damaged or of another kind.
     """
@@ -81,7 +99,7 @@ def inspect(path: str | Path) -> Summary:
         raise FormatError(
             "TP423",
             f"{path} is neither an export folder nor a browser bundle: it holds no triport.json and no plan.json",
-            help="name a file in it: .triport, .onnx or .tflite",
+            help="name a file in it: .triport, .pt2, .onnx or .tflite",
         )
     match _kind(path):
         case "onnx":
@@ -92,6 +110,10 @@ def inspect(path: str | Path) -> Summary:
             from .inspection_tflite import inspect_tflite
 
             return inspect_tflite(path)
+        case "pt2":
+            from .inspection_program import inspect_program
+
+            return inspect_program(path)
         case _:
             return _triport(path)
 
@@ -110,18 +132,23 @@ def needs_of(artefact: Path) -> dict[str, str]:
 
 
 def _kind(path: Path) -> str:
-    """By content where a format marks it, else by suffix."""
-    with path.open("rb") as file:
-        start = file.read(16)
+    """By content where a format marks it, else by suffix; EnvironmentError_ TP340 where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise EnvironmentError_("TP340", f"{path} cannot be read: {error.strerror or error}") from error
     if start[4:8] == b"TFL3":
         return "tflite"
     if len(start) > 8 and start[8:9] == b"{":
         return "triport"
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix in ("onnx", "tflite", "triport"):
+    if suffix in ("onnx", "tflite", "triport", "pt2"):
         return suffix
     raise FormatError(
-        "TP423", f"{path} is neither a .triport nor an .onnx nor a .tflite file", help="triport inspect model.triport"
+        "TP423",
+        f"{path} is neither a .triport nor a .pt2, an .onnx or a .tflite file",
+        help="triport inspect model.triport",
     )
 
 
@@ -130,8 +157,8 @@ def _triport(path: Path) -> Summary:
 
     graph = load_graph(path)
     quantized = [v for node in graph.nodes for v in (*node.inputs, *node.outputs) if v.quantization]
-    inputs = [_typed(value.name, value.type.dtype.value, value.type.shape) for value in graph.inputs]
-    outputs = [_typed(name, value.type.dtype.value, value.type.shape) for name, value in graph.outputs.items()]
+    inputs = [typed(value.name, value.type.dtype.value, value.type.shape) for value in graph.inputs]
+    outputs = [typed(name, value.type.dtype.value, value.type.shape) for name, value in graph.outputs.items()]
     return Summary(
         kind="triport graph",
         path=str(path),
@@ -145,6 +172,8 @@ def _triport(path: Path) -> Summary:
         ops=counted(node.op.name for node in graph.nodes),
         quantization=f"{len(set(quantized))} tensors" if quantized else "none",
         needs={},
+        limits={name: [limit.least, limit.most] for name, limit in limits_of(graph).items()},
+        notices=list(graph.notices),
     )
 
 
@@ -155,9 +184,10 @@ def _bundle(path: Path) -> Summary:
         if plan["format"] != "triport-web":
             raise ValueError(f"its format is {plan['format']!r}")
         weight_bytes = int(plan["weights"]["bytes"])
-        inputs, outputs = ([_typed(t["name"], t["dtype"], t["shape"]) for t in plan[s]] for s in ("inputs", "outputs"))
+        inputs, outputs = ([typed(t["name"], t["dtype"], t["shape"]) for t in plan[s]] for s in ("inputs", "outputs"))
         ops = counted(str(op[0]) for op in plan["ops"])
         name = str(plan.get("meta", {}).get("name", path.name))
+        limits = _limits(plan.get("meta", {}))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FormatError("TP423", f"{file} is not the plan of a bundle", because=str(error)) from error
     return Summary(
@@ -173,6 +203,7 @@ def _bundle(path: Path) -> Summary:
         ops=ops,
         quantization="none",
         needs=dict(WEB_NEEDS),
+        limits=limits,
     )
 
 
@@ -184,7 +215,7 @@ def _export_folder(path: Path) -> Summary:
     for port in document["ports"].values():
         check_files(path, port)
         parts.append(inspect(path / port["artefact"]))
-    tensors = [[_typed(t["name"], t["dtype"], t["shape"]) for t in document[side]] for side in ("inputs", "outputs")]
+    tensors = [[typed(t["name"], t["dtype"], t["shape"]) for t in document[side]] for side in ("inputs", "outputs")]
     return Summary(
         kind="export folder",
         path=str(path),
@@ -198,8 +229,20 @@ def _export_folder(path: Path) -> Summary:
         ops={},
         quantization=str(document.get("quantization") or "none"),
         needs={},
+        limits=_limits(document),
         parts=parts,
     )
+
+
+def _limits(document: Mapping[str, Any]) -> dict[str, list[int | None]]:
+    """``limits`` of a plan or a triport.json; those that are none are left out."""
+    found = document.get("limits") or {}
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): list(pair) for name, pair in pairs if _is_limit(pair)}
+
+
+def _is_limit(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) in (int, type(None))
 
 
 def parameter_count(graph: Graph) -> int:
@@ -226,5 +269,5 @@ def counted(names: Any) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _typed(name: str, dtype: str, shape: Any) -> TensorSummary:
+def typed(name: str, dtype: str, shape: Any) -> TensorSummary:
     return TensorSummary(name, dtype, [dim if isinstance(dim, int) else str(dim) for dim in shape])
