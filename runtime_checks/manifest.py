@@ -16,6 +16,7 @@ import numpy as np
 from ..exporter.errors import FormatError, TriportError, UsageError
 from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
 from ..exporter.graph.codec import graph_to_document
+from ..exporter.graph.conditions import CONDITIONS
 from ..exporter.graph.container import TensorTable, write_container
 from ..exporter.graph.limits import LIMITS
 from ..exporter.passes.input_layout import METADATA_KEY, layout_of, output_layout_of
@@ -47,6 +48,7 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
         "outputs": [_tensor(graph, name, value, "outputs") for name, value in graph.outputs.items()],
         "input_layout": graph.metadata.get(METADATA_KEY),
         "limits": graph.metadata.get(LIMITS, {}),
+        "conditions": graph.metadata.get(CONDITIONS, []),
         "labels": graph.metadata.get("labels"),
         "preprocessing": graph.metadata.get("preprocessing"),
         "quantization": "int8" if quantized else None,

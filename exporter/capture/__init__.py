@@ -6,6 +6,7 @@ from . import (  # noqa: F401 - each fills the table of converters when it is im
     activation,
     arrange,
     attention,
+    bags,
     complex_numbers,
     conv,
     creation,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import linecache
 import re
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from torch.fx.experimental import symbolic_shapes
 from ..errors import ModelError
 from . import flat
 from .inputs import Inputs
-from .places import innermost_frame, user_frame
+from .places import code_at, innermost_frame, user_frame
 
 _FIXED = re.compile(r"size\(\)\[(\d+)\].*?(?:specialized it to be a constant|specialized due to hint of .*?) \((\d+)\)")
 _HOOK = "_set_replacement"
@@ -180,6 +179,5 @@ def _where(place: tuple[str, int] | None) -> str | None:
 
 def _code(place: tuple[str, int] | None) -> str:
     """The user's own line, quoted."""
-    line = linecache.getline(*place).strip() if place else ""
-    line = line if len(line) <= 100 else line[:99].rstrip() + "…"
+    line = code_at(*place) if place else ""
     return f": {line}" if line else ""

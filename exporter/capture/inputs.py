@@ -57,6 +57,13 @@ class Inputs:
     notices: tuple[str, ...] = ()
     given: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """{dim name: its size in the examples}"""
+        return {
+            dim: self.tensors[name].shape[axis] for name, axes in self.dynamic.items() for axis, dim in axes.items()
+        }
+
     def call(self, tensors: Mapping[str, torch.Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of forward for named tensors."""
         positional = tuple(_mapped(argument, lambda slot: tensors[slot.name]) for argument in self.arguments)

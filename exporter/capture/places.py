@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import linecache
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _OWN = tuple({f"{path.parents[2]}/exporter/" for path in (Path(__file__), Path(__file__).resolve())})
+_LONGEST = 100
+"""Characters of a line that are quoted."""
+
+_MOST_LINES = 3
+
 _PYTHON = sysconfig.get_paths()["stdlib"] + "/"
 
 
@@ -15,6 +21,23 @@ def user_line(error: BaseException) -> str:
     """``model.py:41``: where the user's code was when an error came up."""
     place = user_frame(error)
     return f"{Path(place[0]).name}:{place[1]}" if place else ""
+
+
+def quoted(file: str, line: int) -> str:
+    """``model.py:41 (if x.shape[1] > 5:)``"""
+    code = code_at(file, line)
+    return f"{Path(file).name}:{line} ({code})" if code else f"{Path(file).name}:{line}"
+
+
+def code_at(file: str, line: int) -> str:
+    """The user's own line, shortened; "" where its file is gone."""
+    code = linecache.getline(file, line).strip()
+    return code if len(code) <= _LONGEST else code[: _LONGEST - 1].rstrip() + "…"
+
+
+def listed(lines: Sequence[str]) -> str:
+    """A few of some lines."""
+    return ", ".join(lines[:_MOST_LINES]) + (" and more lines" if len(lines) > _MOST_LINES else "")
 
 
 def user_frame(error: BaseException) -> tuple[str, int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...exporter.errors import ModelError
 from ...exporter.graph import Graph, Node
+from ...exporter.graph.conditions import CONDITIONS
 from ...exporter.graph.limits import LIMITS
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
@@ -75,7 +76,7 @@ def make_plan(graph: Graph) -> Plan:
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
-    told = {key: graph.metadata[key] for key in ("labels", LIMITS) if graph.metadata.get(key)}
+    told = {key: graph.metadata[key] for key in ("labels", LIMITS, CONDITIONS) if graph.metadata.get(key)}
     meta = {"name": graph.name} | told
     return {
         "plan.json": canonical_json(plan_document(plan, meta, golden)),

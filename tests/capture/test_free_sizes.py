@@ -58,6 +58,49 @@ def test_sizes_are_counted_in_the_multiple_that_the_model_needs(which: str, tmp_
         run_graph(graph, {"x": sample(1, 3, 7, 12).numpy()})
 
 
+class PaddedUNet(nn.Module):
+    """Pads in its decoder what pooling lost; for sizes that are multiples of 4 nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(n, 4, 3, padding=1) for n in (3, 4, 4)])
+        self.up = nn.ModuleList([nn.ConvTranspose2d(4, 4, 2, 2) for _ in range(2)])
+        self.out = nn.ModuleList([nn.Conv2d(8, 4, 3, padding=1) for _ in range(2)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = [F.relu(self.down[0](x))]
+        for down in self.down[1:]:
+            maps.append(F.relu(down(F.max_pool2d(maps[-1], 2))))
+        y = maps.pop()
+        for up, out in zip(self.up, self.out, strict=True):
+            y, across = up(y), maps.pop()
+            if y.shape != across.shape:
+                y = F.pad(y, (0, across.shape[3] - y.shape[3], 0, across.shape[2] - y.shape[2]))
+            y = F.relu(out(torch.cat([y, across], 1)))
+        return y
+
+
+PADDED: dict[tuple[int, int], tuple[str, tuple[int, int], tuple[int, int]]] = {
+    (16, 16): ("height_over_4*4, width_over_4*4", (20, 8), (18, 16)),
+    (17, 19): ("height_over_4*4+1, width", (21, 10), (18, 19)),
+    (18, 18): ("height_over_2*2, width_over_2*2", (14, 20), (16, 18)),
+    (19, 16): ("height, width", (23, 9), (18, 16)),  # heights differ first: widths are not asked for
+}
+
+
+@pytest.mark.parametrize("size", PADDED)
+def test_a_unet_that_pads_takes_the_sizes_that_go_the_way_of_its_example(size: tuple[int, int], tmp_path: Path) -> None:
+    dims, other, beyond = PADDED[size]
+    torch.manual_seed(0)
+    graph = assert_ports_agree(tmp_path, PaddedUNet(), [sample(1, 3, *size)], IMAGE, others=[[sample(2, 3, *other)]])
+    assert str(graph.inputs[0].type) == f"float32[batch, 3, {dims}]"
+    ways = [notice for notice in graph.notices if "takes another way" in notice]
+    assert ways and all("test_free_sizes.py:" in way and "(if y.shape != across.shape:)" in way for way in ways)
+    assert not [inside for inside in ("Eq(", "Ne(", "//", "s0") if any(inside in notice for notice in graph.notices)]
+    with pytest.raises(UsageError):
+        run_graph(graph, {"x": sample(1, 3, *beyond).numpy()})
+
+
 def test_the_size_of_a_multiple_is_read_off_the_array() -> None:
     graph = capture(Function(lambda x: F.pixel_unshuffle(x, 2)), sample(1, 1, 4, 4), IMAGE)
     sizes = bind_sizes(graph, {"x": sample(3, 1, 10, 6).numpy()})

@@ -77,7 +77,7 @@ export class Model {
   /** `run` without a promise, for loops that measure or that already are in a worker. */
   runSync(feeds) {
     if (!this.#kernels) throw new Error("run() after dispose()");
-    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds, this.meta.limits);
+    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds, this.meta);
     const schedule = this.#schedule(sizes);
     const { buffer } = this.#kernels.memory;
     schedule.inputs.forEach(({ dtype, at }, i) => {
