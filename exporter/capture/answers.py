@@ -14,7 +14,7 @@ from ..graph.golden import plan_golden
 from .attention import step_by_step
 from .flat import FlatModule
 from .inputs import Inputs, device_of
-from .places import user_line
+from .places import place_of
 from .precision import InFloat32, own_dtype
 
 _FUSED = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
@@ -45,9 +45,9 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
 def first_answer(module: FlatModule, inputs: Inputs) -> tuple[Sample, dict[str, torch.Tensor]]:
     """The outputs before anything is traced, and what they are outputs of.
 
-    That is what will most likely be the first golden sample, so that one run serves both. It is the examples themselves
-    for modules that do not compute in float32, and where the module takes no such sample: a few rows of the examples,
-    with made up numbers in place of large arrays.
+    That is what will most likely be the first golden sample, so that one run serves both: the examples, with made up
+    numbers in place of large arrays. It is the examples themselves where they have more rows than a sample, for modules
+    that do not compute in float32, and where the module does not take the numbers.
 
     Raises ModelError TP213 when the module fails on the examples.
     """
@@ -55,12 +55,11 @@ def first_answer(module: FlatModule, inputs: Inputs) -> tuple[Sample, dict[str, 
     as_given = all(tensor.dtype == inputs.tensors[name].dtype for name, tensor in inputs.given.items())
     if as_given and own_dtype(module) in (None, torch.float32):
         planned = plan_golden(arrays, _types(inputs, arrays))[0]
-        # A copy that a module may write to.
+        # Copies that a module may write to.
         given = {name: torch.from_numpy(np.array(x)).to(device_of(module)) for name, x in planned.inputs.items()}
-        try:
-            return planned, _called(module, given)
-        except TriportError:
-            pass  # the examples decide
+        if all(given[name].shape == array.shape for name, array in arrays.items()):
+            with contextlib.suppress(TriportError):  # the examples decide
+                return planned, _called(module, given)
     return Sample(arrays), own_answer(module, inputs)
 
 
@@ -143,7 +142,7 @@ def _called(module: FlatModule, tensors: Mapping[str, torch.Tensor]) -> dict[str
         raise ModelError(
             "TP213",
             f"the model itself fails on the example inputs: {type(error).__name__}: {first}",
-            at=user_line(error) or None,
+            at=place_of(error, module.body).at,
             because=f"it was called with {shapes}" if shapes else "it was called without arguments",
             help="call the model on these examples before capturing it",
         ) from error

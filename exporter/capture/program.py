@@ -20,7 +20,7 @@ from .explain import FixedSizes, explained
 from .flat import FlatModule, own_path
 from .inputs import Inputs, enlarge
 from .limits import takes_the_way_of
-from .places import user_line
+from .places import place_of
 from .recurrent_calls import whole_recurrent_calls
 from .whole_pools import whole_pools
 
@@ -42,16 +42,16 @@ def export_program(module: FlatModule, inputs: Inputs) -> tuple[ExportedProgram,
     roomy = enlarge(inputs, ROOMY_SIZE)
     if any(roomy.tensors[name].shape != tensor.shape for name, tensor in exact.tensors.items()):
         with contextlib.suppress(_Stopped):  # it counts at the size that the user knows to work
-            program, told = _traced(module, roomy, FixedSizes())
+            program, told = _traced(module, roomy, FixedSizes(module))
             if takes_the_way_of(program, exact.tensors.values()):
                 return program, _kept_tensors(module, told)
-    fixed = FixedSizes()
+    fixed = FixedSizes(module)
     try:
         program, told = _traced(module, exact, fixed)
     except _Stopped as stopped:
         error = stopped.error
         if isinstance(error, TriportError):
-            raise error.placed(user_line(error)) from None
+            raise error.placed(place_of(error, module.body).at or "") from None
         # The module has just run on the same examples, so whatever stops it now is about tracing.
         raise explained(error, inputs, fixed) from error
     return program, _kept_tensors(module, told)

@@ -143,6 +143,19 @@ def test_a_fixed_size_names_the_dim_the_number_and_the_line() -> None:
     assert 'leave "time" out' in str(error.help)
 
 
+def test_a_layer_without_a_line_of_the_users_is_named() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(18, 2))
+    with pytest.raises(ModelError, match='dimension "time"') as refused:
+        capture(module, sample(2, 6, 3), {"input": {0: "batch", 1: "time"}})
+    assert (refused.value.code, refused.value.at) == ("TP205", 'layer "1"')
+    with pytest.raises(ModelError, match="fails on the example inputs") as failed:
+        capture(nn.Sequential(module, Fixes()), sample(2, 6, 4))
+    assert (failed.value.code, failed.value.at) == ("TP213", 'layer "0.1"')
+    with pytest.raises(ModelError) as inside:
+        capture(nn.Sequential(nn.ReLU(), Fixes()), sample(2, 6, 3), {"input": {1: "time"}})
+    assert inside.value.at is not None and inside.value.at.endswith(', layer "1"')
+
+
 def test_sizes_that_the_model_makes_equal_are_to_have_one_name() -> None:
     with pytest.raises(ModelError, match='dimension "b" equal to "a"') as refused:
         capture(Function2(torch.add), [sample(2, 6), sample(2, 6)], {"x": {1: "a"}, "y": {1: "b"}})
@@ -161,6 +174,7 @@ REFUSED: dict[str, tuple[nn.Module, str, str]] = {
     "number": (Function(lambda x: x * float(x.max())), "TP206", "a Python number"),
     "numpy": (Function(lambda x: torch.from_numpy(x.numpy() * 2)), "TP207", "with numpy"),
     "item": (Function(lambda x: x * x.max().item()), "TP206", "aten.item"),
+    "place in a list": (Function(lambda x: [x, -x][int(x.argmax()) % 2]), "TP206", "a Python number"),
     "unique": (Function(torch.unique), "TP206", "_unique2"),
     "mask as an index": (Function(lambda x: x[x > 0]), "TP206", "how many cells"),
     "noise": (Function(lambda x: x + torch.randn_like(x)), "TP202", "randn_like"),
