@@ -30,6 +30,7 @@ from .precision import conversion_notices, float32_weights
 from .program import export_program
 from .regions import without_regions
 from .saved import SavedModule, example_inputs, saved_notices
+from .silence import silent
 
 Program = tuple[ExportedProgram, list[str]]
 """A program, and what a user should know about how it came about."""
@@ -110,7 +111,8 @@ def _captured(
         program, notices = export()
         check_traced(program, own, inputs)
         sizes: Counted = steps_needed(program, inputs)
-        plain_program = without_compositions(without_writes(without_regions(program)))
+        with silent():
+            plain_program = without_compositions(without_writes(without_regions(program)))
         conversion, captured, sizes = _converted(plain_program, flat, inputs, list(own), sizes)
         notices += step_notices(sizes)
         captured.name = name

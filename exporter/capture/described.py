@@ -59,7 +59,7 @@ def describe_program(path: str | Path) -> ProgramFacts:
         ops=dict(Counter(filter(None, map(_op, program.graph.nodes)))),
         parameters=sum(tensor.numel() for tensor in weights if tensor.dtype != torch.int64),
         weight_bytes=sum(tensor.nbytes for tensor in weights),
-        limits=dict(guarded_sizes(program, dims).limits),
+        limits=dict(guarded_sizes(program, dims, inputs.sizes).limits),
         notices=saved_notices(program, inputs),
     )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -22,6 +20,7 @@ from .inputs import Inputs, enlarge
 from .limits import takes_the_way_of
 from .places import place_of
 from .recurrent_calls import whole_recurrent_calls
+from .silence import silent
 from .whole_pools import whole_pools
 
 ROOMY_SIZE = 4
@@ -67,7 +66,7 @@ def _traced(
     examples = tuple(inputs.tensors.values())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        with torch.no_grad(), whole_calls(), fixed.watched(), _silent():
+        with torch.no_grad(), whole_calls(), fixed.watched(), silent():
             try:
                 program = torch.export.export(
                     module, examples, dynamic_shapes=(shapes,) if shapes else (), strict=False
@@ -82,19 +81,6 @@ def whole_calls() -> Iterator[None]:
     """While it lasts, recurrent layers, pools and transformer layers are traced as the calls that they are."""
     with whole_recurrent_calls(), whole_pools(), plain_transformers():
         yield
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """While it lasts, torch keeps its own account of a failure for itself: the error says what a user can use."""
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _kept_tensors(module: FlatModule, told: Iterable[warnings.WarningMessage]) -> list[str]:
