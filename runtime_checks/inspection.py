@@ -14,6 +14,7 @@ import numpy as np
 from ..exporter.errors import EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph
 from ..exporter.graph.limits import Limit, limits_of
+from ..exporter.graph.steps import Steps, read_steps
 
 MAX_PLAN_BYTES = 256 * 2**20
 WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
@@ -75,12 +76,12 @@ class Summary:
         return [f"{name}: {asked}" for name in names if (asked := self._asked_of(name))]
 
     def _asked_of(self, size: str) -> str:
-        name, _, step = size.partition("*")
-        times = int(step) if step.isdigit() else 1
-        least, most = self.limits.get(name, [1, None])
-        limit = Limit(times * (least or 1), None if most is None else times * most)
-        asked = [f"a multiple of {times}"] if times > 1 else []
-        return ", ".join(asked + ([str(limit)] if name in self.limits else []))
+        steps = read_steps(size) or Steps(size)
+        least, most = self.limits.get(steps.name, [1, None])
+        limit = Limit(steps.size(least or 1), None if most is None else steps.size(most))
+        more = steps.rest % steps.step
+        asked = [f"{f'{more} more than ' if more else ''}a multiple of {steps.step}"] if steps.step > 1 else []
+        return ", ".join(asked + ([str(limit)] if steps.name in self.limits else []))
 
 
 def inspect(path: str | Path) -> Summary:

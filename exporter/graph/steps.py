@@ -39,5 +39,10 @@ class Steps:
 
 def in_steps(dim: Dim) -> Steps | None:
     """What a dim of an input is counted in; None for a number, and for what one size cannot be solved for."""
-    found = re.fullmatch(r"([A-Za-z_]\w*)(?:\*(\d+))?([+-]\d+)?", str(dim)) if isinstance(dim, Sym) else None
+    return read_steps(str(dim)) if isinstance(dim, Sym) else None
+
+
+def read_steps(text: str) -> Steps | None:
+    """`in_steps` for the text of a dim, which may be of a file that others wrote."""
+    found = re.fullmatch(r"([A-Za-z_]\w*)(?:\*(\d+))?([+-]\d+)?", text)
     return Steps(found[1], int(found[2] or 1), int(found[3] or 0)) if found else None
