@@ -19,7 +19,7 @@ def command(model: str, ports: str, as_json: bool) -> int:
     from ..exporter.errors import ModelError
     from ..runtime_checks import check
 
-    checks = check(model, names(ports) or [])
+    checks = check(model, names("--to", ports) or [])
     if as_json:
         print_json([port.to_json() for port in checks])
     else:

@@ -74,13 +74,17 @@ def print_report(report: Report) -> None:
         say(f"note: {note}")
 
 
-def names(text: str | None) -> list[str] | None:
+def names(option: str, text: str | None) -> list[str] | None:
     """``onnx,tflite`` as a list; None stays None. UsageError TP001 for an empty name."""
     if text is None:
         return None
     found = [name.strip() for name in text.split(",")]
+    if not any(found):
+        raise UsageError(
+            "TP001", f"{option} names nothing, got {text!r}", help=f"leave {option} out for the usual ones"
+        )
     if not all(found):
-        raise UsageError("TP001", f"{text!r} is not a list of names such as onnx,tflite")
+        raise UsageError("TP001", f"{option} {text!r} is not a list of names such as onnx,tflite")
     return found
 
 

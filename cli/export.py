@@ -49,11 +49,11 @@ def command(
         report = export(
             model,
             out,
-            names(ports) or [],
+            names("--to", ports) or [],
             samples=samples,
             verify=not no_verify,
             strict_verify=strict_verify,
-            runners=names(runners),
+            runners=names("--in", runners),
             input_layout=input_layout,
             progress=say,
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--values", is_flag=True, help="List what every value of a quantized .triport file stands for.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(path: str, values: bool, as_json: bool) -> None:
-    """Say what PATH holds: a .triport, .onnx or .tflite file, a browser bundle, or an export folder."""
+    """Say what PATH holds: a .triport, .pt2, .onnx or .tflite file, a browser bundle, or an export folder."""
     from ..runtime_checks import inspect
 
     summary = inspect(path)
@@ -49,9 +49,11 @@ def _show(summary: Summary) -> None:
         "model": " by ".join(filter(None, (summary.name, summary.producer))),
         "inputs": "\n".join(map(str, summary.inputs)),
         "outputs": "\n".join(map(str, summary.outputs)),
+        "sizes": "\n".join(summary.sizes()),
         "weights": f"{count}{bytes_text(summary.weight_bytes)}",
         "quantized": summary.quantization,
         "needs": needs,
         "ops": ops,
+        "notices": "\n".join(summary.notices),
     }
     print_table(["", ""], [[name, text] for name, text in facts.items() if text])

@@ -28,6 +28,6 @@ def command(
     from ..exporter.errors import CheckError
     from ..runtime_checks import verify
 
-    report = verify(folder, model=model, samples=samples, runners=names(runners), strict_verify=strict_verify)
+    report = verify(folder, model=model, samples=samples, runners=names("--in", runners), strict_verify=strict_verify)
     print_json(report.to_json()) if as_json else print_report(report)
     return 0 if report.passed else CheckError.exit_code

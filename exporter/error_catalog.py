@@ -54,6 +54,18 @@ CATALOG: dict[str, Entry] = {
         "width] and a convolution, a pool or a resize reads them. No input of this model is such an image. Leave the "
         "option out.",
     ),
+    "TP008": Entry(
+        "a file or folder of another kind",
+        "A model is read from a .triport file or a .pt2 file. What was given is something else that is known here: an "
+        "export folder, a browser bundle, an .onnx or .tflite file. The help line says which command takes it; triport "
+        "writes such files and does not read models from them.",
+    ),
+    "TP009": Entry(
+        "the output folder holds something else",
+        "An export writes one folder and replaces in it what an earlier export wrote, and nothing else. A file or a "
+        "folder of somebody else's in one of these places is left alone, and nothing is written: choose another "
+        "folder with -o, or move what is there.",
+    ),
     "TP010": Entry(
         "an argument of a layer, a model or of training",
         "A constructor, compile or fit received a value it has no meaning for. The message names the argument, what"

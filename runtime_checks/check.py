@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..exporter.graph import Graph
 from ..targets.prepare import legalised, refusals
-from ..targets.registry import TARGET_NAMES, get_target
-from .export import as_graph
+from ..targets.registry import TARGET_NAMES
+from .export import as_graph, chosen_targets
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -65,7 +65,7 @@ def check(model: Graph | Module | str | Path, to: Sequence[str] = TARGET_NAMES) 
 
     Raises ModelError when the model cannot even be captured, UsageError for a port that does not exist.
     """
-    targets = [get_target(name) for name in to]
+    targets = chosen_targets(to)
     graph = as_graph(model)
     checks = []
     for target in targets:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..exporter.errors import CheckError, EnvironmentError_, FormatError, UsageError
+from ..exporter.errors import CheckError, FormatError, UsageError
 from ..exporter.graph import Graph
 from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, turn_inputs
 from ..targets.registry import TARGET_NAMES, get_target
 from ..targets.target import Target
+from .destination import check_destination
 from .inspection import needs_of, parameter_count
+from .inspection_program import require_torch
 from .manifest import (
     FILE,
     check_files,
@@ -28,7 +30,7 @@ from .report import PortReport, Report, Status, host_facts
 from .runners import Runner
 from .samples import Given, given_cases
 from .staging import Staging, disk_errors
-from .truth import GOLDEN, Truth, has_reference, make_truth
+from .truth import GOLDEN, Truth, make_truth
 from .verification import choose_runners, require_all, verify_port
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def export(
     """Writes a model for the ports in ``to`` and proves that they answer as the model does.
 
     model           a graph, a model of triport's, or the path of a .triport or .pt2 file (torch.export.save)
-    out_dir         made if it is not there; artefacts of an earlier export are replaced whole
+    out_dir         made if it is not there; artefacts of an earlier export are replaced whole, nothing else is
     samples         further inputs to compare on, {input name: array [rows, …]} or an .npz file
     verify          False writes without running anything; torch is then not imported
     strict_verify   a port that cannot be run here is an error, not a line in the report
@@ -83,12 +85,14 @@ def export(
                     ``samples``; a phone and a browser then need not turn them
     progress        is told what happens, in a few words
 
-    Returns the report, which lies beside the artefacts as report.json and report.html too. Raises ModelError when a
-    port cannot express the model (every such node is named; nothing is written), CheckError when a port answers
-    differently (its ``report`` says what; the artefacts go to ``out_dir/failed``, what was in ``out_dir`` stays), and
-    EnvironmentError_ when the folder cannot be written.
+    Returns the report, which lies beside the artefacts as report.json and report.html too. Raises UsageError when
+    ``out_dir`` holds somebody else's files where artefacts would go, ModelError when a port cannot express the model
+    (every such node is named; nothing is written), CheckError when a port answers differently (its ``report`` says
+    what; the artefacts go to ``out_dir/failed``, what was in ``out_dir`` stays), and EnvironmentError_ when the folder
+    cannot be written.
     """
-    targets = _targets(to)
+    targets = chosen_targets(to)
+    folder = _folder(out_dir, targets)
     if not verify and (samples is not None or strict_verify or runners):
         raise UsageError(
             "TP005",
@@ -102,7 +106,6 @@ def export(
     extra = given_cases(samples, {value.name: value.type for value in graph.inputs}) if samples is not None else []
     prepared = prepare_all(graph, targets)
     check_weights(graph)
-    folder = Path(out_dir)
     description = describe(graph, fingerprint(graph))
     with Staging(folder) as staging:
         for target in targets:
@@ -127,7 +130,7 @@ def export(
 def as_graph(model: Graph | Module | str | Path, input_layout: str | None = None) -> Graph:
     """The graph of whatever stands for a model, its images turned if that is wanted; UsageError TP001 for another."""
     turns = check_input_layout(input_layout)
-    if isinstance(model, str | Path) and Path(model).suffix == ".pt2":
+    if isinstance(model, str | Path) and Path(model).suffix.lower() == ".pt2":
         return _captured(Path(model), input_layout)
     graph = _given_graph(model)
     return turn_inputs(graph).graph if turns and graph.metadata.get(METADATA_KEY) != NHWC else graph
@@ -154,12 +157,7 @@ def _given_graph(model: Graph | Module | str | Path) -> Graph:
 
 def _captured(path: Path, input_layout: str | None) -> Graph:
     """The graph of a saved torch.export program, which takes torch to read."""
-    if not has_reference():
-        raise EnvironmentError_(
-            "TP310",
-            f"{path.name} is a torch program, and torch is not installed",
-            help="pip install 'triport[train]', or export a .triport file, which needs no torch",
-        )
+    require_torch(path)
     from ..exporter.capture import capture_saved
 
     return capture_saved(path, input_layout=input_layout)
@@ -188,12 +186,23 @@ def make_report(
     )
 
 
-def _targets(to: Sequence[str]) -> list[Target]:
+def chosen_targets(to: Sequence[str]) -> list[Target]:
+    """The ports by their names, in letters of any case; UsageError TP001 for none, an unknown one, or one twice."""
     names = [to] if isinstance(to, str) else list(to)
-    if not names or len(set(names)) != len(names):
+    targets = [get_target(name) for name in names]
+    if not names or len({target.name for target in targets}) != len(names):
         known = ", ".join(TARGET_NAMES)
         raise UsageError("TP001", f"to must name each port once, got {names}", help=f"the ports are: {known}")
-    return [get_target(name) for name in names]
+    return targets
+
+
+def _folder(out_dir: str | Path, targets: Sequence[Target]) -> Path:
+    if out_dir == "":
+        raise UsageError("TP001", "the output folder has an empty name", help="-o . writes into the current folder")
+    folder = Path(out_dir)
+    with disk_errors(folder):
+        check_destination(folder, targets)
+    return folder
 
 
 def _port(target: Target, folder: Path, runners: Sequence[Runner], truth: Truth | None, prepared: Graph) -> PortReport:

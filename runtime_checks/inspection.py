@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..exporter.errors import FormatError, UsageError
+from ..exporter.errors import EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph, Value
+from ..exporter.graph.limits import Limit, limits_of
+from ..exporter.graph.steps import Steps, read_steps
 
 MAX_PLAN_BYTES = 256 * 2**20
 WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
@@ -37,7 +39,7 @@ class TensorSummary:
 class Summary:
     """One file or folder.
 
-    kind           "triport graph", "ONNX", "TFLite", "browser bundle" or "export folder"
+    kind           "triport graph", "torch program", "ONNX", "TFLite", "browser bundle" or "export folder"
     parameters     numbers in its weights; int64 constants are shapes and indices and do not count. None for a
                    bundle, whose weights are packed with gaps
     weight_bytes   what they take
@@ -45,6 +47,8 @@ class Summary:
     quantization   "none", or what is quantized
     values         what holds codes inside, and their scales; of a .triport file alone
     needs          what it takes to run it
+    limits         {free name: [least, most]} of those that have limits, null for none, where the file keeps them
+    notices        what a user should know about how the model was captured
     parts          the ports of an export folder
     """
 
@@ -60,15 +64,30 @@ class Summary:
     ops: dict[str, int]
     quantization: str
     needs: dict[str, str]
+    limits: dict[str, list[int | None]] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
     parts: list[Summary] = field(default_factory=list)
     values: list[TensorSummary] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def sizes(self) -> list[str]:
+        """What free sizes have to be, in words: ``height_over_8*8: a multiple of 8, 16 at least``."""
+        names = dict.fromkeys(dim for tensor in self.inputs for dim in tensor.shape if isinstance(dim, str))
+        return [f"{name}: {asked}" for name in names if (asked := self._asked_of(name))]
+
+    def _asked_of(self, size: str) -> str:
+        steps = read_steps(size) or Steps(size)
+        least, most = self.limits.get(steps.name, [1, None])
+        limit = Limit(steps.size(least or 1), None if most is None else steps.size(most))
+        more = steps.rest % steps.step
+        asked = [f"{f'{more} more than ' if more else ''}a multiple of {steps.step}"] if steps.step > 1 else []
+        return ", ".join(asked + ([str(limit)] if steps.name in self.limits else []))
+
 
 def inspect(path: str | Path) -> Summary:
-    """What a .triport, .onnx or .tflite file, a bundle or an export folder holds.
+    """What a .triport, .pt2, .onnx or .tflite file, a bundle or an export folder holds.
 
     Raises UsageError TP001 when there is nothing at ``path``, and FormatError when it is damaged or of another kind.
     """
@@ -83,7 +102,7 @@ def inspect(path: str | Path) -> Summary:
         raise FormatError(
             "TP423",
             f"{path} is neither an export folder nor a browser bundle: it holds no triport.json and no plan.json",
-            help="name a file in it: .triport, .onnx or .tflite",
+            help="name a file in it: .triport, .pt2, .onnx or .tflite",
         )
     match _kind(path):
         case "onnx":
@@ -94,6 +113,10 @@ def inspect(path: str | Path) -> Summary:
             from .inspection_tflite import inspect_tflite
 
             return inspect_tflite(path)
+        case "pt2":
+            from .inspection_program import inspect_program
+
+            return inspect_program(path)
         case _:
             return _triport(path)
 
@@ -112,18 +135,23 @@ def needs_of(artefact: Path) -> dict[str, str]:
 
 
 def _kind(path: Path) -> str:
-    """By content where a format marks it, else by suffix."""
-    with path.open("rb") as file:
-        start = file.read(16)
+    """By content where a format marks it, else by suffix; EnvironmentError_ TP340 where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise EnvironmentError_("TP340", f"{path} cannot be read: {error.strerror or error}") from error
     if start[4:8] == b"TFL3":
         return "tflite"
     if len(start) > 8 and start[8:9] == b"{":
         return "triport"
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix in ("onnx", "tflite", "triport"):
+    if suffix in ("onnx", "tflite", "triport", "pt2"):
         return suffix
     raise FormatError(
-        "TP423", f"{path} is neither a .triport nor an .onnx nor a .tflite file", help="triport inspect model.triport"
+        "TP423",
+        f"{path} is neither a .triport nor a .pt2, an .onnx or a .tflite file",
+        help="triport inspect model.triport",
     )
 
 
@@ -149,6 +177,8 @@ def _triport(path: Path) -> Summary:
         or "none",
         needs={},
         values=values,
+        limits={name: [limit.least, limit.most] for name, limit in limits_of(graph).items()},
+        notices=list(graph.notices),
     )
 
 
@@ -163,6 +193,7 @@ def _bundle(path: Path) -> Summary:
         ops = counted(str(op[0]) for op in plan["ops"])
         name = str(plan.get("meta", {}).get("name", path.name))
         quantization = scheme_text(plan.get("meta", {}).get("quantization")) or "none"
+        limits = _limits(plan.get("meta", {}))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FormatError("TP423", f"{file} is not the plan of a bundle", because=str(error)) from error
     return Summary(
@@ -178,6 +209,7 @@ def _bundle(path: Path) -> Summary:
         ops=ops,
         quantization=quantization,
         needs=dict(WEB_NEEDS),
+        limits=limits,
     )
 
 
@@ -203,8 +235,20 @@ def _export_folder(path: Path) -> Summary:
         ops={},
         quantization=scheme_text(document.get("quantization")) or "none",
         needs={},
+        limits=_limits(document),
         parts=parts,
     )
+
+
+def _limits(document: Mapping[str, Any]) -> dict[str, list[int | None]]:
+    """``limits`` of a plan or a triport.json; those that are none are left out."""
+    found = document.get("limits") or {}
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): list(pair) for name, pair in pairs if _is_limit(pair)}
+
+
+def _is_limit(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and type(pair[0]) is int and type(pair[1]) in (int, type(None))
 
 
 def parameter_count(graph: Graph) -> int:
@@ -251,3 +295,7 @@ def scheme_text(facts: Any) -> str:
 def _of_value(name: str, value: Value) -> TensorSummary:
     shape = [dim if isinstance(dim, int) else str(dim) for dim in value.type.shape]
     return TensorSummary(name, value.type.dtype.value, shape, str(value.quantization or ""))
+
+
+def typed(name: str, dtype: str, shape: Any) -> TensorSummary:
+    return TensorSummary(name, dtype, [dim if isinstance(dim, int) else str(dim) for dim in shape])

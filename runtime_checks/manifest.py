@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..exporter.errors import FormatError
+from ..exporter.errors import FormatError, TriportError, UsageError
 from ..exporter.graph import Array, DType, Graph, Recipe, Sample, Value
 from ..exporter.graph.codec import graph_to_document
+from ..exporter.graph.conditions import CONDITIONS
 from ..exporter.graph.container import TensorTable, write_container
 from ..exporter.graph.limits import LIMITS
-from ..exporter.passes.input_layout import METADATA_KEY, layout_of
+from ..exporter.passes.input_layout import METADATA_KEY, layout_of, output_layout_of
 from ..exporter.version import VERSION
 from .inspection import parameter_count
 from .truth import exact_outputs
@@ -51,6 +52,7 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
         "outputs": outputs,
         "input_layout": graph.metadata.get(METADATA_KEY),
         "limits": graph.metadata.get(LIMITS, {}),
+        "conditions": graph.metadata.get(CONDITIONS, []),
         "labels": graph.metadata.get("labels"),
         "preprocessing": graph.metadata.get("preprocessing"),
         "quantization": graph.metadata.get("quantization"),
@@ -111,19 +113,16 @@ def fingerprint(graph: Graph) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """triport.json of an export folder; FormatError TP420 when there is none or it is damaged."""
+    """triport.json of an export folder; FormatError TP420 when it is damaged or there is none, UsageError no folder."""
     path = folder / FILE
+    if (folder / "plan.json").is_file():  # a bundle has a triport.json of its own
+        raise _no_export(folder)
     try:
         if path.stat().st_size > MAX_BYTES:
             _damaged(path, f"it has more than {MAX_BYTES} bytes")
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise FormatError(
-            "TP420",
-            f"{folder} is not an export folder: it has no readable {FILE}",
-            because=error.strerror,
-            help=f"triport export model.triport -o {folder}",
-        ) from error
+        raise _no_export(folder, error.strerror) from error
     except (ValueError, RecursionError) as error:
         _damaged(path, str(error))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -179,7 +178,7 @@ def _tensor(graph: Graph, name: str, value: Value, side: str) -> dict[str, Any]:
         "name": name,
         "dtype": value.type.dtype.value,
         "shape": [dim if isinstance(dim, int) else str(dim) for dim in value.type.shape],
-        "layout": layout_of(graph, value) if side == "inputs" else None,
+        "layout": layout_of(graph, value) if side == "inputs" else output_layout_of(graph, value),
         "value_range": [low, high] if math.isfinite(low) and math.isfinite(high) else None,
         "quantization": {"scale": quantization.scale, "zero_point": quantization.zero_point} if quantization else None,
     }
@@ -246,6 +245,20 @@ def _check_shape(path: Path, document: Mapping[str, Any]) -> None:
     for tensor in (*document["inputs"], *document["outputs"]):
         if not isinstance(tensor, dict) or not {"name", "dtype", "shape"} <= tensor.keys():
             _damaged(path, "an input or output has no name, dtype or shape")
+
+
+def _no_export(folder: Path, reason: str | None = None) -> TriportError:
+    """The error for a path that is no export folder: nothing, a part of one, a model, or any other folder."""
+    if not folder.exists():
+        return UsageError("TP001", f"{folder} does not exist", help="name the folder that triport export -o was given")
+    help = f"triport export model.triport -o {folder}"
+    if (folder.absolute().parent / FILE).is_file():
+        reason, help = "it is a part of one", f"triport verify {folder.parent}"
+    elif folder.is_file():
+        help = f"make one of a model first: triport export {folder} -o dist"
+    return FormatError(
+        "TP420", f"{folder} is not an export folder: it has no readable {FILE}", because=reason, help=help
+    )
 
 
 def _damaged(path: Path, reason: str) -> NoReturn:

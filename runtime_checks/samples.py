@@ -11,9 +11,10 @@ import numpy as np
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from ..exporter.graph.bind import bind_types
-from ..exporter.graph.dims import whole_multiple
-from ..exporter.graph.limits import Limit, limits_of
+from ..exporter.graph.conditions import allowed_sizes
+from ..exporter.graph.further import further_sizes
 from ..exporter.graph.npz import read_npz
+from ..exporter.graph.steps import in_steps
 from ..exporter.ops import Cast, Gather
 
 BATCHES = (1, 2, 7)
@@ -74,7 +75,8 @@ def given_cases(given: Given, types: Mapping[str, TensorType]) -> list[Case]:
 
 
 def generated_cases(graph: Graph, seed: int = 0) -> list[Case]:
-    """Random inputs like the golden ones, at batch 1, 2 and 7 (or the sizes next to them that it takes).
+    """Random inputs like the golden ones, at batch 1, 2 and 7 (or the sizes next to them that it takes), and once with
+    another size along every other free dim that can have one.
 
     One case when the graph has no free dim, and where integers may be places along a free axis (a graph's edges): they
     are right for the golden samples' sizes alone.
@@ -83,17 +85,22 @@ def generated_cases(graph: Graph, seed: int = 0) -> list[Case]:
     batch = batch_name({value.name: value.type for value in graph.inputs})
     if batch is None and free and not any(value.type.dtype.is_integer for value in graph.inputs):
         batch = free[0]
-    limits = limits_of(graph)
-    sizes = {name: limits.get(name, Limit()).nearest(_golden_size(graph, name)) for name in free}
-    cases: list[Case] = []
-    for size in dict.fromkeys(map(limits.get(batch, Limit()).nearest, BATCHES)) if batch else (1,):
-        if batch:
-            sizes[batch] = size
-        random = np.random.default_rng([seed, size])
-        inputs = {value.name: _random_like(graph, value.name, sizes, random) for value in graph.inputs}
-        others = "".join(f", {name} {n}" for name, n in sizes.items() if name != batch)
-        cases.append(Case(f"{batch} {size}{others}" if batch else "random", inputs))
-    return cases
+    golden = {name: _golden_size(graph, name) for name in free}
+    if not batch:
+        return [_random_case(graph, "random", golden, seed, 1)]
+    wanted = [allowed_sizes(graph, golden | {batch: size}) or golden for size in BATCHES]
+    wanted.append(further_sizes(graph, wanted[0], keep=[batch]))
+    distinct = {tuple(sizes.items()): sizes for sizes in wanted}.values()
+    return [_random_case(graph, _label(sizes, batch), sizes, seed, sizes[batch]) for sizes in distinct]
+
+
+def _label(sizes: Mapping[str, int], batch: str) -> str:
+    return ", ".join(f"{name} {sizes[name]}" for name in (batch, *(name for name in sizes if name != batch)))
+
+
+def _random_case(graph: Graph, label: str, sizes: Mapping[str, int], *seed: int) -> Case:
+    random = np.random.default_rng(seed)
+    return Case(label, {value.name: _random_like(graph, value.name, sizes, random) for value in graph.inputs})
 
 
 def batch_name(types: Mapping[str, TensorType]) -> str | None:
@@ -132,9 +139,9 @@ def _golden_size(graph: Graph, name: str) -> int:
         for value in graph.inputs:
             array = sample.inputs.get(value.name)
             for axis, dim in enumerate(value.type.shape):
-                counted = whole_multiple(dim)
-                if array is not None and counted is not None and counted[0] == name and axis < array.ndim:
-                    return int(array.shape[axis]) // counted[1]
+                steps = in_steps(dim)
+                if array is not None and steps is not None and steps.name == name and axis < array.ndim:
+                    return steps.at_most(int(array.shape[axis]))
     return OTHER_SIZE
 
 

@@ -17,13 +17,14 @@ TARGET_NAMES = tuple(_TARGETS)
 
 
 def get_target(name: str) -> Target:
-    """The port that ``--to`` calls ``name``; UsageError for any other."""
-    if name not in _TARGETS:
+    """The port that ``--to`` calls ``name``, in letters of any case; UsageError for any other."""
+    found = _TARGETS.get(str(name).lower())
+    if found is None:
         raise UsageError(
             "TP001",
             f"unknown port {name!r}; the ports are {', '.join(TARGET_NAMES)}",
             help=f"triport export model.triport --to {','.join(TARGET_NAMES)}",
         )
-    module, attribute = _TARGETS[name]
+    module, attribute = found
     target: Target = getattr(import_module(module, __package__), attribute)()
     return target

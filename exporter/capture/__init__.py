@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import (
+from . import (  # noqa: F401 - each fills the table of converters when it is imported
     activation,
     arrange,
     attention,
+    bags,
     complex_numbers,
     conv,
     creation,
@@ -32,31 +33,3 @@ from . import (
 from .capture import capture, capture_saved
 
 __all__ = ["capture", "capture_saved"]
-
-_FAMILIES = (
-    activation,
-    arrange,
-    attention,
-    complex_numbers,
-    conv,
-    creation,
-    distances,
-    einsum,
-    elementwise,
-    fourier,
-    index,
-    linear,
-    logic,
-    norm,
-    order,
-    piecewise,
-    pool,
-    recurrent,
-    reduce,
-    resize,
-    scans,
-    scatter,
-    shape,
-    unpool,
-    windows,
-)

@@ -10,8 +10,9 @@ from torch.export import ExportedProgram
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Sample
-from ..graph.dims import whole_multiple
-from ..graph.limits import Limit, limits_of
+from ..graph.bind import bind_sizes
+from ..graph.conditions import allows
+from ..graph.further import further_sizes
 from ..reference import run_graph
 from .inputs import Inputs
 from .mutation import user_outputs
@@ -72,20 +73,34 @@ def _is_one(inputs: Inputs, name: str, axis: int) -> bool:
     return inputs.tensors[name].shape[axis] == 1
 
 
-def sizes_of_one(graph: Graph, sample: Sample, answer: Answer) -> list[str]:
-    """Notices for free dims along which the module answers a size of 1 otherwise than the graph.
+def check_sizes(graph: Graph, sample: Sample, answer: Answer) -> list[str]:
+    """Compares graph and module at other sizes of the free dims than the sample's: at another of each, and at 1.
 
     torch.export takes free sizes to be 2 or more, so what a module does at 1 alone (squeeze, ``if x.shape[0] == 1``) is
-    not in the graph. Raises ModelError TP205 when that happens along the batch.
+    not in the graph: notices say along which dims. Raises ModelError TP205 when that happens along the batch, TP211
+    when the answers differ at a size that is not 1.
     """
+    sizes = bind_sizes(graph, sample.inputs)
+    firsts = {value.type.shape[0] for value in graph.inputs if value.type.rank}
+    batch = {name for name in sizes if name in map(str, firsts)}
+    others = further_sizes(graph, sizes, keep=batch if len(firsts) == 1 else ())
+    ones = {name: sizes | {name: 1} for name in graph.free_names() if sizes.get(name, 1) > 1}
+    allowed = {name: changed for name, changed in ones.items() if allows(graph, changed)}
+    both = others | dict.fromkeys(batch, 1)
+    together = others != sizes and len(firsts) == len(batch) == 1 and allows(graph, both)
+    # One row at other sizes costs little; where the two differ there, it is looked for below.
+    if together and _difference_at(graph, _resized(graph, sample.inputs, both), answer) == "":
+        allowed = {name: changed for name, changed in allowed.items() if name not in batch}
+        others = sizes
     told = []
-    for name in graph.free_names():
-        cut = _cut_to_one(graph, sample.inputs, name)
-        if cut is None or _agrees(graph, cut, answer):
+    for name, changed in allowed.items():
+        if not _difference_at(graph, _resized(graph, sample.inputs, changed), answer):
             continue
-        if any(value.type.rank and str(value.type.shape[0]) == name for value in graph.inputs):
+        if name in batch:
             raise _otherwise_at_one(name)
         told.append(f'the graph answers "{name}" = 1 otherwise than the module does: pass 2 or more')
+    if others != sizes and (problem := _difference_at(graph, _resized(graph, sample.inputs, others), answer)):
+        raise _otherwise_at(sizes, others, problem)
     return told
 
 
@@ -138,8 +153,8 @@ def _blame(graph: Graph, sample: Sample, answer: Answer, output: str, problem: s
             because="it draws random numbers, or counts its calls",
             help="switch that off in eval mode (if self.training:), or make the changing number an input",
         )
-    for name in graph.free_names():
-        if 1 in _sizes(graph, sample.inputs, name):
+    for name, size in bind_sizes(graph, sample.inputs).items():
+        if size == 1:
             return _otherwise_at_one(name)
     return ModelError(
         "TP211",
@@ -158,17 +173,30 @@ def _otherwise_at_one(name: str) -> ModelError:
     )
 
 
-def _agrees(graph: Graph, inputs: Mapping[str, Array], answer: Answer) -> bool:
-    """Whether graph and module give alike answers; also where the module takes no such input."""
+def _otherwise_at(sizes: Mapping[str, int], others: Mapping[str, int], problem: str) -> ModelError:
+    """The error for sizes that the examples do not have."""
+    changed = [name for name, size in others.items() if size != sizes[name]]
+    at = ", ".join(f'"{name}" = {others[name]}' for name in changed)
+    return ModelError(
+        "TP211",
+        f"the captured graph does not answer what the module answers at {at}: {problem}",
+        because="the module was traced at the sizes of the example, and computes something else at these",
+        help=f"fix the size: leave {', '.join(changed)} out of dynamic=",
+    )
+
+
+def _difference_at(graph: Graph, inputs: Mapping[str, Array], answer: Answer) -> str | None:
+    """What differs between graph and module; "" for alike answers, None where the module takes no such input."""
     try:
         told = answer(inputs)
     except TriportError:
-        return True
+        return None
     try:
         found = run_graph(graph, inputs)
-    except (TriportError, RuntimeError, IndexError, ValueError):
-        return False
-    return all(_alike(found[name], array) for name, array in told.items())
+    except (TriportError, RuntimeError, IndexError, ValueError) as error:
+        return f"the graph fails: {error}"
+    different = [name for name, array in told.items() if not _alike(found[name], array)]
+    return f'output "{different[0]}"' if different else ""
 
 
 def _alike(a: Array, b: Array) -> bool:
@@ -180,23 +208,12 @@ def _alike(a: Array, b: Array) -> bool:
     return bool(np.allclose(a, b, rtol=0, atol=_LIKE * span, equal_nan=True))
 
 
-def _sizes(graph: Graph, inputs: Mapping[str, Array], name: str) -> list[int]:
-    """The sizes that arrays have along a free dim."""
-    return [
-        inputs[value.name].shape[axis] // counted[1]
-        for value in graph.inputs
-        for axis, dim in enumerate(value.type.shape)
-        if (counted := whole_multiple(dim)) is not None and counted[0] == name
-    ]
-
-
-def _cut_to_one(graph: Graph, inputs: Mapping[str, Array], name: str) -> dict[str, Array] | None:
-    """The arrays with one cell along a free dim; None when they have no more anyway, or can have no fewer."""
-    if min(_sizes(graph, inputs, name), default=1) == 1 or not limits_of(graph).get(name, Limit()).allows(1):
-        return None
-    cut: dict[str, Array] = {}
+def _resized(graph: Graph, inputs: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
+    """The arrays repeated or cut to these sizes of the free dims."""
+    made: dict[str, Array] = {}
     for value in graph.inputs:
-        counted = [whole_multiple(dim) for dim in value.type.shape]
-        axes = tuple(slice(each[1]) if each and each[0] == name else slice(None) for each in counted)
-        cut[value.name] = inputs[value.name][axes]
-    return cut
+        array = inputs[value.name]
+        for axis, size in enumerate(value.type.evaluate(sizes)):
+            array = np.take(array, np.arange(size) % array.shape[axis], axis)
+        made[value.name] = array
+    return made

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from ..errors import ModelError, TriportError
-from ..graph import Array
+from ..graph import Array, DType, Sample, Sym, TensorType
+from ..graph.golden import plan_golden
 from .attention import step_by_step
 from .flat import FlatModule
 from .inputs import Inputs, device_of
-from .places import user_line
+from .places import place_of
 from .precision import InFloat32, own_dtype
 
 _FUSED = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
@@ -41,6 +42,27 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
 
 
+def first_answer(module: FlatModule, inputs: Inputs) -> tuple[Sample, dict[str, torch.Tensor]]:
+    """The outputs before anything is traced, and what they are outputs of.
+
+    That is what will most likely be the first golden sample, so that one run serves both: the examples, with made up
+    numbers in place of large arrays. It is the examples themselves where they have more rows than a sample, for modules
+    that do not compute in float32, and where the module does not take the numbers.
+
+    Raises ModelError TP213 when the module fails on the examples.
+    """
+    arrays = {name: tensor.cpu().numpy() for name, tensor in inputs.tensors.items()}
+    as_given = all(tensor.dtype == inputs.tensors[name].dtype for name, tensor in inputs.given.items())
+    if as_given and own_dtype(module) in (None, torch.float32):
+        planned = plan_golden(arrays, _types(inputs, arrays))[0]
+        # Copies that a module may write to.
+        given = {name: torch.from_numpy(np.array(x)).to(device_of(module)) for name, x in planned.inputs.items()}
+        if all(given[name].shape == array.shape for name, array in arrays.items()):
+            with contextlib.suppress(TriportError):  # the examples decide
+                return planned, _called(module, given)
+    return Sample(arrays), own_answer(module, inputs)
+
+
 def own_answer(module: FlatModule, inputs: Inputs) -> dict[str, torch.Tensor]:
     """The outputs on the examples in the dtypes that the module itself computes in; ModelError TP213 when it fails."""
     wanted = own_dtype(module)
@@ -49,6 +71,16 @@ def own_answer(module: FlatModule, inputs: Inputs) -> dict[str, torch.Tensor]:
         for name, tensor in inputs.given.items()
     }
     return _called(module, given)
+
+
+def _types(inputs: Inputs, arrays: Mapping[str, Array]) -> dict[str, TensorType]:
+    """The types that the inputs of the graph will have, unless free sizes turn out to be counted in steps."""
+    types: dict[str, TensorType] = {}
+    for name, array in arrays.items():
+        free = inputs.dynamic.get(name, {})
+        dims = [Sym.named(free[axis]) if axis in free else size for axis, size in enumerate(array.shape)]
+        types[name] = TensorType(DType.of(array), tuple(dims))
+    return types
 
 
 def plain_answer(module: FlatModule, inputs: Mapping[str, Array], *, in_float32: bool) -> dict[str, Array]:
@@ -63,12 +95,20 @@ def plain_answer(module: FlatModule, inputs: Mapping[str, Array], *, in_float32:
     return {name: tensor.detach().cpu().numpy() for name, tensor in answer.items()}
 
 
-def fused_notices(module: FlatModule, inputs: Mapping[str, Array], own: Mapping[str, torch.Tensor]) -> list[str]:
+def in_plain_floats(
+    module: FlatModule, sample: Sample, own: Mapping[str, torch.Tensor], *, in_float32: bool
+) -> dict[str, Array]:
+    """`plain_answer` to a sample whose own answer is known already: it is the same, unless layers are fused in it."""
+    if in_float32 or _has_fused(module):
+        return plain_answer(module, sample.inputs, in_float32=in_float32)
+    return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in own.items()}
+
+
+def fused_notices(module: FlatModule, own: Mapping[str, torch.Tensor], plain: Mapping[str, Array]) -> list[str]:
     """What is said where torch's fused transformer layers, which eval mode runs, do not answer as the same layers do
     in training: padded places, mostly."""
-    if not any(isinstance(part, _FUSED) for part in module.modules()):
+    if not _has_fused(module):
         return []
-    plain = plain_answer(module, inputs, in_float32=False)
     notices = []
     for name, tensor in own.items():
         fused, told = tensor.detach().cpu().numpy(), plain[name]
@@ -82,6 +122,10 @@ def fused_notices(module: FlatModule, inputs: Mapping[str, Array], own: Mapping[
                 "torch does in training"
             )
     return notices
+
+
+def _has_fused(module: FlatModule) -> bool:
+    return any(isinstance(part, _FUSED) for part in module.modules())
 
 
 def _called(module: FlatModule, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -98,7 +142,7 @@ def _called(module: FlatModule, tensors: Mapping[str, torch.Tensor]) -> dict[str
         raise ModelError(
             "TP213",
             f"the model itself fails on the example inputs: {type(error).__name__}: {first}",
-            at=user_line(error) or None,
+            at=place_of(error, module.body).at,
             because=f"it was called with {shapes}" if shapes else "it was called without arguments",
             help="call the model on these examples before capturing it",
         ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,11 +13,12 @@ from torch.export.graph_signature import InputKind, TensorArgument
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
+from ..graph.conditions import record_conditions
 from ..graph.limits import record_limits
 from .complex_numbers import Complex, complex_converter, holds_complex
 from .context import Context
 from .flat import own_path
-from .free_sizes import learned
+from .free_sizes import Counted, learned
 from .inputs import Inputs
 from .known import Known, held_tensor
 from .limits import guarded_sizes
@@ -51,15 +52,13 @@ class Conversion:
     notices     what a user should know about its sizes
     """
 
-    def __init__(
-        self, program: ExportedProgram, module: torch.nn.Module, inputs: Inputs, multiples: Mapping[str, int]
-    ) -> None:
+    def __init__(self, program: ExportedProgram, module: torch.nn.Module, inputs: Inputs, counted: Counted) -> None:
         self.program = program
         self.module = module
         self.inputs = inputs
         self.graph = Graph()
         self.context = Context(self.graph)
-        self.dims = learned(program, inputs, multiples)
+        self.dims = learned(program, inputs, counted)
         self.needed = _needed(program)
         self.known = Known(program)
         self.results: dict[torch.fx.Node, Any] = {}
@@ -87,11 +86,11 @@ class Conversion:
         return self.graph
 
     def _limit_sizes(self) -> None:
-        guarded = guarded_sizes(self.program, self.dims)
+        guarded = guarded_sizes(self.program, self.dims, self.inputs.sizes)
         self.dims.limits = guarded.limits
         record_limits(self.graph, guarded.limits)
-        self.notices += [f'"{name}" is free, with {limit}' for name, limit in guarded.limits.items()]
-        self.notices += [f"the graph has the way that the model takes where {text}" for text in guarded.conditions]
+        record_conditions(self.graph, guarded.conditions)
+        self.notices += guarded.notices()
 
     @property
     def converted(self) -> list[str]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import linecache
 import re
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +13,9 @@ from torch.fx.experimental import symbolic_shapes
 
 from ..errors import ModelError
 from . import flat
+from .flat import FlatModule
 from .inputs import Inputs
-from .places import innermost_frame, user_frame
+from .places import Place, innermost_frame, layer_called, place_of
 
 _FIXED = re.compile(r"size\(\)\[(\d+)\].*?(?:specialized it to be a constant|specialized due to hint of .*?) \((\d+)\)")
 _HOOK = "_set_replacement"
@@ -27,10 +26,11 @@ _LONGEST = 160
 
 
 class FixedSizes:
-    """Where the model gave free sizes a value, or made two of them equal, in the order it did."""
+    """Where a module gave free sizes a value, or made two of them equal, in the order it did."""
 
-    def __init__(self) -> None:
-        self.places: list[tuple[str, int]] = []
+    def __init__(self, module: FlatModule) -> None:
+        self.module = module
+        self.places: list[Place] = []
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -39,7 +39,7 @@ class FixedSizes:
 
         def noting(env: Any, symbol: Any, target: Any, *rest: Any, **named: Any) -> Any:
             if getattr(target, "is_number", False):
-                self.places += filter(None, [_called_from_here()])
+                self.places.append(_called_from_here(self.module))
             return original(env, symbol, target, *rest, **named)
 
         setattr(symbolic_shapes.ShapeEnv, _HOOK, noting)
@@ -49,45 +49,45 @@ class FixedSizes:
             setattr(symbolic_shapes.ShapeEnv, _HOOK, original)
 
 
-def _called_from_here() -> tuple[str, int] | None:
-    """The innermost line of the user's model that is being traced just now."""
-    frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_stack()]
-    entry = max((i for i, (file, _) in enumerate(frames) if file == flat.__file__), default=-1)
-    return innermost_frame(frames[entry + 1 :])
+def _called_from_here(module: FlatModule) -> Place:
+    """The innermost line and layer of the user's model that are being traced just now."""
+    frames = [frame for frame, _ in traceback.walk_stack(None)][::-1]
+    entry = max((i for i, frame in enumerate(frames) if frame.f_code.co_filename == flat.__file__), default=-1)
+    traced = frames[entry + 1 :]
+    line = innermost_frame((frame.f_code.co_filename, frame.f_lineno) for frame in traced)
+    return Place(line, layer_called(traced, module.body))
 
 
 def explained(error: Exception, inputs: Inputs, fixed: FixedSizes) -> ModelError:
     """The error to raise instead of one of torch.export's."""
     text = str(error).strip()
-    place = user_frame(error)
-    for explain in (_fixed_size, _depends_on_data, _known_reasons):
+    place = place_of(error, fixed.module.body)
+    for explain in (_depends_on_data, _fixed_size, _known_reasons):
         told = explain(error, text, inputs, fixed, place)
         if told is not None:
             return told
     return ModelError(
         "TP207",
-        f"torch.export cannot trace the model{_code(place)}",
-        at=_where(place),
+        f"torch.export cannot trace the model{place.code}",
+        at=place.at,
         because=_torch_says(error, text),
         help="the model runs in eager mode on the same examples, but uses Python that tracing cannot follow: write "
         "that line with torch operations",
     )
 
 
-def _fixed_size(
-    error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: tuple[str, int] | None
-) -> ModelError | None:
+def _fixed_size(error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: Place) -> ModelError | None:
     """TP205: a size that was to stay free has one value only."""
     found = [(line, match) for line in text.splitlines() if (match := _FIXED.search(line))]
     if found:
         line, match = found[0]
-        place = fixed.places[-1] if fixed.places else place
+        place = next((p for p in reversed(fixed.places) if p.frame), fixed.places[-1] if fixed.places else place)
         name, dim = _dim_of(line, int(match[1]), inputs)
         return ModelError(
             "TP205",
             f'the dimension "{dim}" (axis {match[1]} of input "{name}") cannot stay free: the model fixes it to '
-            f"{match[2]}{_code(place)}",
-            at=_where(place),
+            f"{match[2]}{place.code}",
+            at=place.at,
             because="that line compares it with a number, repeats by it, or meets a tensor of this size",
             help=f'take the number from the input\'s shape there, or leave "{dim}" out of dynamic=',
         )
@@ -95,8 +95,8 @@ def _fixed_size(
         dims = sorted({dim for axes in inputs.dynamic.values() for dim in axes.values()})
         return ModelError(
             "TP205",
-            f"a dimension that should stay free does not fit the model at every size{_code(place)}",
-            at=_where(place),
+            f"a dimension that should stay free does not fit the model at every size{place.code}",
+            at=place.at,
             because=f"{_torch_says(error, text)} (s… stands for {' or '.join(dims)})",
             help='give equal sizes one name, or leave the one that is fixed out: dynamic={"x": {0: "batch"}}',
         )
@@ -110,9 +110,7 @@ def _dim_of(line: str, axis: int, inputs: Inputs) -> tuple[str, str]:
     return name, inputs.dynamic.get(name, {}).get(axis, f"axis {axis}")
 
 
-def _depends_on_data(
-    error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: tuple[str, int] | None
-) -> ModelError | None:
+def _depends_on_data(error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: Place) -> ModelError | None:
     """TP206: Python looks at the values of a tensor."""
     if "data-dependent" not in text and "DataDependent" not in type(error).__name__:
         return None
@@ -120,8 +118,8 @@ def _depends_on_data(
     return ModelError(
         "TP206",
         f"the model {'makes a Python number of' if becomes_number else 'decides by'} the values of a tensor"
-        f"{_code(place)}",
-        at=_where(place),
+        f"{place.code}",
+        at=place.at,
         because="a graph takes the same steps whatever the values are; what Python does with a value is not in it",
         help="leave out .item(), int() and float(): tensors compute with tensors; slice by fixed sizes"
         if becomes_number
@@ -129,22 +127,20 @@ def _depends_on_data(
     )
 
 
-def _known_reasons(
-    error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: tuple[str, int] | None
-) -> ModelError | None:
+def _known_reasons(error: Exception, text: str, inputs: Inputs, fixed: FixedSizes, place: Place) -> ModelError | None:
     if ".numpy() is not supported" in text or ("can't convert" in text.lower() and "numpy" in text):
         return ModelError(
             "TP207",
-            f"the model computes with numpy{_code(place)}",
-            at=_where(place),
+            f"the model computes with numpy{place.code}",
+            at=place.at,
             because="what numpy does to a tensor is not recorded",
             help="use the torch function of that name there (np.sqrt → torch.sqrt, np.pad → F.pad)",
         )
     if isinstance(error, torch._subclasses.fake_tensor.UnsupportedOperatorException | NotImplementedError):
         return ModelError(
             "TP202",
-            f"the model calls a torch op that torch itself cannot trace{_code(place)}",
-            at=_where(place),
+            f"the model calls a torch op that torch itself cannot trace{place.code}",
+            at=place.at,
             because=_torch_says(error, text),
             help="compute it with dense tensors and ops of docs/torch-coverage.md; a custom op needs register_fake",
         )
@@ -158,8 +154,8 @@ def _known_reasons(
     if "device" in text and re.search(r"(same|expected|different|found) .*device", text):
         return ModelError(
             "TP213",
-            f"tensors of several devices meet in the model{_code(place)}",
-            at=_where(place),
+            f"tensors of several devices meet in the model{place.code}",
+            at=place.at,
             because=_torch_says(error, text),
             help='move the whole model first: module.to("cpu")',
         )
@@ -172,14 +168,3 @@ def _torch_says(error: Exception, text: str) -> str:
     line = re.sub(r"\s*\((unhinted|Size-like symbols)[^)]*\)+", "", line).partition(" For more information")[0]
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "…"
     return f"torch says: {line}"
-
-
-def _where(place: tuple[str, int] | None) -> str | None:
-    return f"{Path(place[0]).name}:{place[1]}" if place else None
-
-
-def _code(place: tuple[str, int] | None) -> str:
-    """The user's own line, quoted."""
-    line = linecache.getline(*place).strip() if place else ""
-    line = line if len(line) <= 100 else line[:99].rstrip() + "…"
-    return f": {line}" if line else ""

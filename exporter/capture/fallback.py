@@ -30,7 +30,7 @@ def without_compositions(program: ExportedProgram) -> ExportedProgram:
             warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own classes
             try:
                 plain = plain.run_decompositions(table)
-            except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
+            except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
                 return program  # torch's own way of writing the op does not take these arguments
     return program
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import ModelError, UsageError
+from ..wording import with_article
 from .inputs import Inputs
 
 BODY = "body"
@@ -35,7 +36,7 @@ class FlatModule(torch.nn.Module):
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         arguments, keywords = self.inputs.call(dict(zip(self.inputs.tensors, tensors, strict=True)))
-        leaves = list(_leaves("", self.body(*arguments, **keywords)))
+        leaves = list(named_leaves("", self.body(*arguments, **keywords)))
         outputs: list[tuple[str, torch.Tensor]] = []
         for path, leaf in leaves:
             if isinstance(leaf, torch.Tensor):
@@ -79,7 +80,7 @@ def unwrapped(module: object) -> torch.nn.Module:
     if isinstance(module, Mapping):
         raise UsageError(
             "TP001",
-            f"a {type(module).__name__} holds weights and no computation",
+            f"{with_article(type(module).__name__)} holds weights and no computation",
             help="make the module, call module.load_state_dict(…), and capture that",
         )
     if isinstance(module, torch.export.ExportedProgram):
@@ -90,12 +91,12 @@ def unwrapped(module: object) -> torch.nn.Module:
         )
     raise UsageError(
         "TP001",
-        f"expected a torch.nn.Module, got a {type(module).__name__}",
+        f"expected a torch.nn.Module, got {with_article(type(module).__name__)}",
         help="write a subclass of torch.nn.Module whose forward calls your function" if callable(module) else None,
     )
 
 
-def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+def named_leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
     """Everything in nested tuples, lists, dicts and dataclasses, in order, each with a readable name."""
     if isinstance(value, Mapping):
         parts: Sequence[tuple[object, object]] = list(value.items())
@@ -110,7 +111,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
         yield path, value
         return
     for key, item in parts:
-        yield from _leaves(f"{path}_{key}" if path else str(key), item)
+        yield from named_leaves(f"{path}_{key}" if path else str(key), item)
 
 
 def _distinct(names: Sequence[str], inputs: Mapping[str, Any]) -> list[str]:
@@ -138,7 +139,7 @@ def _no_tensor(path: str, leaf: object) -> ModelError:
         )
     return ModelError(
         "TP208",
-        f"the model returns a {type(leaf).__name__} at {where}",
+        f"the model returns {with_article(type(leaf).__name__)} at {where}",
         because="a graph returns tensors",
         help="leave it out if the model has an option for that (such as use_cache=False), or capture a module that "
         "calls this one and picks the tensors out of its result",

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ..errors import UsageError
+from ..wording import with_article
 from .precision import CONVERTED, plain_dtype
 
 Examples = torch.Tensor | np.ndarray[Any, Any] | Sequence[Any] | Mapping[str, Any]
@@ -56,6 +57,13 @@ class Inputs:
     notices: tuple[str, ...] = ()
     given: dict[str, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """{dim name: its size in the examples}"""
+        return {
+            dim: self.tensors[name].shape[axis] for name, axes in self.dynamic.items() for axis, dim in axes.items()
+        }
+
     def call(self, tensors: Mapping[str, torch.Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of forward for named tensors."""
         positional = tuple(_mapped(argument, lambda slot: tensors[slot.name]) for argument in self.arguments)
@@ -69,7 +77,8 @@ class Inputs:
 def flat_inputs(tensors: Mapping[str, torch.Tensor], dynamic: Mapping[str, dict[int, str]]) -> Inputs:
     """Inputs of a module that takes its tensors one by one."""
     given = dict(tensors)
-    return Inputs(_plain(given), dict(dynamic), tuple(Slot(name) for name in given), given=given)
+    slots = tuple(Slot(name) for name in given)
+    return Inputs(_plain(given), dict(dynamic), slots, notices=tuple(_converted_notices(given)), given=given)
 
 
 def normalize_inputs(module: torch.nn.Module, examples: Examples, dynamic: Dynamic | None) -> Inputs:
@@ -97,6 +106,11 @@ def normalize_inputs(module: torch.nn.Module, examples: Examples, dynamic: Dynam
 
 def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.to(plain_dtype(tensor.dtype)) for name, tensor in tensors.items()}
+
+
+def _converted_notices(tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    wide = [f"{n} (from {str(x.dtype).removeprefix('torch.')})" for n, x in tensors.items() if x.dtype in CONVERTED]
+    return [f"inputs converted to float32: {', '.join(wide)}"] if wide else []
 
 
 def enlarge(inputs: Inputs, least: int = MINIMUM_FREE_SIZE) -> Inputs:
@@ -229,10 +243,7 @@ class _Reader:
         return _rebuilt(value, [self.read(f"{name}_{key}", child) for key, child in children])
 
     def notices(self) -> tuple[str, ...]:
-        told = []
-        wide = [f"{n} ({str(x.dtype).removeprefix('torch.')})" for n, x in self.tensors.items() if x.dtype in CONVERTED]
-        if wide:
-            told.append(f"inputs that are float32 in the graph and were not in the examples: {', '.join(wide)}")
+        told = _converted_notices(self.tensors)
         fixed = [f"{name}={value!r}" for name, value in self.constants.items() if value is not None]
         if fixed:
             numbers = any(type(value) in (int, float) for value in self.constants.values())
@@ -286,7 +297,7 @@ def _tensor(name: str, value: torch.Tensor | np.ndarray[Any, Any]) -> torch.Tens
 
 
 def _described(value: object) -> str:
-    kind = f"a {type(value).__name__}"
+    kind = with_article(type(value).__name__)
     if isinstance(value, list | tuple) and value:
         return f"{kind} of {type(value[0]).__name__}"
     return kind

@@ -7,9 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..graph import Graph, Node
+from ..graph import Array, Graph, Node, Value, evaluate_dim
 from ..graph.limits import Limit, limits_of, record_limits
-from ..ops import ArgMax, ArgMin, AveragePool, BorderMode, BorderPad, Conv, MaxPool, ReduceMax, ReduceMin, TopK
+from ..ops import (
+    ArgMax,
+    ArgMin,
+    AveragePool,
+    BorderMode,
+    BorderPad,
+    Cast,
+    Conv,
+    Expand,
+    Gather,
+    MaxPool,
+    ReduceMax,
+    ReduceMin,
+    Reshape,
+    Slice,
+    TakeAlong,
+    TopK,
+)
 
 
 def limit_from_below(graph: Graph, sizes: Mapping[str, int]) -> list[str]:
@@ -61,8 +78,25 @@ def _has_cells(node: Node, sizes: Mapping[str, int]) -> bool:
         return given[0][op.axis] > 0
     if isinstance(op, TopK):
         return given[0][op.axis] >= op.k
+    if isinstance(op, Slice):
+        bounds = zip(op.axes, op.starts, op.stops, strict=True)
+        return all(
+            evaluate_dim(start, sizes) >= 0 and evaluate_dim(stop, sizes) <= given[0][axis]
+            for axis, start, stop in bounds
+            if made[0][axis]
+        )
+    if isinstance(op, Gather | TakeAlong):
+        numbers = _known_numbers(node.inputs[1])
+        return numbers is None or not numbers.size or int(numbers.max()) < given[0][op.axis]
     if isinstance(op, BorderPad):
         mirrors = op.mode is BorderMode.REFLECT
         wide = [max(sides) for sides in zip(op.before, op.after, strict=True)]
         return all(size > (most if mirrors else 0) for most, size in zip(wide, given[0], strict=True) if most)
     return True
+
+
+def _known_numbers(value: Value) -> Array | None:
+    """The numbers of places, whatever their shape; None where they depend on an input."""
+    while value.producer is not None and isinstance(value.producer.op, Cast | Expand | Reshape):
+        value = value.producer.inputs[0]
+    return value.array() if value.is_constant else None

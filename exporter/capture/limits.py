@@ -2,14 +2,17 @@
 
     if x.shape[1] > 16: …       traced at 7, the program is the one for 16 and less
     self.table[: x.shape[1]]    a table of 64 rows serves 64 positions
+    if x.shape[2] % 32: …       traced at 33, the program is the one for sizes that are no multiples of 32
 
 torch.export settles such questions at the example's sizes and keeps them as guards over its symbols. What torch's own
 code asks (is this tensor contiguous?) turns out otherwise for small sizes in ways that change no answer, so that only
-its upper limits count; questions of the model's own code count on both sides.
+its upper limits count; questions of the model's own code count on both sides, and where no range answers them they are
+conditions.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +21,12 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from ..errors import TriportError
+from ..graph.conditions import Condition
 from ..graph.limits import Limit
+from ..graph.steps import Steps
+from .places import is_plumbing, listed, quoted
+from .said import like_the_example, relation_in_words, rests_in_words
 from .sympy_dims import DimNames
 
 LARGEST = 2**16 + 1
@@ -35,54 +43,92 @@ _TRIED = 66
 class Guarded:
     """What guards say.
 
-    limits       by free dim
-    conditions   questions of the model's own that no limit answers, in words: ``Mod(length, 2) = 0 (model.py:41)``
+    limits       by free name of the graph
+    lines        of the model that ask for these limits, by the same names
+    conditions   questions of the model's own that no limit answers
+    unsaid       those that shape arithmetic has no words for either, in words
     """
 
     limits: dict[str, Limit] = field(default_factory=dict)
-    conditions: list[str] = field(default_factory=list)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    conditions: list[Condition] = field(default_factory=list)
+    unsaid: list[str] = field(default_factory=list)
+
+    def notices(self) -> list[str]:
+        ways = [condition.words for condition in self.conditions] + self.unsaid
+        return [
+            *(f'"{name}" is free, with {limit}{self._asked(name)}' for name, limit in self.limits.items()),
+            *(f"the graph is for sizes for which {way}: for others the model takes another way" for way in ways),
+        ]
+
+    def _asked(self, name: str) -> str:
+        lines = self.lines.get(name, [])
+        return f": beyond, the model takes another way at {listed(lines)}" if lines else ""
 
 
-def guarded_sizes(program: ExportedProgram, sizes: DimNames) -> Guarded:
-    """The limits and conditions of free dims, in the steps that they are counted in."""
-    names, steps = sizes.names, sizes.steps
-    found = Guarded(_saved_ranges(program, names, steps))
+def guarded_sizes(program: ExportedProgram, sizes: DimNames, examples: Mapping[str, int]) -> Guarded:
+    """The limits and conditions of free dims, in the steps that they are counted in.
+
+    examples   the sizes of the user's dims in the examples
+    """
+    steps = sizes.steps
+    found = Guarded(_saved_ranges(program, steps))
     seen: set[str] = set()
-    for guard, place in _guards(program):
-        dims = sorted({names.get(str(symbol), "") for symbol in guard.free_symbols})
-        if len(dims) != 1 or not dims[0] or str(guard) in seen or sizes.settles(guard):
-            continue  # between two dims, such as the two that an addition makes equal; or true for every size
+    for guard, line in guards(program):
+        symbols = {str(symbol) for symbol in guard.free_symbols}
+        if not symbols <= steps.keys() or str(guard) in seen or sizes.settles(guard):
+            continue  # about values of tensors, or true for every size
         seen.add(str(guard))
-        if not place and _asks_for_one(guard):
-            continue
-        limit = _limit(_in_steps(guard, steps), both_sides=bool(place))
-        if limit is None:
-            if place:
-                found.conditions.append(f"{_spelt(guard, names)} ({place})")
-        elif limit != Limit():
-            found.limits[dims[0]] = found.limits.get(dims[0], Limit()).meet(limit)
+        names = {steps[symbol].name for symbol in symbols}
+        if not line and (len(names) > 1 or _asks_for_one(guard)):
+            continue  # between two dims, such as the two that an addition makes equal
+        limit = _limit(_in_steps(guard, steps), both_sides=bool(line)) if len(names) == 1 else None
+        if limit is not None and limit != Limit():
+            (name,) = names
+            found.limits[name] = found.limits.get(name, Limit()).meet(limit)
+            found.lines.setdefault(name, []).extend([line] if line else [])
+        elif limit is None and line and _fails_somewhere(_in_steps(guard, steps)):
+            for part in guard.args if str(guard.func) == "And" else [guard]:
+                _add_condition(found, part, line, sizes, examples)
     return found
 
 
-def _saved_ranges(program: ExportedProgram, names: Mapping[str, str], steps: Mapping[str, int]) -> dict[str, Limit]:
+def _add_condition(found: Guarded, guard: Any, line: str, sizes: DimNames, examples: Mapping[str, int]) -> None:
+    given, steps = sizes.given, sizes.steps
+    own = {name: examples[name] for name in sorted({given[str(symbol)] for symbol in guard.free_symbols})}
+    words = ""
+    if len(own) == 1:
+        (name,) = own
+        (counted, *_) = (steps[str(symbol)] for symbol in guard.free_symbols)
+        words = rests_in_words(name, lambda size: counted.count(size) is not None and _holds(guard, size))
+    try:
+        left, relation, right = (sizes.translate(guard.args[0]), guard.rel_op, sizes.translate(guard.args[1]))
+    except (AttributeError, TriportError):  # no relation, or not one of sizes
+        found.unsaid.append(f"{words or like_the_example(own)}, as {line} asks")
+        return
+    words = words or relation_in_words(left, relation, right) or like_the_example(own)
+    found.conditions.append(Condition(left, relation, right, f"{words}, as {line} asks"))
+
+
+def _saved_ranges(program: ExportedProgram, steps: Mapping[str, Steps]) -> dict[str, Limit]:
     """The ranges that a user gave dims before a program was saved; a file holds no guards, but these."""
-    if _guards(program):
+    if guards(program):
         return {}
     ranges: dict[str, Limit] = {}
     for symbol, values in program.range_constraints.items():
-        name, step = names.get(str(symbol)), steps.get(str(symbol), 1)
+        counted = steps.get(str(symbol))
         least, most = str(values.lower), str(values.upper)
-        if name is not None and least.isdigit():
-            first = -(-int(least) // step) if int(least) > SMALLEST else 1
-            own = Limit(first, int(most) // step if most.isdigit() else None)
-            ranges[name] = ranges.get(name, Limit()).meet(own)
+        if counted is not None and least.isdigit():
+            first = counted.at_least(int(least)) if int(least) > SMALLEST else 1
+            own = Limit(first, counted.at_most(int(most)) if most.isdigit() else None)
+            ranges[counted.name] = ranges.get(counted.name, Limit()).meet(own)
     return {name: limit for name, limit in ranges.items() if limit != Limit()}
 
 
-def _in_steps(guard: Any, steps: Mapping[str, int]) -> Any:
+def _in_steps(guard: Any, steps: Mapping[str, Steps]) -> Any:
     """A guard over how many steps there are."""
-    counted = {symbol: symbol * steps.get(str(symbol), 1) for symbol in guard.free_symbols}
-    return guard.subs(counted, simultaneous=True) if any(steps.get(str(s), 1) > 1 for s in counted) else guard
+    counted = {symbol: steps[str(symbol)].size(symbol) for symbol in guard.free_symbols if str(symbol) in steps}
+    return guard.subs(counted, simultaneous=True) if any(symbol != size for symbol, size in counted.items()) else guard
 
 
 def takes_the_way_of(program: ExportedProgram, examples: Iterable[torch.Tensor]) -> bool:
@@ -95,26 +141,26 @@ def takes_the_way_of(program: ExportedProgram, examples: Iterable[torch.Tensor])
         for size, given in zip(free, example.shape, strict=True):
             if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
                 sizes[size.node.expr] = given
-    return all(str(guard.subs(sizes)) != "False" for guard, place in _guards(program) if place)
+    return all(str(guard.subs(sizes)) != "False" for guard, line in guards(program) if line)
 
 
-def _guards(program: ExportedProgram) -> list[tuple[Any, str]]:
-    """Each guard, and where the model's own code asks it; "" for torch's."""
+def guards(program: ExportedProgram) -> list[tuple[Any, str]]:
+    """Each guard, and the line of the model's own code that asks it; "" for torch's."""
     for node in program.graph.nodes:
         value = node.meta.get("val") if node.op == "placeholder" else None
         sizes: list[Any] = list(value.shape) if isinstance(value, torch.Tensor) else []
         for size in sizes:  # typed as ints, though free ones are SymInts
             if isinstance(size, torch.SymInt):
                 environment: Any = size.node.shape_env
-                return [(guard.expr, _own_place(guard.sloc)) for guard in environment.guards]
+                return [(guard.expr, _own_line(guard.sloc)) for guard in environment.guards]
     return []
 
 
-def _own_place(origin: Any) -> str:
-    """``model.py:41`` for a line outside torch."""
+def _own_line(origin: Any) -> str:
+    """``model.py:41 (if x.shape[1] > 5:)`` for a line outside torch."""
     frame = getattr(origin, "framework_loc", None)
-    file = Path(getattr(frame, "filename", torch.__file__))
-    return "" if Path(torch.__file__).parent in file.parents else f"{file.name}:{getattr(frame, 'lineno', 0)}"
+    file, line = str(getattr(frame, "filename", torch.__file__)), int(getattr(frame, "lineno", None) or 0)
+    return "" if Path(torch.__file__).parent in Path(file).parents or is_plumbing(file) else quoted(file, line)
 
 
 def _asks_for_one(guard: Any) -> bool:
@@ -153,9 +199,14 @@ def _holds(guard: Any, size: int) -> bool:
     return str(guard.subs(dict.fromkeys(guard.free_symbols, size))) != "False"
 
 
-def _spelt(guard: Any, names: Mapping[str, str]) -> str:
-    """A guard with the user's names for torch's symbols."""
-    text = str(guard)
-    for symbol in sorted(guard.free_symbols, key=lambda symbol: -len(str(symbol))):
-        text = text.replace(str(symbol), names[str(symbol)])
-    return text
+_TRIED_TOGETHER = (2, 3, 4, 5, 7, 8, 9, 16, 31, 64, 127, LARGEST)
+"""Sizes that conditions on several dims are tried with."""
+
+
+def _fails_somewhere(guard: Any) -> bool:
+    """Whether there are sizes for which a guard does not hold, as far as some of them tell."""
+    symbols = sorted(guard.free_symbols, key=str)
+    if len(symbols) < 2:
+        return True
+    tried = itertools.product(_TRIED_TOGETHER, repeat=2)
+    return any(str(guard.subs(dict(zip(symbols, itertools.cycle(sizes), strict=False)))) == "False" for sizes in tried)

@@ -101,13 +101,15 @@ def conversion_notices(
     raises    ModelError TP214 when the model was in float64 and float32 answers something else
     """
     told = []
+    dtypes = sorted({str(dtype).removeprefix("torch.") for dtype in weights.values()})
     if weights:
-        dtypes = sorted({str(dtype).removeprefix("torch.") for dtype in weights.values()})
         names = list(weights)
         listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         told.append(f"weights converted from {' and '.join(dtypes)} to float32: {listed}")
-    if inside:
-        told.append(f"computed in float32 instead of {', '.join(inside)}")
+    # In the dtype of the weights a saved program computes everything: that they were converted says it all.
+    others = [text for text in inside if text.partition(" ")[0] not in dtypes]
+    if others:
+        told.append(f"computed in float32 instead of {', '.join(others)}")
     if not told:
         return []
     worst, integers = _difference(own, plain)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,12 +18,21 @@ from .explain import FixedSizes, explained
 from .flat import FlatModule, own_path
 from .inputs import Inputs, enlarge
 from .limits import takes_the_way_of
-from .places import user_line
+from .places import place_of
 from .recurrent_calls import whole_recurrent_calls
+from .silence import silent
 from .whole_pools import whole_pools
 
 ROOMY_SIZE = 4
 """Free sizes are tried from this on first: half of two is one, and torch.export takes a size of one for a constant."""
+
+
+class _Stopped(Exception):
+    """Carries what torch.export, or the model that it calls, raised: anything, models being code."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def export_program(module: FlatModule, inputs: Inputs) -> tuple[ExportedProgram, list[str]]:
@@ -33,31 +40,40 @@ def export_program(module: FlatModule, inputs: Inputs) -> tuple[ExportedProgram,
     exact = enlarge(inputs)
     roomy = enlarge(inputs, ROOMY_SIZE)
     if any(roomy.tensors[name].shape != tensor.shape for name, tensor in exact.tensors.items()):
-        with contextlib.suppress(Exception):  # whatever it is, it counts at the size that the user knows to work
-            found = _exported(module, roomy, FixedSizes())
-            if takes_the_way_of(found[0], exact.tensors.values()):
-                return found
-    fixed = FixedSizes()
+        with contextlib.suppress(_Stopped):  # it counts at the size that the user knows to work
+            program, told = _traced(module, roomy, FixedSizes(module))
+            if takes_the_way_of(program, exact.tensors.values()):
+                return program, _kept_tensors(module, told)
+    fixed = FixedSizes(module)
     try:
-        return _exported(module, exact, fixed)
-    except TriportError as error:
-        raise error.placed(user_line(error)) from None
-    except Exception as error:
+        program, told = _traced(module, exact, fixed)
+    except _Stopped as stopped:
+        error = stopped.error
+        if isinstance(error, TriportError):
+            raise error.placed(place_of(error, module.body).at or "") from None
         # The module has just run on the same examples, so whatever stops it now is about tracing.
         raise explained(error, inputs, fixed) from error
+    return program, _kept_tensors(module, told)
 
 
-def _exported(module: FlatModule, inputs: Inputs, fixed: FixedSizes) -> tuple[ExportedProgram, list[str]]:
+def _traced(
+    module: FlatModule, inputs: Inputs, fixed: FixedSizes
+) -> tuple[ExportedProgram, list[warnings.WarningMessage]]:
+    """The program and torch's warnings; raises `_Stopped` for what torch.export raises, and for nothing of ours."""
     # DYNAMIC keeps a size free or fails. A named Dim would also refuse guards such as "the pooled height is not 1",
     # which every window op makes; the names are kept by `DimNames` instead.
     shapes: Any = tuple(dict.fromkeys(inputs.dynamic.get(n, {}), TorchDim.DYNAMIC) or None for n in inputs.tensors)
+    examples = tuple(inputs.tensors.values())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        with torch.no_grad(), whole_calls(), fixed.watched(), _silent():
-            program = torch.export.export(
-                module, tuple(inputs.tensors.values()), dynamic_shapes=(shapes,) if shapes else (), strict=False
-            )
-    return program, _kept_tensors(module, told)
+        with torch.no_grad(), whole_calls(), fixed.watched(), silent():
+            try:
+                program = torch.export.export(
+                    module, examples, dynamic_shapes=(shapes,) if shapes else (), strict=False
+                )
+            except Exception as error:
+                raise _Stopped(error) from error
+    return program, told
 
 
 @contextlib.contextmanager
@@ -65,19 +81,6 @@ def whole_calls() -> Iterator[None]:
     """While it lasts, recurrent layers, pools and transformer layers are traced as the calls that they are."""
     with whole_recurrent_calls(), whole_pools(), plain_transformers():
         yield
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """While it lasts, torch keeps its own account of a failure for itself: the error says what a user can use."""
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _kept_tensors(module: FlatModule, told: Iterable[warnings.WarningMessage]) -> list[str]:

@@ -251,3 +251,8 @@ def _crop(context: Context, x: Value, before: list[int], after: list[int]) -> Va
 @captures("sym_size.int")
 def sym_size(context: Context, x: Value, axis: int) -> Dim:
     return x.type.shape[axis]
+
+
+@captures("sym_numel")
+def sym_numel(context: Context, x: Value) -> Dim:
+    return x.type.elements

@@ -11,8 +11,8 @@ from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from ..errors import ModelError, TriportError
 from ..graph import Dim, Sym
-from ..graph.dims import whole_multiple
 from ..graph.limits import Limit
+from ..graph.steps import Steps, in_steps
 
 MAX_DENOMINATOR = 1024
 """Factors that are multiples of this part (0.5, 1.25 …) are exact in float for any size; 0.3 is not one of them."""
@@ -24,25 +24,25 @@ _CHOICES = ("Max", "Min")
 class DimNames:
     """Which of torch's symbols stands for which free dim.
 
-    multiples   {dim name: n}: the dim ``height`` is n times ``height_over_n``
-    limits      {free name of the graph: how far it may go}
+    counted   {dim name: (n, rest)}: the dim ``height`` is ``height_over_n*n+rest``
+    limits    {free name of the graph: how far it may go}
     """
 
-    def __init__(self, multiples: Mapping[str, int] | None = None) -> None:
+    def __init__(self, counted: Mapping[str, tuple[int, int]] | None = None) -> None:
         self._given: dict[str, str] = {}
-        self._multiples = dict(multiples or {})
+        self._counted = dict(counted or {})
         self._dims: dict[str, Dim] = {}
         self.limits: Mapping[str, Limit] = {}
 
     @property
-    def names(self) -> dict[str, str]:
-        """{symbol of torch's: free name of the graph}"""
-        return {symbol: counted[0] for symbol, dim in self._dims.items() if (counted := whole_multiple(dim))}
+    def given(self) -> dict[str, str]:
+        """{symbol of torch's: the user's name for it}"""
+        return dict(self._given)
 
     @property
-    def steps(self) -> dict[str, int]:
-        """{symbol of torch's: how many times the free name of the graph it is}"""
-        return {symbol: counted[1] for symbol, dim in self._dims.items() if (counted := whole_multiple(dim))}
+    def steps(self) -> dict[str, Steps]:
+        """{symbol of torch's: what of the graph it is}"""
+        return {symbol: steps for symbol, dim in self._dims.items() if (steps := in_steps(dim))}
 
     def learn(self, size: int | torch.SymInt, name: str) -> None:
         """A free dim of an input: its symbol is ``name`` from here on."""
@@ -58,8 +58,8 @@ class DimNames:
                 because="it adds or compares tensors of these two sizes",
                 help=f'give both the name "{known}" in dynamic=' if known != name else "leave it out of dynamic=",
             )
-        multiple = self._multiples.get(name, 1)
-        self._dims[str(expression)] = Sym.named(f"{name}_over_{multiple}" if multiple > 1 else name) * multiple
+        step, rest = self._counted.get(name, (1, 0))
+        self._dims[str(expression)] = Sym.named(f"{name}_over_{step}" if step > 1 else name) * step + rest
 
     def dim(self, size: int | torch.SymInt) -> Dim:
         """The dim a size stands for."""
@@ -83,13 +83,11 @@ class DimNames:
         """The expression without each Max and Min that has one result whatever the free sizes."""
         if not any(choice in str(expression) for choice in _CHOICES):
             return expression
-        limits = {
-            symbol: self.limits.get(self.names.get(str(symbol), ""), Limit()) for symbol in expression.free_symbols
-        }
+        counted = {symbol: self.steps.get(str(symbol), Steps("")) for symbol in expression.free_symbols}
         ranges = {
-            symbol: ValueRanges(limit.least * step, int_oo if limit.most is None else limit.most * step)
-            for symbol, limit in limits.items()
-            for step in [self.steps.get(str(symbol), 1)]
+            symbol: ValueRanges(steps.size(limit.least), int_oo if limit.most is None else steps.size(limit.most))
+            for symbol, steps in counted.items()
+            for limit in [self.limits.get(steps.name, Limit())]
         }
         return expression.replace(lambda part: type(part).__name__ in _CHOICES, lambda part: _choose(part, ranges))
 

@@ -1,4 +1,4 @@
-"""ATen ops that cut windows out of a tensor, put them back, or sum up bags of rows."""
+"""ATen ops that cut windows out of a tensor, or put them back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from ..ops import (
     Concat,
     ConvTranspose,
     Gather,
-    Mul,
     Pad,
-    ReduceMax,
-    ReduceMean,
-    ReduceSum,
     Reshape,
-    Scatter,
     Slice,
     Transpose,
 )
@@ -108,49 +103,3 @@ def col2im(
     y = context.add(op, windows, context.constant(weight.reshape(cells, 1, kh, kw)))
     shape = context.result_shape()
     return y if y.type.shape == shape else context.add(Reshape(shape), y)
-
-
-@captures("embedding_bag", "embedding_bag.padding_idx", "_embedding_bag")
-def embedding_bag(
-    context: Context,
-    table: Value,
-    indices: Value,
-    offsets: Value,
-    scale_by_frequency: bool,
-    mode: int,
-    sparse: bool,
-    weights: Value | None,
-    include_last: bool,
-    padding: int | None = None,
-) -> list[Value | None]:
-    """Sum (mode 0), mean (1) or maximum (2) of the rows of each bag, whose bounds have to be known.
-
-    What torch returns besides is for training only.
-    """
-    if not offsets.is_constant or (padding is not None and padding >= 0):
-        raise context.error(
-            "TP202",
-            "bags whose bounds or contents depend on the input have no meaning here",
-            "give indices of shape [bags, n], without padding_idx, and a batch of a fixed size",
-        )
-    count = context.static(indices.type.elements, "the number of indices")
-    starts = offsets.array().astype(np.int64).tolist()
-    bounds = starts if include_last else [*starts, count]
-    lengths = np.diff(bounds)
-    rows = context.add(Gather(0), table, indices)
-    width = table.type.shape[1]
-    if weights is not None:
-        rows = context.add(Mul(), rows, context.add(Reshape((count, 1)), weights))
-    if len(lengths) and lengths.min() == lengths.max() > 0 and bounds[0] == 0 and bounds[-1] == count:
-        grouped = context.add(Reshape((len(lengths), int(lengths[0]), width)), rows)
-        return [context.add((ReduceSum, ReduceMean, ReduceMax)[mode]((1,), False), grouped), None, None, None]
-    if mode == 2:
-        raise context.error("TP202", "the maximum of bags of unequal size has no meaning here", "take sum or mean")
-    used = context.add(Slice((0,), (bounds[0],), (bounds[-1],), (1,)), rows)
-    numbers = context.constant(np.repeat(np.arange(len(lengths)), lengths))
-    none = context.constant(np.zeros((len(lengths), context.static(width, "the width of a row")), np.float32))
-    sums = context.add(Scatter(add=True), none, numbers, used)
-    if mode == 0:
-        return [sums, None, None, None]
-    share = (1 / np.maximum(lengths, 1)).astype(np.float32)[:, None]
-    return [context.add(Mul(), sums, context.constant(share)), None, None, None]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import UsageError
-from .dims import Dim, Sym, evaluate_dim, whole_multiple
+from .conditions import check_conditions
+from .dims import Dim, Sym, evaluate_dim
 from .graph import Graph
 from .limits import check_limits
+from .steps import in_steps
 from .types import Array, TensorType
 
 
@@ -15,6 +17,7 @@ def bind_sizes(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
     """The sizes of the free dims that the arrays imply; UsageError when a name, dtype, shape or size does not fit."""
     sizes = bind_types({value.name: value.type for value in graph.inputs}, inputs)
     check_limits(graph, sizes)
+    check_conditions(graph, sizes)
     return sizes
 
 
@@ -32,9 +35,9 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
             )
         if array.ndim == expected.rank:
             for dim, size in zip(expected.shape, array.shape, strict=True):
-                counted = whole_multiple(dim)
-                if counted is not None and size % counted[1] == 0:
-                    sizes.setdefault(counted[0], size // counted[1])
+                steps = in_steps(dim)
+                if steps is not None and (count := steps.count(size)) is not None:
+                    sizes.setdefault(steps.name, count)
     for name, expected in types.items():
         array = inputs[name]
         if array.ndim != expected.rank or any(
@@ -47,8 +50,8 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
 def _fits(dim: Dim, size: int, sizes: Mapping[str, int]) -> bool:
     """Whether a dim has this size, as far as the free names are known."""
     if isinstance(dim, Sym) and not dim.names <= sizes.keys():
-        counted = whole_multiple(dim)
-        return counted is None or size % counted[1] == 0
+        steps = in_steps(dim)
+        return steps is None or steps.count(size) is not None
     return evaluate_dim(dim, sizes) == size
 
 

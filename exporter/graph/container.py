@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from ..errors import EnvironmentError_, FormatError, UsageError
 from .json_checks import LARGEST, Json, parse_json, whole_number
+from .kinds import refuse_other_kind
 from .types import Array, DType
 
 MAX_HEADER = 100_000_000
@@ -172,10 +173,12 @@ def write_container(file: BinaryIO, document: str, tensors: Mapping[str, Array])
 def read_container(path: str | Path) -> Contents:
     """Header and table of tensors, checked against the file's length; no tensor is touched.
 
-    Raises UsageError when there is no such file, EnvironmentError_ when it cannot be read, FormatError when it is not
-    a whole safetensors file with triport's metadata.
+    Raises UsageError when there is no such file or it is of another kind, EnvironmentError_ when it cannot be read,
+    FormatError when it is not a whole safetensors file with triport's metadata.
     """
     path = Path(path)
+    if path.is_dir():
+        refuse_other_kind(path)
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -189,6 +192,8 @@ def read_container(path: str | Path) -> Contents:
                     help='load the module and capture it: tp.capture(module, example).save("model.triport"); '
                     "a program of torch.export.save is read where its name ends in .pt2",
                 )
+            if length > size - 8:
+                refuse_other_kind(path)
             if size < 8:
                 _damaged(path, f"is not a .triport file: it has {size} bytes")
             if length > MAX_HEADER:

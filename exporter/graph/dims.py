@@ -185,16 +185,6 @@ def product(dims: Iterable[Dim]) -> Dim:
     return result
 
 
-def whole_multiple(dim: Dim) -> tuple[str, int] | None:
-    """``("height", 4)`` for ``height*4``, ``("height", 1)`` for ``height``; None for every other dimension."""
-    if not isinstance(dim, Sym) or len(dim._terms) != 1:
-        return None
-    (monomial, factor), *_ = dim._terms.items()
-    if len(monomial) != 1 or not isinstance(monomial[0], str) or factor < 1:
-        return None
-    return monomial[0], factor
-
-
 def never_negative(dim: Dim) -> bool:
     """Whether a dimension is known to be 0 or more for all sizes from 1 on."""
     if isinstance(dim, int):
@@ -300,7 +290,19 @@ def _divide(numerator: Dim, denominator: Dim) -> Dim:
     if isinstance(denominator, int) and denominator > 0:
         whole, rest = _split(numerator, denominator)
         return whole + (rest // denominator if isinstance(rest, int) else _quotient(rest, denominator))
-    return Sym({(_Quotient(str(numerator), "//", str(denominator)),): 1})
+    rounded = _rounded_quotient(numerator, denominator)
+    return Sym({(_Quotient(str(numerator), "//", str(denominator)),): 1}) if rounded is None else rounded
+
+
+def _rounded_quotient(numerator: Dim, denominator: Dim) -> Dim | None:
+    """``(batch*n + n - 1) // n`` is batch: what divides without remainder, and a number that the divisor exceeds."""
+    divisors = _terms_of(denominator)
+    if len(divisors) != 1 or not all(isinstance(atom, str) for monomial in divisors for atom in monomial):
+        return None
+    rest = _terms_of(numerator).get((), 0)
+    (least,) = divisors.values()  # free sizes are 1 or more
+    whole = exact_quotient(numerator - rest, denominator) if -least <= rest < least else None
+    return None if whole is None else whole - 1 if rest < 0 else whole
 
 
 def _quotient(numerator: Sym, denominator: int) -> Dim:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
-from .dims import whole_multiple
+from .steps import in_steps
 from .types import Array, DType, TensorType
 
 STORED_BYTES = 8192
@@ -94,10 +94,21 @@ class Sample:
         """The inputs that no recipe makes."""
         return {name: array for name, array in self._inputs.items() if name not in self.recipes}
 
+    def is_like(self, other: Sample) -> bool:
+        """Whether the inputs are the same."""
+        mine, others = self.stored_inputs, other.stored_inputs
+        alike = self.recipes == other.recipes and mine.keys() == others.keys()
+        return alike and all(same_array(mine[name], others[name]) for name in mine)
+
     @property
     def stored_bytes(self) -> int:
         """What the sample adds to a file, in bytes, without its place in the header."""
         return sum(array.nbytes for array in (*self.stored_inputs.values(), *self.outputs.values()))
+
+
+def same_array(a: Array, b: Array) -> bool:
+    """Whether two arrays hold the same bytes."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
 def generated_input(recipe: Recipe) -> Array:
@@ -215,9 +226,7 @@ def _with_batch_of(largest: int, example: Mapping[str, Array], types: Mapping[st
     firsts = {type.shape[0] if type.rank else None for type in types.values()}
     if len(firsts) > 1 and any(type.dtype.is_integer for type in types.values()):
         return dict(example)  # integers may be places along a free axis that is no batch, as edges of a graph are
-    kept = {
-        dim: largest * counted[1] for dim in firsts if dim is not None and (counted := whole_multiple(dim)) is not None
-    }
+    kept = {dim: steps.size(largest) for dim in firsts if dim is not None and (steps := in_steps(dim)) is not None}
     cut: dict[str, Array] = {}
     for name, array in example.items():
         shape = types[name].shape if name in types else ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import FormatError, TriportError, UsageError
+from ..wording import with_article
 from . import activations, initializers, losses, metrics, optimizers, regularizers, schedules
 from .layers.arguments import own_arguments
 from .layers.base import Layer
@@ -45,7 +46,7 @@ def model_from_config(config: Mapping[str, Any], custom_objects: Mapping[str, An
     finally:
         _CUSTOM.reset(token)
     if not isinstance(model, Model):
-        raise FormatError("TP040", f"the description is of a {type(model).__name__}, not of a model")
+        raise FormatError("TP040", f"the description is of {with_article(type(model).__name__)}, not of a model")
     return model
 
 

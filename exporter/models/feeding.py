@@ -56,9 +56,8 @@ def _targets(model: Trainer, inputs: list[Tensor], y: Any) -> list[Tensor]:
     for item, shape, task in zip(raw, shapes, tasks, strict=True):
         target = fit_target(item, shape, task.labels, f"y for output {task.name!r}")
         if task.loss is not None:
-            task.loss.check(
-                torch.empty((1, *target.shape[1:]), device="meta"), torch.empty((1, *shape[1:]), device="meta")
-            )
+            shaped = torch.Size((len(target) if target.ndim else 1, *shape[1:]))
+            task.loss.check(torch.empty(target.shape, device="meta"), torch.empty(shaped, device="meta"))
         targets.append(target)
     return targets
 

@@ -80,9 +80,17 @@ def mismatch(what: str, y_true: Tensor, y_pred: Tensor, help: str | None = None)
         f"{what}: y_true has shape {list(y_true.shape)} and y_pred has shape {list(y_pred.shape)}; "
         f"they have to be the same",
         at=user_source(),
-        because="torch would broadcast them to a table of every sample against every other, and train on that",
-        help=help or "reshape the labels, for example y.reshape(-1, 1), or change the last layer",
+        because="torch would broadcast one to the shape of the other, and train on numbers that mean nothing",
+        help=help or _shapes_help(y_true.shape, y_pred.shape),
     )
+
+
+def _shapes_help(given: torch.Size, answered: torch.Size) -> str:
+    if len(given) == len(answered) > 1 and given[:-1] == answered[:-1]:
+        return f"give the last layer {given[-1]} outputs instead of {answered[-1]}, or change the labels"
+    if given.numel() == answered.numel():
+        return f"reshape the labels: y.reshape({', '.join(map(str, (-1, *answered[1:])))})"
+    return "change the last layer, or the shape of the labels"
 
 
 def _over_last_axis(values: Tensor) -> Tensor:

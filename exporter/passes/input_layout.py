@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..errors import UsageError
 from ..graph import Array, Graph, Sample, Value
 from ..graph.golden import STORED_BYTES
-from ..ops import Layout, Transpose
+from ..ops import Concat, Layout, Pad, Slice, Transpose
 from ..ops.base import to_channels_first, to_channels_last
 from .assign_layout import SPATIAL
 
@@ -28,6 +28,9 @@ WHOLE_BYTES = 1 << 22
 """A golden sample whose image no rule makes any more is stored if it has at most so many bytes."""
 
 _LETTERS = {3: "L", 4: "HW", 5: "DHW"}
+
+_SAME_AXES = (Concat, Pad, Slice)
+"""Ops whose result is of another size, with every axis where it was."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def layout_of(graph: Graph, value: Value) -> str | None:
             if isinstance(node.op, SPATIAL):
                 first = node.op.layout is Layout.CHANNELS_FIRST
                 order = f"NC{letters}" if first else f"N{letters}C"
-                return "".join(letter for _, letter in sorted(zip(axes, order, strict=True)))
+                return _ordered(order, axes)
             turned = tuple(axes[axis] for axis in node.op.perm) if isinstance(node.op, Transpose) else axes
             for output in node.outputs:
                 same = isinstance(node.op, Transpose) or output.type.shape == read.type.shape
@@ -75,10 +78,44 @@ def layout_of(graph: Graph, value: Value) -> str | None:
     return None
 
 
+def output_layout_of(graph: Graph, value: Value) -> str | None:
+    """``NHWC``, ``NCHW`` … as the last spatial op before an output says, or the input that it is; None without one."""
+    letters = _LETTERS.get(value.type.rank)
+    if letters is None:
+        return None
+    seen = {value}
+    waiting = [(value, tuple(range(value.type.rank)))]  # a value, and the axis of ours that each of its axes is
+    while waiting:
+        made, axes = waiting.pop(0)
+        node = made.producer
+        if node is None:
+            order = None if made.is_constant else layout_of(graph, made)
+        else:
+            order = f"N{letters}C" if getattr(node.op, "layout", None) is Layout.CHANNELS_LAST else f"NC{letters}"
+        if order and (node is None or isinstance(node.op, SPATIAL)):
+            return _ordered(order, axes)
+        for operand in node.inputs if node else ():
+            turned = axes
+            if node and isinstance(node.op, Transpose):
+                turned = tuple(axes[node.op.perm.index(axis)] for axis in range(len(axes)))
+            elif operand.type.shape != made.type.shape and not (node and isinstance(node.op, _SAME_AXES)):
+                continue
+            if operand.type.rank == len(axes) and operand not in seen:
+                seen.add(operand)
+                waiting.append((operand, turned))
+    return None
+
+
+def _ordered(order: str, axes: tuple[int, ...]) -> str:
+    """The letters of a value's axes as ours, which ``axes`` says which of them is."""
+    return "".join(letter for _, letter in sorted(zip(axes, order, strict=True)))
+
+
 def turn_inputs(graph: Graph) -> Turned:
     """The graph with every image in channels last; the original is left alone.
 
-    Its notices tell which inputs are no images, and whether golden samples were lost.
+    Its notices tell which inputs are no images, which outputs are images that stay in channels first, and whether
+    golden samples were lost.
 
     UsageError TP007 when no input is an image in channels first.
     """
@@ -102,6 +139,7 @@ def turn_inputs(graph: Graph) -> Turned:
     other.metadata[METADATA_KEY] = NHWC
     other.samples = _turned_samples(graph.samples, inputs)
     notices = [_untouched(value) for value in other.inputs if layouts[value.name] is None]
+    notices += [_stays(name, value) for name, value in other.outputs.items() if _is_channels_first(other, value)]
     if graph.samples and not other.samples:
         notices.append(_LOST)
     if notices:
@@ -117,6 +155,18 @@ _LOST = (
 
 def _untouched(value: Value) -> str:
     return f'input "{value.name}" is taken as it is: no convolution, pool or resize reads it as an image'
+
+
+def _is_channels_first(graph: Graph, value: Value) -> bool:
+    layout = output_layout_of(graph, value)
+    return layout is not None and layout.startswith("NC")
+
+
+def _stays(name: str, value: Value) -> str:
+    return (
+        f'output "{name}" is {value.type} in channels first, as the model gives it: {NHWC.upper()} is for inputs. '
+        "Permute it in the model to have it in channels last"
+    )
 
 
 def to_first(arrays: dict[str, Array], inputs: dict[str, int]) -> dict[str, Array]:

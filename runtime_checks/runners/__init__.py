@@ -43,12 +43,13 @@ _DEFAULT = ("onnxruntime", "litert", "node")
 
 
 def get_runner(name: str) -> Runner:
-    """The runner called ``name``; UsageError TP001 for an unknown one."""
-    if name not in RUNNERS:
+    """The runner called ``name``, in letters of any case; UsageError TP001 for an unknown one."""
+    make = RUNNERS.get(str(name).lower())
+    if make is None:
         raise UsageError(
             "TP001", f"there is no runtime called {name!r}", help=f"the runtimes are: {', '.join(RUNNERS)}"
         )
-    return RUNNERS[name]()
+    return make()
 
 
 def default_runners(target: str) -> list[Runner]:

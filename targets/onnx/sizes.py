@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from ...exporter.graph import Dim, Node, evaluate_dim
-from ...exporter.graph.dims import whole_multiple
+from ...exporter.graph.steps import in_steps
 from .writer import OnnxWriter
 
 
@@ -50,14 +50,15 @@ def _input_size(writer: OnnxWriter, node: Node, name: str) -> str:
         return writer.sizes[name]
     for value in writer.inputs:
         for axis, dim in enumerate(value.type.shape):
-            counted = whole_multiple(dim)
-            if counted is None or counted[0] != name:
+            steps = in_steps(dim)
+            if steps is None or steps.name != name:
                 continue
             shape = writer.node("Shape", node, [value], output=f"size/{name}/of_{value.name}")
-            whole = f"size/{dim}" if counted[1] > 1 else f"size/{name}"
-            size = writer.node("Gather", node, [shape, _number(writer, axis)], output=whole, axis=0)
-            if counted[1] > 1:
-                size = writer.node("Div", node, [size, _number(writer, counted[1])], output=f"size/{name}")
+            size = writer.node("Gather", node, [shape, _number(writer, axis)], output=f"size/{dim}", axis=0)
+            if steps.rest:
+                size = (_Size(writer, node, size) + -steps.rest).tensor
+            if steps.step > 1:
+                size = writer.node("Div", node, [size, _number(writer, steps.step)], output=f"size/{name}")
             writer.sizes[name] = size
             return size
     raise KeyError(f"no input has the free dim {name}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...exporter.errors import ModelError
 from ...exporter.graph import Dim, DType, Node, TensorType, evaluate_dim
-from ...exporter.graph.dims import whole_multiple
+from ...exporter.graph.steps import in_steps
 from .registry import OTHER_PORTS
 from .schema import schema
 from .writer import Writer
@@ -49,8 +49,8 @@ def _input_size(writer: Writer, node: Node, name: str) -> int:
         return writer.computed_dims[name]
     for value in writer.graph.inputs:
         for axis, dim in enumerate(value.type.shape):
-            counted = whole_multiple(dim)
-            if counted is None or counted[0] != name:
+            steps = in_steps(dim)
+            if steps is None or steps.name != name:
                 continue
             shape_type = TensorType(DType.INT32, (value.type.rank,))
             options = schema.ShapeOptionsT(outType=schema.TensorType.INT32)
@@ -58,8 +58,10 @@ def _input_size(writer: Writer, node: Node, name: str) -> int:
             bounds = [writer.int32s([number], "bound") for number in (axis, axis + 1, 1)]
             slice_options = schema.StridedSliceOptionsT()
             size = writer.step("STRIDED_SLICE", [shape, *bounds], node, name, _ONE, slice_options)
-            if counted[1] > 1:
-                size = (_Size(writer, node, size) // counted[1]).tensor
+            if steps.rest:
+                size = (_Size(writer, node, size) + -steps.rest).tensor
+            if steps.step > 1:
+                size = (_Size(writer, node, size) // steps.step).tensor
             writer.computed_dims[name] = size
             return size
     raise ModelError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...exporter.errors import ModelError
 from ...exporter.graph import Graph, Node
+from ...exporter.graph.conditions import CONDITIONS
 from ...exporter.graph.limits import LIMITS
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
@@ -76,7 +77,8 @@ def make_plan(graph: Graph) -> Plan:
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
-    told = {key: graph.metadata[key] for key in ("labels", "quantization", LIMITS) if graph.metadata.get(key)}
+    kept = ("labels", "quantization", LIMITS, CONDITIONS)
+    told = {key: graph.metadata[key] for key in kept if graph.metadata.get(key)}
     if "quantization" in told:  # a page has no use for the list of what stays float
         told["quantization"] = {key: fact for key, fact in told["quantization"].items() if key != "float"}
     meta = {"name": graph.name} | told

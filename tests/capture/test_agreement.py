@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import triport as tp
-from triport.exporter.capture.agreement import SURE, check_against
+from triport.exporter.capture.agreement import SURE, check_against, check_sizes
 from triport.exporter.errors import ModelError
-from triport.exporter.graph import Array, DType, Graph, Sample, TensorType
+from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from triport.exporter.ops import Relu
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -50,6 +50,49 @@ def test_another_shape_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
         check_against(_relu(), Sample({"x": X}, {"y": X[:2]}), lambda inputs: {"y": X[:2]})
     assert caught.value.code == "TP211"
+
+
+def _free_relu() -> tuple[Graph, Sample]:
+    graph, shape = Graph(), (Sym.named("batch"), Sym.named("length"))
+    graph.set_output("y", graph.add(Relu(), graph.add_input("x", TensorType(DType.FLOAT32, shape))))
+    return graph, Sample({"x": X})
+
+
+def test_graph_and_module_are_compared_at_another_size_of_each_free_dim() -> None:
+    graph, sample = _free_relu()
+    seen: list[tuple[int, ...]] = []
+
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        seen.append(inputs["x"].shape)
+        return {"y": np.maximum(inputs["x"], 0)}
+
+    assert check_sizes(graph, sample, answer) == []
+    assert seen == [(1, 3), (3, 1)]
+
+
+@pytest.mark.parametrize(("batch", "code", "words"), [(3, "TP211", '"length" = 3'), (1, "TP205", "at a size of 1")])
+def test_a_module_that_answers_otherwise_at_another_size_is_refused(batch: int, code: str, words: str) -> None:
+    graph, sample = _free_relu()
+
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        rows, length = inputs["x"].shape
+        otherwise = length == 3 if batch == 3 else rows == 1
+        return {"y": np.maximum(inputs["x"], 0) + otherwise}
+
+    with pytest.raises(ModelError, match=words) as refused:
+        check_sizes(graph, sample, answer)
+    assert refused.value.code == code
+
+
+def test_sizes_that_the_module_does_not_take_are_not_compared() -> None:
+    graph, sample = _free_relu()
+
+    def answer(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        if inputs["x"].shape != (3, 4):
+            raise ModelError("TP213", "the model itself fails")
+        return {"y": np.maximum(inputs["x"], 0)}
+
+    assert check_sizes(graph, sample, answer) == []
 
 
 def test_a_large_sample_is_made_up_and_a_second_one_recorded_where_it_fits() -> None:

@@ -230,7 +230,18 @@ def _file(converter: object) -> str:
 
 
 OTHER_FILES = (
-    *("arrange", "attention", "complex_numbers", "distances", "einsum", "fourier", "index", "recurrent", "scans"),
+    *(
+        "arrange",
+        "attention",
+        "bags",
+        "complex_numbers",
+        "distances",
+        "einsum",
+        "fourier",
+        "index",
+        "recurrent",
+        "scans",
+    ),
     *("unpool", "windows"),
 )
 """Files of converters that have a test file to themselves beside this one."""
@@ -252,6 +263,7 @@ ELSEWHERE = {
         *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
     ),
     "test_moving.py": (
+        "sym_numel",
         *("tensor_split.sections", "tensor_split.indices"),
         *("reflection_pad1d", "reflection_pad2d", "reflection_pad3d"),
         *("replication_pad1d", "replication_pad2d", "replication_pad3d"),

@@ -58,6 +58,49 @@ def test_sizes_are_counted_in_the_multiple_that_the_model_needs(which: str, tmp_
         run_graph(graph, {"x": sample(1, 3, 7, 12).numpy()})
 
 
+class PaddedUNet(nn.Module):
+    """Pads in its decoder what pooling lost; for sizes that are multiples of 4 nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(n, 4, 3, padding=1) for n in (3, 4, 4)])
+        self.up = nn.ModuleList([nn.ConvTranspose2d(4, 4, 2, 2) for _ in range(2)])
+        self.out = nn.ModuleList([nn.Conv2d(8, 4, 3, padding=1) for _ in range(2)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = [F.relu(self.down[0](x))]
+        for down in self.down[1:]:
+            maps.append(F.relu(down(F.max_pool2d(maps[-1], 2))))
+        y = maps.pop()
+        for up, out in zip(self.up, self.out, strict=True):
+            y, across = up(y), maps.pop()
+            if y.shape != across.shape:
+                y = F.pad(y, (0, across.shape[3] - y.shape[3], 0, across.shape[2] - y.shape[2]))
+            y = F.relu(out(torch.cat([y, across], 1)))
+        return y
+
+
+PADDED: dict[tuple[int, int], tuple[str, tuple[int, int], tuple[int, int]]] = {
+    (16, 16): ("height_over_4*4, width_over_4*4", (20, 8), (18, 16)),
+    (17, 19): ("height_over_4*4+1, width", (21, 10), (18, 19)),
+    (18, 18): ("height_over_2*2, width_over_2*2", (14, 20), (16, 18)),
+    (19, 16): ("height, width", (23, 9), (18, 16)),  # heights differ first: widths are not asked for
+}
+
+
+@pytest.mark.parametrize("size", PADDED)
+def test_a_unet_that_pads_takes_the_sizes_that_go_the_way_of_its_example(size: tuple[int, int], tmp_path: Path) -> None:
+    dims, other, beyond = PADDED[size]
+    torch.manual_seed(0)
+    graph = assert_ports_agree(tmp_path, PaddedUNet(), [sample(1, 3, *size)], IMAGE, others=[[sample(2, 3, *other)]])
+    assert str(graph.inputs[0].type) == f"float32[batch, 3, {dims}]"
+    ways = [notice for notice in graph.notices if "takes another way" in notice]
+    assert ways and all("test_free_sizes.py:" in way and "(if y.shape != across.shape:)" in way for way in ways)
+    assert not [inside for inside in ("Eq(", "Ne(", "//", "s0") if any(inside in notice for notice in graph.notices)]
+    with pytest.raises(UsageError):
+        run_graph(graph, {"x": sample(1, 3, *beyond).numpy()})
+
+
 def test_the_size_of_a_multiple_is_read_off_the_array() -> None:
     graph = capture(Function(lambda x: F.pixel_unshuffle(x, 2)), sample(1, 1, 4, 4), IMAGE)
     sizes = bind_sizes(graph, {"x": sample(3, 1, 10, 6).numpy()})
@@ -100,6 +143,19 @@ def test_a_fixed_size_names_the_dim_the_number_and_the_line() -> None:
     assert 'leave "time" out' in str(error.help)
 
 
+def test_a_layer_without_a_line_of_the_users_is_named() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(18, 2))
+    with pytest.raises(ModelError, match='dimension "time"') as refused:
+        capture(module, sample(2, 6, 3), {"input": {0: "batch", 1: "time"}})
+    assert (refused.value.code, refused.value.at) == ("TP205", 'layer "1"')
+    with pytest.raises(ModelError, match="fails on the example inputs") as failed:
+        capture(nn.Sequential(module, Fixes()), sample(2, 6, 4))
+    assert (failed.value.code, failed.value.at) == ("TP213", 'layer "0.1"')
+    with pytest.raises(ModelError) as inside:
+        capture(nn.Sequential(nn.ReLU(), Fixes()), sample(2, 6, 3), {"input": {1: "time"}})
+    assert inside.value.at is not None and inside.value.at.endswith(', layer "1"')
+
+
 def test_sizes_that_the_model_makes_equal_are_to_have_one_name() -> None:
     with pytest.raises(ModelError, match='dimension "b" equal to "a"') as refused:
         capture(Function2(torch.add), [sample(2, 6), sample(2, 6)], {"x": {1: "a"}, "y": {1: "b"}})
@@ -118,6 +174,7 @@ REFUSED: dict[str, tuple[nn.Module, str, str]] = {
     "number": (Function(lambda x: x * float(x.max())), "TP206", "a Python number"),
     "numpy": (Function(lambda x: torch.from_numpy(x.numpy() * 2)), "TP207", "with numpy"),
     "item": (Function(lambda x: x * x.max().item()), "TP206", "aten.item"),
+    "place in a list": (Function(lambda x: [x, -x][int(x.argmax()) % 2]), "TP206", "a Python number"),
     "unique": (Function(torch.unique), "TP206", "_unique2"),
     "mask as an index": (Function(lambda x: x[x > 0]), "TP206", "how many cells"),
     "noise": (Function(lambda x: x + torch.randn_like(x)), "TP202", "randn_like"),

@@ -13,6 +13,7 @@ from torch import nn
 
 from triport.exporter.capture.convert import _converter
 from triport.exporter.capture.registry import _CONVERTERS
+from triport.exporter.errors import ModelError
 
 _untyped: Any = torch
 """Some functions of torch have no types."""
@@ -119,6 +120,36 @@ NUMBERED: dict[str, tuple[Indexed, torch.Tensor]] = {
 }
 
 
+BAGS: dict[str, Indexed] = {
+    "sum": lambda x, i: F.embedding_bag(i, ROWS, mode="sum"),
+    "mean": lambda x, i: F.embedding_bag(i, ROWS),
+    "largest": lambda x, i: F.embedding_bag(i, ROWS, mode="max"),
+    "weighed": lambda x, i: F.embedding_bag(i, ROWS, mode="sum", per_sample_weights=x),
+    "sum without padding": lambda x, i: F.embedding_bag(i, ROWS, mode="sum", padding_idx=3),
+    "mean without padding": lambda x, i: F.embedding_bag(i, ROWS, mode="mean", padding_idx=3),
+    "largest without padding": lambda x, i: F.embedding_bag(i, ROWS, mode="max", padding_idx=3),
+}
+
+
+@pytest.mark.parametrize("free", [{0: "bags"}, {0: "bags", 1: "length"}])
+@pytest.mark.parametrize("name", BAGS)
+def test_bags_of_free_number_and_length(name: str, free: dict[int, str]) -> None:
+    """One bag of the second example holds nothing but padding."""
+    given, other = torch.tensor([[10, 0, 3], [3, 3, 1]]), torch.tensor([[3, 3, 3], [1, 5, 3], [9, 9, 2]])
+    others = [other] if len(free) == 1 else [other, other[:, :1], other.repeat(1, 2)]
+    dynamic = {"x": free, "y": free}
+    captured(
+        Function2(BAGS[name]), sample(2, 3), given, dynamic=dynamic, others=[[sample(*i.shape), i] for i in others]
+    )
+
+
+def test_bags_of_free_bounds_are_refused() -> None:
+    module = Function2(lambda x, i: F.embedding_bag(i[0], ROWS, i[1], mode="sum"))
+    with pytest.raises(ModelError, match="bags of unequal size") as refused:
+        captured(module, sample(2), torch.tensor([[3, 3], [0, 1]]), dynamic={})
+    assert refused.value.code == "TP202"
+
+
 def _added(x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
     adjacent = torch.ops.aten.index_put(x, [None, i, i], x[:, :2, 0] + 1, True)
     apart = torch.ops.aten.index_put(x, [None, i, None, i], torch.ones(2, 1, 6), True)
@@ -147,5 +178,5 @@ def test_every_converter_of_these_files_is_used_by_a_case() -> None:
     used = _used(Function(lambda x: [function(x) for function in FREE.values()]).eval(), sample(*IMAGE))
     for function, indices in NUMBERED.values():
         used |= _used(Function2(function).eval(), sample(*IMAGE), indices)
-    files = {f"triport.exporter.capture.{name}" for name in ("arrange", "index", "windows")}
+    files = {f"triport.exporter.capture.{name}" for name in ("arrange", "bags", "index", "windows")}
     assert not {n for n, made in _CONVERTERS.items() if made.__module__ in files and made not in used}

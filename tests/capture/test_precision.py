@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from capture.eager import Function, sample
 from torch import nn
 
-from triport.exporter.capture import capture
+from triport.exporter.capture import capture, capture_saved
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import DType, Graph
 from triport.exporter.reference import run_graph
@@ -35,6 +36,15 @@ def test_weights_become_float32_and_the_module_keeps_its_own(dtype: torch.dtype,
     for name, tensor in module.state_dict().items():
         assert tensor.dtype is dtype
         assert torch.equal(tensor, before[name])
+
+
+def test_a_saved_program_tells_of_each_conversion_once(tmp_path: Path) -> None:
+    x = sample(2, 4).bfloat16()
+    torch.export.save(torch.export.export(nn.Linear(4, 3).bfloat16().eval(), (x,)), tmp_path / "m.pt2")
+    inputs, weights, difference = capture_saved(tmp_path / "m.pt2").notices
+    assert inputs == "inputs converted to float32: input (from bfloat16)"
+    assert weights == "weights converted from bfloat16 to float32: weight, bias"
+    assert "differ from the module's own" in difference
 
 
 def test_tied_weights_stay_tied() -> None:

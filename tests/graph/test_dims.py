@@ -197,3 +197,21 @@ def test_what_is_known_to_be_never_negative(dim: Dim, expected: bool) -> None:
 def test_never_negative_holds_for_every_size(expression: Expression, sizes: dict[str, int]) -> None:
     if never_negative(expression.dim):
         assert expression.value(sizes) >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "quotient"),
+    [
+        ("(batch*n + n - 1) // n", "batch"),
+        ("(batch*n*3 + 2) // (n*3)", "batch"),
+        ("(batch*n + 1) // n", "(batch*n+1)//(n)"),
+        ("(batch - 1) // (n - 5)", "(batch-1)//(n-5)"),
+    ],
+)
+def test_what_a_free_divisor_exceeds_is_rounded_away(text: str, quotient: str) -> None:
+    dim = parse_dim(text)
+    assert str(dim) == quotient
+    for n in (1, 2, 7):
+        numerator, _, denominator = text.partition("//")
+        sizes = {"batch": 3, "n": n}
+        assert evaluate_dim(dim, sizes) == eval(numerator, {}, sizes) // eval(denominator, {}, sizes)

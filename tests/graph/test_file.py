@@ -194,7 +194,7 @@ def test_metadata_nested_without_end_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere\.triport does not exist"):
         Graph.load(tmp_path / "nowhere.triport")
-    with pytest.raises(EnvironmentError_, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"is a folder, and no \.triport file"):
         Graph.load(tmp_path)
 
 

@@ -79,7 +79,7 @@ def test_floats_are_refused_where_integers_are_wanted() -> None:
     ("y", "match"),
     [
         (np.zeros((7, 1)), "different numbers of samples"),
-        (np.zeros((8, 3)), r"\[1, 3\].*\[1, 1\]"),
+        (np.zeros((8, 3)), r"\[8, 3\].*\[8, 1\]"),
         (None, "y is missing"),
     ],
 )
@@ -228,12 +228,27 @@ def test_a_name_of_another_format_is_refused(name: str, advice: str, tmp_path: P
         (lambda: ANY.Conv2D(16), r"Conv2D: missing a required argument: 'kernel_size'"),
         (lambda: ANY.MaxPooling2D(2, 2, "same", None, 5), r"MaxPooling2D: too many positional arguments"),
         (lambda: ANY.LSTM(), r"LSTM: missing a required argument: 'units'"),
+        (lambda: ANY.LSTM(3, "tanh", "sigmoid", True), r"LSTM: too many positional arguments"),
     ],
 )
 def test_arguments_that_a_layer_does_not_take_name_the_layer(make: Callable[[], object], said: str) -> None:
     with pytest.raises(UsageError, match=said) as error:
         make()
     assert "test_bad_input.py:" in str(error.value) and "help: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ANY.LSTM(3, retrun_sequences=True), "did you mean return_sequences?"),
+        (lambda: ANY.Dense(3, activaton="relu"), "did you mean activation?"),
+        (lambda: ANY.GRU(3, zzz=1), "its arguments: units, activation, recurrent_activation, reset_after, use_bias, "),
+    ],
+)
+def test_a_misspelt_argument_is_told_with_the_one_that_was_meant(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError, match="has no argument") as error:
+        make()
+    assert str(error.value.help).startswith(said)
 
 
 def test_a_mistake_inside_a_layers_own_init_is_not_explained_away() -> None:

@@ -5,6 +5,7 @@ Weights are given in Keras's layout and order, so the formulas use them as Keras
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 
 import triport as tp
 from triport.exporter.errors import ModelError, UsageError
+from triport.exporter.models.layers.arguments import BaseArguments
+from triport.exporter.models.layers.recurrent import DEFAULTS, Extras
 
 L = tp.layers
 Array = np.ndarray
@@ -302,6 +305,17 @@ def test_attention_on_a_list_is_kerass(kind: str, causal: bool, masked: bool) ->
 
 
 any_layer: Any = L.Dense
+
+
+@pytest.mark.parametrize("layer", [L.LSTM, L.GRU, L.SimpleRNN])
+def test_the_arguments_that_recurrent_layers_share_are_written_down_once(layer: Any) -> None:
+    """Their signatures list them, so that messages and configs do."""
+    assert DEFAULTS.keys() == Extras.__annotations__.keys() - BaseArguments.__annotations__.keys()
+    taken = inspect.signature(layer.__init__).parameters
+    assert {name: taken[name].default for name in DEFAULTS} == DEFAULTS
+    config = layer(3, dropout=0.25, return_state=True).get_config()
+    assert list(config) == ["name", *list(taken)[1:-1]]
+    assert (config["dropout"], config["return_state"], config["use_bias"]) == (0.25, True, True)
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------

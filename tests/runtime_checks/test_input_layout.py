@@ -141,6 +141,26 @@ def test_what_is_no_image_in_channels_first_is_refused() -> None:
         export(convnet(), "nowhere", input_layout="nchw")
 
 
+def test_an_output_that_is_an_image_keeps_its_channels_first_and_the_report_says_so(tmp_path: Path) -> None:
+    class Masks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            y = self.conv(image).sigmoid()
+            last = torch.cat([y, image], 1).permute(0, 2, 3, 1)
+            return {"mask": y * 2, "seen": image, "last": last, "mean": y.mean((2, 3))}
+
+    graph = tp.capture(Masks(), torch.randn(1, 3, 6, 8), input_layout="nhwc")
+    report = export(graph, tmp_path, to=["onnx"], verify=False)
+    said = [note for note in report.notes if "in channels first, as the model gives it" in note]
+    assert [note.split('"')[1] for note in said] == ["mask", "seen"]
+    assert 'output "mask" is float32[batch, 4, 6, 8] in channels first' in said[0]
+    outputs = json.loads((tmp_path / "triport.json").read_text())["outputs"]
+    assert {o["name"]: o["layout"] for o in outputs} == {"mask": "NCHW", "seen": "NCHW", "last": "NHWC", "mean": None}
+
+
 def test_an_input_that_is_an_output_too_keeps_its_shape_there() -> None:
     graph = convnet(samples=0)
     graph.set_output("seen", graph.inputs[0])

@@ -53,11 +53,34 @@ def test_a_graph_without_free_dims_is_run_once() -> None:
     assert (case.label, case.inputs["x"].shape) == ("random", (3, 4))
 
 
-def test_other_free_dims_take_the_size_of_the_golden_sample() -> None:
-    graph = one_input(TensorType(DType.FLOAT32, (BATCH, Sym.named("time"), 2)))
+TIME = Sym.named("time")
+
+
+def test_other_free_dims_take_the_size_of_the_golden_sample_and_once_a_smaller_one() -> None:
+    graph = one_input(TensorType(DType.FLOAT32, (BATCH, TIME, 2)))
     graph.samples.append(Sample({"x": np.zeros((1, 5, 2), np.float32)}))
-    assert [case.inputs["x"].shape for case in generated_cases(graph)] == [(1, 5, 2), (2, 5, 2), (7, 5, 2)]
-    assert generated_cases(graph)[2].label == "batch 7, time 5"
+    cases = generated_cases(graph)
+    assert [case.inputs["x"].shape for case in cases] == [(1, 5, 2), (2, 5, 2), (7, 5, 2), (1, 3, 2)]
+    assert [case.label for case in cases][2:] == ["batch 7, time 5", "batch 1, time 3"]
+
+
+def test_the_other_size_is_larger_where_integers_may_be_places() -> None:
+    graph = one_input(TensorType(DType.INT64, (BATCH, TIME)))
+    graph.samples.append(Sample({"x": np.full((1, 5), 4)}))
+    assert generated_cases(graph)[-1].inputs["x"].tolist() == [[4] * 6]
+
+
+def test_the_other_size_keeps_limits_and_conditions() -> None:
+    graph = one_input(TensorType(DType.FLOAT32, (BATCH, TIME * 2 + 1, Sym.named("width"))))
+    graph.samples.append(Sample({"x": np.zeros((1, 13, 9), np.float32)}))
+    graph.metadata["limits"] = {"time": [5, None], "width": [9, 9]}
+    graph.metadata["conditions"] = [["time", "!=", "5", "…"], ["batch%2", "==", "1", "…"]]
+    assert [case.inputs["x"].shape for case in generated_cases(graph)] == [
+        (1, 13, 9),
+        (3, 13, 9),
+        (7, 13, 9),
+        (1, 15, 9),
+    ]
 
 
 def test_generated_floats_stay_in_the_range_of_the_golden_ones() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
 
 from torch import nn
 
 from ...errors import UsageError
 from .. import activations
 from ..structure import user_source
+
+F = TypeVar("F", bound=Callable[..., None])
 
 
 class CoreArguments(TypedDict, total=False):
@@ -36,6 +38,22 @@ def own_arguments(kind: type[nn.Module]) -> list[str]:
         return []
     parameters = inspect.signature(kind.__init__).parameters.values()
     return [p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+
+
+def taking(shared: Mapping[str, Any]) -> Callable[[F], F]:
+    """Decorator of a constructor whose ``**arguments`` hold these beside ``BaseArguments``: its signature lists them.
+
+    shared   {name: default} of arguments that several layers have, which so are written down once
+    """
+
+    def complete(constructor: F) -> F:
+        given = inspect.signature(constructor)
+        *own, rest = given.parameters.values()
+        others = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=x) for name, x in shared.items()]
+        setattr(constructor, "__signature__", given.replace(parameters=[*own, *others, rest]))  # noqa: B010
+        return constructor
+
+    return complete
 
 
 def snake_case(name: str) -> str:

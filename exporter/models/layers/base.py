@@ -8,7 +8,8 @@ dense ``[out, in]``) under torch's names, so ``state_dict()``, ``torch.optim`` a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -29,7 +30,7 @@ from ..structure import (
     with_batch,
 )
 from . import calls, masks
-from .arguments import checked_name, own_arguments, snake_case
+from .arguments import BaseArguments, checked_name, own_arguments, snake_case
 from .weights import WeightBearer
 
 _SYMBOLIC_NAMES = frozenset(("input", "inputs", "output", "outputs"))
@@ -90,7 +91,8 @@ class Layer(WeightBearer, metaclass=_NamesItself):
         super().__init__()
         self.source = user_source()
         if unknown:
-            self._refuse(f"{type(self).__name__} has no argument {', '.join(map(repr, unknown))}", code="TP010")
+            names = ", ".join(map(repr, unknown))
+            self._refuse(f"{type(self).__name__} has no argument {names}", code="TP010", help=_instead(self, unknown))
         if dtype not in (None, "float32", torch.float32, np.float32):
             self._refuse(f"{type(self).__name__} computes in float32; dtype={dtype!r} is not supported", code="TP010")
         if batch_input_shape is not None:
@@ -340,6 +342,13 @@ class Layer(WeightBearer, metaclass=_NamesItself):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave the symbolic graph out: it reaches every other layer of the model."""
         return {**self.__dict__, "_nodes": []}
+
+
+def _instead(layer: Layer, unknown: Iterable[str]) -> str:
+    """The arguments that were meant, or all that there are."""
+    taken = [*own_arguments(type(layer)), *BaseArguments.__annotations__]
+    meant = [name for given in unknown for name in get_close_matches(given, taken, 1)]
+    return f"did you mean {', '.join(meant)}?" if meant else f"its arguments: {', '.join(taken)}"
 
 
 def _plain(shape: Any) -> Any:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import BaseArguments, activation_of
-from .recurrent import Extras, Initializer, RecurrentLayer, Regularizer
+from .arguments import activation_of
+from .recurrent import Extras, RecurrentLayer, recurrent
 
 
 class GRU(RecurrentLayer):
@@ -27,49 +27,17 @@ class GRU(RecurrentLayer):
 
     gates = 3
 
+    @recurrent
     def __init__(
         self,
         units: int,
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Initializer = "glorot_uniform",
-        recurrent_initializer: Initializer = "orthogonal",
-        bias_initializer: Initializer = "zeros",
-        kernel_regularizer: Regularizer = None,
-        recurrent_regularizer: Regularizer = None,
-        bias_regularizer: Regularizer = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
+        *,
         reset_after: bool = True,
-        zero_output_for_mask: bool = False,
-        **base: Unpack[BaseArguments],
+        **extras: Unpack[Extras],
     ) -> None:
-        extras = Extras(
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-        )
-        super().__init__(units, activation, extras, base)
+        super().__init__(units, activation, extras)
         self.recurrent_activation = activation_of(recurrent_activation)
         self.reset_after = reset_after
 

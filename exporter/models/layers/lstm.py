@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..structure import Shape
-from .arguments import BaseArguments, activation_of
-from .recurrent import Extras, Initializer, RecurrentLayer, Regularizer
+from .arguments import activation_of
+from .recurrent import Extras, RecurrentLayer, recurrent
 
 HOLD = 100.0
 """A gate that is given this much more is open, and given this much less closed, to the last digit of a float."""
@@ -30,49 +30,17 @@ class LSTM(RecurrentLayer):
     gates = 4
     states = 2
 
+    @recurrent
     def __init__(
         self,
         units: int,
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Initializer = "glorot_uniform",
-        recurrent_initializer: Initializer = "orthogonal",
-        bias_initializer: Initializer = "zeros",
+        *,
         unit_forget_bias: bool = True,
-        kernel_regularizer: Regularizer = None,
-        recurrent_regularizer: Regularizer = None,
-        bias_regularizer: Regularizer = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        zero_output_for_mask: bool = False,
-        **base: Unpack[BaseArguments],
+        **extras: Unpack[Extras],
     ) -> None:
-        extras = Extras(
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            zero_output_for_mask=zero_output_for_mask,
-        )
-        super().__init__(units, activation, extras, base)
+        super().__init__(units, activation, extras)
         self.recurrent_activation = activation_of(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
 

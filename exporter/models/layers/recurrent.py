@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor
 from ...errors import ModelError
 from .. import initializers, regularizers
 from ..structure import Shape, flatten, flatten_shapes, format_shape, is_shape
-from .arguments import BaseArguments, activation_of
+from .arguments import BaseArguments, activation_of, taking
 from .compacted import Compacted
 from .dropout import RandomLayer
 from .windows import sizes
@@ -27,8 +27,8 @@ Initializer = str | initializers.Initializer
 Regularizer = str | regularizers.Regularizer | None
 
 
-class Extras(TypedDict):
-    """What the constructors of all recurrent layers take beside units and activations, as ``set_up`` takes it."""
+class Extras(BaseArguments, total=False):
+    """What the constructors of all recurrent layers take beside units and activations, by name."""
 
     use_bias: bool
     kernel_initializer: Initializer
@@ -46,6 +46,30 @@ class Extras(TypedDict):
     stateful: bool
     unroll: bool
     zero_output_for_mask: bool
+
+
+DEFAULTS = Extras(
+    use_bias=True,
+    kernel_initializer="glorot_uniform",
+    recurrent_initializer="orthogonal",
+    bias_initializer="zeros",
+    kernel_regularizer=None,
+    recurrent_regularizer=None,
+    bias_regularizer=None,
+    dropout=0.0,
+    recurrent_dropout=0.0,
+    seed=None,
+    return_sequences=False,
+    return_state=False,
+    go_backwards=False,
+    stateful=False,
+    unroll=False,
+    zero_output_for_mask=False,
+)
+"""Keras's, of all of `Extras` but what every layer takes."""
+
+recurrent = taking(DEFAULTS)
+"""Decorator of their constructors."""
 
 
 class RecurrentLayer(RandomLayer):
@@ -76,20 +100,22 @@ class RecurrentLayer(RandomLayer):
     bias: Tensor | None
     no_bias: Tensor
 
-    def __init__(self, units: int, activation: Any, extras: Extras, base: BaseArguments) -> None:
-        super().__init__(**base)
+    def __init__(self, units: int, activation: Any, extras: Extras) -> None:
+        given: dict[str, Any] = {**DEFAULTS, **extras}
+        super().__init__(**{name: value for name, value in given.items() if name not in DEFAULTS})
         self.units = sizes(units, 1, "units")[0]
         self.activation = activation_of(activation)
-        for name, value in extras.items():
+        for name in DEFAULTS:
+            value = given[name]
             if name.endswith("_initializer"):
-                value = initializers.get(value)  # type: ignore[arg-type]
+                value = initializers.get(value)
             elif name.endswith("_regularizer"):
-                value = regularizers.get(value)  # type: ignore[arg-type]
+                value = regularizers.get(value)
             setattr(self, name, value)
         for name in ("dropout", "recurrent_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 self._refuse(f"{name} has to lie in [0, 1); received {getattr(self, name)}", code="TP010")
-        if extras["stateful"]:
+        if given["stateful"]:
             self._refuse(
                 "keeps no state from batch to batch: stateful=True is not supported",
                 code="TP010",

@@ -47,10 +47,10 @@ export function namesIn(dim) {
   return typeof dim === "number" ? [] : (dim.match(/[A-Za-z_]\w*/g) ?? []);
 }
 
-/** `["height", 4]` for "height*4", `["height", 1]` for "height": what a size of an input says of a name; else undefined. */
-export function multipleOf(dim) {
-  const [, name, factor] = /^([A-Za-z_]\w*)(?:\*(\d+))?$/.exec(dim) ?? [];
-  return name && [name, Number(factor ?? 1)];
+/** `["height", 4, 1]` for "height*4+1", `["height", 1, 0]` for "height": what a size says of a name; else undefined. */
+export function stepsOf(dim) {
+  const [, name, step, rest] = /^([A-Za-z_]\w*)(?:\*(\d+))?([+-]\d+)?$/.exec(dim) ?? [];
+  return name && [name, Number(step ?? 1), Number(rest ?? 0)];
 }
 
 export const showShape = (shape) => `[${shape.join(",")}]`;

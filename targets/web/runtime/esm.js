@@ -9,17 +9,30 @@ const FILES = {
   "kernels.relaxed.wasm": new URL("./kernels.relaxed.wasm", import.meta.url),
 };
 
-async function readFile(name, baseUrl) {
-  const url = baseUrl === undefined ? FILES[name] : new URL(name, new URL(baseUrl, globalThis.location?.href));
+// The name is a variable, so that bundlers for the web leave it alone.
+const fromNode = (name) => import(/* @vite-ignore */ name);
+
+/** A folder as a URL: an address, else what a page takes from its own address, and Node for a path. */
+async function located(folder) {
+  const here = globalThis.location?.href;
+  if (here || /^[a-z][a-z\d+.-]+:/i.test(folder)) return new URL(folder, here);
+  return (await fromNode("node:url")).pathToFileURL(folder);
+}
+
+async function readFile(name, folder) {
+  const url = folder === undefined ? FILES[name] : new URL(name, await located(folder));
+  // Bundlers inline small files.
+  if (url.protocol === "data:") return fromBase64(url.pathname.split(";base64,")[1]);
+  const fail = (problem) => {
+    throw new Error(`${name}: ${problem} at ${url}; load(folder) takes the web/ that triport export wrote`);
+  };
   if (url.protocol === "file:" && typeof process === "object") {
-    const node = "node:fs/promises"; // a variable, so that bundlers for the web leave it alone
-    const bytes = await (await import(/* @vite-ignore */ node)).readFile(url);
+    const { readFile } = await fromNode("node:fs/promises");
+    const bytes = await readFile(url).catch((error) => fail(error.code === "ENOENT" ? "no such file" : error.message));
     return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   }
-  if (url.protocol === "data:") return fromBase64(url.pathname.split(";base64,")[1]); // bundlers inline small files
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText} at ${url}`);
-  return response.arrayBuffer();
+  const response = await fetch(url).catch((error) => fail(error.message));
+  return response.ok ? response.arrayBuffer() : fail(`${response.status} ${response.statusText}`);
 }
 
 /** The folder that a text or URL stands for; without the last slash its name would be taken for a file's. */
@@ -30,8 +43,9 @@ function folder(url) {
 
 /**
  * Loads the model.
- * @param options  the folder of the other files, or an object. baseUrl: where the other files stand, when not beside this one; relaxed: false for kernels whose
- *                 float results are the same on every machine
+ * @param options  the folder of the other files (an address; in Node a path will do), or an object. baseUrl: that folder,
+ *                 when they do not stand beside this one; relaxed: false for kernels whose float results are the same
+ *                 on every machine
  */
 export function load(options = {}) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;

@@ -45,9 +45,11 @@ export class Model {
    * @param options  relaxed: false forces the kernels whose float results are the same on every machine
    */
   static async open(read, options) {
-    const [planBytes, wasm, weights] = await Promise.all(
-      ["plan.json", chooseKernels(options), "weights.bin"].map(read),
-    );
+    const files = await Promise.allSettled(["plan.json", chooseKernels(options), "weights.bin"].map(read));
+    // The same one each time, when all are missing.
+    const missing = files.find((file) => file.status === "rejected");
+    if (missing) throw missing.reason;
+    const [planBytes, wasm, weights] = files.map((file) => file.value);
     const plan = JSON.parse(new TextDecoder().decode(planBytes));
     if (plan.format !== "triport-web" || plan.version !== 1)
       throw new Error(`plan.json: expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
@@ -55,8 +57,8 @@ export class Model {
       throw new Error(`weights.bin: expected ${plan.weights.bytes} bytes, got ${weights.byteLength}`);
     const { instance } = await WebAssembly.instantiate(wasm);
     const kernels = instance.exports;
-    const missing = plan.ops.find(([name]) => !(name in kernels));
-    if (missing) throw new Error(`kernel ${missing[0]} is missing: plan.json and the .wasm are of different exports`);
+    const unknown = plan.ops.find(([name]) => !(name in kernels));
+    if (unknown) throw new Error(`kernel ${unknown[0]} is missing: plan.json and the .wasm are of different exports`);
     const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
     reserve(kernels.memory, at + weights.byteLength);
     new Uint8Array(kernels.memory.buffer).set(new Uint8Array(weights), at);
@@ -75,7 +77,7 @@ export class Model {
   /** `run` without a promise, for loops that measure or that already are in a worker. */
   runSync(feeds) {
     if (!this.#kernels) throw new Error("run() after dispose()");
-    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds, this.meta.limits);
+    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds, this.meta);
     const schedule = this.#schedule(sizes);
     const { buffer } = this.#kernels.memory;
     schedule.inputs.forEach(({ dtype, at }, i) => {

@@ -1,5 +1,5 @@
 // What goes in and what comes out: names, dtypes, shapes, and the sizes of the free dims that the shapes settle.
-import { elements, multipleOf, namesIn, parseDim, showShape } from "./dims.js";
+import { elements, namesIn, parseDim, showShape, stepsOf } from "./dims.js";
 
 export const ARRAYS = {
   float32: Float32Array,
@@ -37,14 +37,15 @@ function checkNames(specs, feeds) {
     throw new TypeError(`inputs do not match: ${problems.join("; ")} (the inputs are: ${wanted.join(", ")})`);
 }
 
-/** Reads the free names that stand alone in `spec.shape`, or times a number, off a given shape. */
+/** Reads the free names that stand alone in `spec.shape`, or are counted in steps, off a given shape. */
 function readShape(spec, shape, sizes) {
   if (shape.length !== spec.shape.length) fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
   spec.shape.forEach((dim, axis) => {
-    const [name, factor] = multipleOf(dim) ?? [];
+    const [name, step, rest] = stepsOf(dim) ?? [];
     if (!name) return;
-    if (shape[axis] % factor) fail(spec, `a multiple of ${factor} along axis ${axis}`, showShape(shape));
-    sizes[name] ??= shape[axis] / factor;
+    const more = rest ? `${rest} and ` : "";
+    if ((shape[axis] - rest) % step) fail(spec, `${more}a multiple of ${step} along axis ${axis}`, showShape(shape));
+    sizes[name] ??= (shape[axis] - rest) / step;
   });
 }
 
@@ -52,36 +53,55 @@ function readShape(spec, shape, sizes) {
 function readLength(spec, length, sizes) {
   const open = spec.shape.filter((dim) => namesIn(dim).some((name) => sizes[name] === undefined));
   if (open.length === 0) return;
-  const [name, factor] = multipleOf(open[0]) ?? [];
+  const [name, step, rest] = stepsOf(open[0]) ?? [];
   if (open.length > 1 || !name)
     fail(spec, `{data, shape}, because a length does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
-  const rest = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
-  const size = length / rest / factor;
+  const others = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
+  const size = (length / others - rest) / step;
   if (!Number.isInteger(size) || size < 1) {
-    const one = showShape(spec.shape.map((dim) => (dim === open[0] ? factor : parseDim(dim)(sizes))));
+    const one = showShape(spec.shape.map((dim) => (dim === open[0] ? step + rest : parseDim(dim)(sizes))));
     const array = ARRAYS[spec.dtype].name;
-    fail(spec, `${array}(${rest * factor}) for ${one}, or a multiple of it`, `${array}(${length})`);
+    const larger = rest ? "one of more steps" : "a multiple of it";
+    fail(spec, `${array}(${others * (step + rest)}) for ${one}, or ${larger}`, `${array}(${length})`);
   }
   sizes[name] = size;
 }
 
-function checkLimits(limits, sizes) {
-  for (const [name, [least, most]] of Object.entries(limits ?? {}))
-    if (sizes[name] < least || sizes[name] > (most ?? Infinity))
-      throw new TypeError(`"${name}" is ${sizes[name]}, and the model takes ${least} ${most ? `to ${most}` : "at least"}`);
+/** Refuses sizes below 1 and beyond the model's limits. */
+function checkLimits(specs, limits, sizes) {
+  for (const dim of specs.flatMap((spec) => spec.shape)) {
+    const [name, step, rest] = stepsOf(dim) ?? [];
+    const [least, most] = limits?.[name] ?? [1];
+    if (!name || (sizes[name] >= least && sizes[name] <= (most ?? Infinity))) continue;
+    const whole = (count) => count * step + rest;
+    const range = `${whole(least)} ${most ? `to ${whole(most)}` : "at least"}`;
+    throw new TypeError(`"${dim}" is ${whole(sizes[name])}, and the model takes ${range}`);
+  }
+}
+
+/** Whether `left relation right` holds, by how much more left is than right. */
+const holds = (relation, more) =>
+  more ? relation[0] === "!" || relation[0] === "<>"[+(more > 0)] : /[=<>]=/.test(relation);
+
+function checkConditions(conditions, sizes) {
+  for (const [left, relation, right, words] of conditions ?? [])
+    if (!holds(relation, parseDim(left)(sizes) - parseDim(right)(sizes)))
+      throw new TypeError(`the model takes sizes for which ${words}; these are ${JSON.stringify(sizes)}`);
 }
 
 /**
  * Checks the feeds of one call.
  * @param limits `{name: [least, most]}` of the free names that have them
+ * @param conditions `[[left, relation, right, words]]` on the free names
  * @returns {{tensors: {data, shape}[], sizes: Record<string, number>}} tensors in the order of `specs`
  */
-export function bindInputs(specs, feeds, limits) {
+export function bindInputs(specs, feeds, { limits, conditions }) {
   checkNames(specs, feeds);
   const sizes = {};
   const tensors = specs.map((spec) => tensorOf(spec, feeds[spec.name]));
   specs.forEach((spec, i) => tensors[i].shape && readShape(spec, tensors[i].shape, sizes));
   specs.forEach((spec, i) => tensors[i].shape || readLength(spec, tensors[i].data.length, sizes));
+  checkLimits(specs, limits, sizes);
   specs.forEach((spec, i) => {
     const { data, shape: given } = tensors[i];
     const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
@@ -92,6 +112,6 @@ export function bindInputs(specs, feeds, limits) {
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
     tensors[i].shape = shape;
   });
-  checkLimits(limits, sizes);
+  checkConditions(conditions, sizes);
   return { tensors, sizes };
 }

@@ -14,6 +14,7 @@ import pytest
 import triport.targets.web
 from triport.exporter import ops
 from triport.exporter.graph import DType, Graph, Quantization, Recipe, Sample, Sym, TensorType, parse_dim
+from triport.exporter.graph.conditions import RELATIONS
 from triport.exporter.graph.golden import generated_input
 from triport.exporter.reference.run import run_graph
 
@@ -72,6 +73,41 @@ def test_a_free_size_beyond_its_limit_is_refused(bundle: Write) -> None:
     ]
 
 
+def test_a_free_size_of_nothing_is_refused_by_its_name(bundle: Write) -> None:
+    graph = doubled(BATCH, TIME * 4)
+    graph.metadata["limits"] = {"time": [2, 8]}
+    said = in_bundle(
+        bundle(graph),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(Math.abs(shape[0] * shape[1])), shape } });
+        return [await said(feed(0, 8)), await said(feed(-1, 8)), await said(feed(1, 0)), await said(feed(1, 36))];
+        """,
+    )
+    assert said == [
+        'TypeError: "batch" is 0, and the model takes 1 at least',
+        'TypeError: "batch" is -1, and the model takes 1 at least',
+        'TypeError: "time*4" is 0, and the model takes 8 to 32',
+        'TypeError: "time*4" is 36, and the model takes 8 to 32',
+    ]
+
+
+def test_a_folder_is_found_by_its_path_and_a_missing_file_is_named(bundle: Write, tmp_path: Path) -> None:
+    folder = bundle(doubled(2))
+    said = node(f"""
+      import {{ load }} from "{(folder / "index.js").as_uri()}";
+      process.chdir({json.dumps(str(tmp_path))});
+      const text = (error) => `${{error.name}}: ${{error.message}}`;
+      const said = [];
+      for (const place of ["./web", "web/", {json.dumps(str(folder))}, "./nope/", "{tmp_path.as_uri()}/none"])
+        said.push(await load(place).then((model) => model.meta.inputs[0].name, text));
+      console.log(JSON.stringify(said));
+    """)
+    assert said[:3] == ["image"] * 3
+    for name, answer in zip(("nope", "none"), said[3:], strict=True):
+        assert answer.startswith(f"Error: plan.json: no such file at {tmp_path.as_uri()}/{name}/plan.json;")
+        assert "load(folder) takes the web/ that triport export wrote" in answer
+
+
 def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> None:
     said = in_bundle(
         bundle(doubled(BATCH, TIME * 4)),
@@ -81,6 +117,59 @@ def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> Non
         """,
     )
     assert said == ["no error", 'TypeError: input "image": expected a multiple of 4 along axis 1, got [1,9]']
+
+
+def test_steps_with_a_rest(bundle: Write) -> None:
+    said = in_bundle(
+        bundle(doubled(BATCH, TIME * 4 + 1)),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(shape[0] * shape[1]), shape } });
+        return [await said(feed(2, 9)), await said(feed(1, 8)), await said(feed(1, 1))];
+        """,
+    )
+    assert said == [
+        "no error",
+        'TypeError: input "image": expected 1 and a multiple of 4 along axis 1, got [1,8]',
+        'TypeError: "time*4+1" is 1, and the model takes 5 at least',
+    ]
+
+
+def test_a_length_settles_steps_with_a_rest(bundle: Write) -> None:
+    said = in_bundle(
+        bundle(doubled(TIME * 4 - 3, 2)),
+        """
+        const { y } = await model.run({ image: new Float32Array(10) });
+        return [y.shape, await said({ image: new Float32Array(8) })];
+        """,
+    )
+    expected = "expected Float32Array(2) for [1,2], or one of more steps, got Float32Array(8)"
+    assert said == [[5, 2], f'TypeError: input "image": {expected}']
+
+
+def test_relations_mean_what_they_mean_in_python(bundle: Write) -> None:
+    for relation, compare in RELATIONS.items():
+        graph = doubled(BATCH)
+        graph.metadata["conditions"] = [["batch", relation, "2", "…"]]
+        feeds = [f"await said({{ image: new Float32Array({n}) }})" for n in (1, 2, 3)]
+        said = in_bundle(bundle(graph), f"return [{', '.join(feeds)}];")
+        assert [text == "no error" for text in said] == [compare(n, 2) for n in (1, 2, 3)], relation
+
+
+def test_sizes_against_a_condition_are_refused(bundle: Write) -> None:
+    graph = doubled(BATCH, TIME)
+    graph.metadata["conditions"] = [["batch*2", "<", "time", "the batch is small"], ["time%3", "!=", "0", "it is not"]]
+    said = in_bundle(
+        bundle(graph),
+        """
+        const feed = (...shape) => ({ image: { data: new Float32Array(shape[0] * shape[1]), shape } });
+        return [await said(feed(2, 5)), await said(feed(3, 5)), await said(feed(1, 6))];
+        """,
+    )
+    assert said == [
+        "no error",
+        'TypeError: the model takes sizes for which the batch is small; these are {"batch":3,"time":5}',
+        'TypeError: the model takes sizes for which it is not; these are {"batch":1,"time":6}',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +198,7 @@ def test_a_size_that_is_no_multiple_of_its_step_is_refused(bundle: Write) -> Non
         ),
         (
             "{ image: { data: new Float32Array(0), shape: [0, 2, 3] } }",
-            'TypeError: input "image": expected shape [batch,2,3], got [0,2,3]',
+            'TypeError: "batch" is 0, and the model takes 1 at least',
         ),
         (
             "{ imago: new Float32Array(6) }",

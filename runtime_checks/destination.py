@@ -1,0 +1,76 @@
+"""May an export go into a folder? Asked before anything is done: what no export wrote is never replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..exporter.errors import FormatError, UsageError
+from ..targets.target import Target
+from .inspection import MAX_PLAN_BYTES, read_json
+from .manifest import FILE, read_manifest
+
+REPORTS = ("report.json", "report.html")
+
+_ELSEWHERE = "move it away, or choose another folder with -o"
+
+
+def check_destination(folder: Path, targets: Sequence[Target]) -> None:
+    """UsageError TP009 where the folder is a file, or holds something else under a name that an export writes."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("TP009", f"{folder} is a file, and an export is a folder", help=_ELSEWHERE)
+    for name in (FILE, *REPORTS, *(target.artefact for target in targets)):
+        place = folder / name
+        if not place.exists():
+            continue
+        if Path(name).suffix:
+            if place.is_dir():
+                raise UsageError("TP009", f"{place} is a folder, and an export writes a file there", help=_ELSEWHERE)
+        elif not place.is_dir():
+            raise UsageError("TP009", f"{place} is a file, and an export writes a folder there", help=_ELSEWHERE)
+        else:
+            _check_bundle(folder, place)
+
+
+def _check_bundle(folder: Path, place: Path) -> None:
+    """A bundle is replaced whole, so the folder has to be one, and to hold nothing else."""
+    found = sorted(path.relative_to(folder).as_posix() for path in place.rglob("*") if path.is_file())
+    if not found:
+        return
+    if not _is_bundle(place):
+        raise UsageError(
+            "TP009",
+            f"{place} was not written by triport, and an export would replace it",
+            because=f"it holds {_listed(found)} and no browser bundle",
+            help=_ELSEWHERE,
+        )
+    written = _written(folder)
+    others = [name for name in found if not Path(name).name.startswith(".") and name not in written]
+    if written and others:
+        raise UsageError(
+            "TP009",
+            f"{place} holds files that triport did not write, and an export would replace the whole folder",
+            because=f"these are {_listed(others)}",
+            help="put them beside the folder, where an export leaves them alone, or choose another folder with -o",
+        )
+
+
+def _is_bundle(place: Path) -> bool:
+    try:
+        return read_json(place / "plan.json", MAX_PLAN_BYTES).get("format") == "triport-web"
+    except FormatError:
+        return False
+
+
+def _written(folder: Path) -> set[str]:
+    """What triport.json lists; nothing where there is none, as after an export that was interrupted."""
+    try:
+        ports = read_manifest(folder)["ports"]
+    except (FormatError, UsageError):
+        return set()
+    return {name for port in ports.values() for name in port["files"]}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
