@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option(
     "--io", type=click.Choice(["float32", "int8", "uint8"]), help="What inputs and outputs are.  [default: float32]"
 )
+@click.option(
+    "--block", type=int, metavar="N", help="int4-weights: weights that share a step.  [default: 64; 0: a filter]"
+)
 @click.option("--plan", "plan_file", metavar="FILE.json", help="Follow this plan; nothing is calibrated.")
 @click.option("--plan-out", metavar="FILE.json", help="Write the plan, to be read, edited and followed again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -47,6 +50,7 @@ def command(
     max_drop: float | None,
     validation: str | None,
     io: str | None,
+    block: int | None,
     plan_file: str | None,
     plan_out: str | None,
     as_json: bool,
@@ -71,6 +75,7 @@ def command(
         max_drop=max_drop,
         validation=validation,
         io=io,
+        block=block,
         plan=plan_file,
         plan_out=plan_out,
         progress=say,

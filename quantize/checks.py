@@ -6,7 +6,7 @@ quantized graph and the export report carry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -147,10 +147,10 @@ def check_filters(graph: Graph) -> None:
                     )
 
 
-def check_patterns(graph: Graph, decisions: Mapping[Node, Decision], patterns: Sequence[str]) -> None:
+def check_patterns(graph: Graph, nodes: Collection[Node], patterns: Sequence[str]) -> None:
     """UsageError TP050 for a pattern of nodes that are to stay float and that no node has."""
     for pattern in patterns:
-        if not any(matches(node, pattern) for node in decisions):
+        if not any(matches(node, pattern) for node in nodes):
             known = dict.fromkeys(node.source.layer or node.name for node in graph.nodes)
             raise UsageError(
                 "TP050",

@@ -79,17 +79,18 @@ def quantize_file(
     plan: str | Path | None = None,
     plan_out: str | Path | None = None,
     weights: str | None = None,
+    block: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> QuantizedFile:
     """Quantizes the graph in a .triport or .pt2 file and writes it, its plan, or both.
 
     raises   UsageError TP005 for options that a plan, or a scheme without one, would ignore; what `quantize` raises
     """
-    chosen: dict[str, object] = {"observer": observer, "keep_float": keep_float or None}
-    chosen |= {"validation": validation, "max_drop": max_drop}
+    chosen: dict[str, object] = {"observer": observer, "validation": validation, "max_drop": max_drop}
+    kept: dict[str, object] = {"keep_float": keep_float or None}
     data: dict[str, object] = {"calibration": calibration, "samples": samples}
     if plan is not None:
-        _refuse_idle("the plan decides this already", chosen | ({} if recover else data))
+        _refuse_idle("the plan decides this already", chosen | kept | ({} if recover else data))
     if scheme not in PLANNED:
         planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "recover": recover or None}
         planned |= {"weights": weights}
@@ -113,22 +114,26 @@ def quantize_file(
             max_drop=max_drop,
         )
     progress("quantizing")
-    quantized = quantize(
-        graph,
-        scheme,
-        plan=followed,
-        io=io,
-        recover=recover,
-        calibration=calibration,
-        samples=samples,
-        weights=weights or "full",
-    )
+    if followed is None:
+        quantized = quantize(graph, scheme, keep_float=keep_float, block=block)
+    else:
+        quantized = quantize(
+            graph,
+            scheme,
+            plan=followed,
+            io=io,
+            recover=recover,
+            calibration=calibration,
+            samples=samples,
+            weights=weights or "full",
+            block=block,
+        )
     if plan_out is not None and followed is not None:
         followed.save(plan_out)
     if out is not None:
         quantized.save(out)
     rows = plan_rows(graph, followed) if followed else []
-    sizes = graph.parameter_bytes(), quantized.parameter_bytes()
+    sizes = graph.stored_bytes(), quantized.stored_bytes()
     return QuantizedFile(quantized, followed, rows, quantized.notices, sizes, str(out) if out else None)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Graph, Sample, TensorType
+from ..exporter.graph.stored import stored_forms
 from ..exporter.graph.types import CODES
 from .apply import apply
 from .bounded import accuracy, bounded
@@ -31,9 +32,10 @@ from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
 from .settle import Calibrated
 from .solve import coded_values
+from .store_weights import BITS, check_options, store_weights
 from .writer import WEIGHTS, WeightRule, rounded_filters
 
-SCHEMES = ("int8",)
+SCHEMES = ("int8", *BITS)
 
 RANKING_BATCHES = 8
 """Batches of calibration data by which layers are ranked when accuracy is bounded."""
@@ -59,10 +61,12 @@ def quantize(
     validation: Labelled | None = None,
     max_drop: float | None = None,
     weights: str = "full",
+    block: int | None = None,
 ) -> Graph:
     """A quantized copy of a float graph.
 
-    scheme       "int8": weights and activations in 8 bits, the same integers on every port
+    scheme       "int8": weights and activations in 8 bits, the same integers on every port; "float16", "int8-weights"
+                 and "int4-weights": weights alone, activations in float32; their options are keep_float and block
     calibration  real samples of the model's inputs, preprocessed as the model takes them: arrays, an iterable of them,
                  or the path of a file or folder
     samples      take at most so many of them; default: all
@@ -76,10 +80,23 @@ def quantize(
     max_drop     points of accuracy that may be lost at most; the layers that harm most stay float until it holds
     weights      "full": all codes; "paired": no two neighbours add up to more than 128, a little coarser and several
                  times faster in ONNX Runtime on x86
+    block        "int4-weights": weights in a row that share a step (16 … 256, default 64); 0: all of a filter
     raises       UsageError for a scheme, an observer or samples that do not fit; CheckError when ``max_drop`` cannot
                  be kept
     """
+    _check_one_of("scheme", scheme, SCHEMES)
+    coded: dict[str, object] = {
+        "calibration": calibration,
+        "samples": samples,
+        "recover": recover or None,
+        "plan": plan,
+    }
+    coded |= {"io": io if io != "float32" else None, "validation": validation, "max_drop": max_drop}
+    coded |= {"observer": observer if observer != "minmax" else None, "weights": weights if weights != "full" else None}
+    check_options(scheme, block, coded)
     _refuse_quantized(graph)
+    if scheme in BITS:
+        return store_weights(graph, scheme, block=block, keep_float=keep_float)
     methods = [recover] if isinstance(recover, str) else list(recover)
     for method in methods:
         _check_one_of("recover", method, METHODS)
@@ -179,6 +196,8 @@ def calibrated_for(
     equalized: bool = False,
 ) -> Calibrated:
     """The canonical graph and what calibration saw of its values; arguments as for `make_plan`."""
+    if scheme in BITS:
+        raise UsageError("TP050", f"scheme {scheme} follows no plan", help=f'tp.quantize(graph, "{scheme}")')
     _check_one_of("scheme", scheme, SCHEMES)
     _check_one_of("observer", observer, tuple(OBSERVERS))
     _check_one_of("io", io, IO)
@@ -253,6 +272,10 @@ def _refuse_quantized(graph: Graph) -> None:
     if coded is not None:
         raise UsageError(
             "TP054", f'the graph is quantized already: "{coded.name}" holds codes', help="quantize the float graph"
+        )
+    if stored_forms(graph.metadata):
+        raise UsageError(
+            "TP054", "the graph is quantized already: its weights are rounded", help="quantize the float graph"
         )
 
 

@@ -176,7 +176,7 @@ def make_report(
         model=graph.name,
         folder=str(folder),
         parameters=parameter_count(graph),
-        weight_bytes=graph.parameter_bytes(),
+        weight_bytes=graph.stored_bytes(),
         truth=truth.source if truth else "nothing",
         limits=truth.limits if truth else {},
         ports=ports,

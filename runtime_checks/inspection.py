@@ -169,7 +169,7 @@ def _triport(path: Path) -> Summary:
         producer=str(graph.metadata.get("producer", "triport")),
         bytes=path.stat().st_size,
         parameters=parameter_count(graph),
-        weight_bytes=graph.parameter_bytes(),
+        weight_bytes=graph.stored_bytes(),
         inputs=[_of_value(value.name, value) for value in graph.inputs],
         outputs=[_of_value(name, value) for name, value in graph.outputs.items()],
         ops=counted(node.op.name for node in graph.nodes),
@@ -188,7 +188,7 @@ def _bundle(path: Path) -> Summary:
     try:
         if plan["format"] != "triport-web":
             raise ValueError(f"its format is {plan['format']!r}")
-        weight_bytes = int(plan["weights"]["bytes"])
+        weight_bytes = int(plan["weights"].get("file", plan["weights"]["bytes"]))
         inputs, outputs = ([described(tensor) for tensor in plan[side]] for side in ("inputs", "outputs"))
         ops = counted(str(op[0]) for op in plan["ops"])
         name = str(plan.get("meta", {}).get("name", path.name))

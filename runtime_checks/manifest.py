@@ -46,7 +46,7 @@ def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
             "name": graph.name,
             "sha256": fingerprint,
             "parameters": parameter_count(graph),
-            "weight_bytes": graph.parameter_bytes(),
+            "weight_bytes": graph.stored_bytes(),
         },
         "inputs": [_tensor(graph, value.name, value, "inputs") for value in graph.inputs],
         "outputs": outputs,

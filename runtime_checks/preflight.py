@@ -35,11 +35,17 @@ def prepare_all(graph: Graph, targets: Sequence[Target]) -> dict[str, Graph]:
 
 def check_bytes(graph: Graph, targets: Sequence[Target]) -> None:
     """ModelError TP106 for weights that a port's format cannot hold; asked before any of them is touched."""
-    needed = graph.parameter_bytes()
+    stored, expanded = graph.stored_bytes(), graph.parameter_bytes()
+
+    def holds(target: Target) -> bool:
+        can = target.capabilities
+        return stored <= (can.most_bytes or stored) and expanded <= (can.most_expanded or expanded)
+
     for target in targets:
-        most = target.capabilities.most_bytes
-        if most is not None and needed > most:
-            able = [t.name for t in targets if t.capabilities.most_bytes is None or needed <= t.capabilities.most_bytes]
+        if not holds(target):
+            most = target.capabilities.most_bytes or target.capabilities.most_expanded or 0
+            needed = stored if target.capabilities.most_bytes else expanded
+            able = [other.name for other in targets if holds(other)]
             instead = f": --to {','.join(able)}" if able else ": --to onnx"
             raise ModelError(
                 "TP106",

@@ -20,6 +20,7 @@ class Capabilities:
     fuses             op class → activations its kernel applies to its own result
     lifts_1d          conv, pool and resize over one spatial axis are written over two, the first of size 1
     most_bytes        what weights may take; None: any size
+    most_expanded     … once those stored in few bits are float32 again; None: any size
     narrow_integers   int64 is int32 on the device
     tabulates         a function of single codes is fastest as a table of all 256
     """
@@ -28,6 +29,7 @@ class Capabilities:
     fuses: Mapping[type[OpAttrs], frozenset[Activation]]
     lifts_1d: bool
     most_bytes: int | None = None
+    most_expanded: int | None = None
     narrow_integers: bool = False
     tabulates: bool = False
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..errors import FormatError, UsageError
 from ..version import VERSION
@@ -26,6 +28,7 @@ from .container import TensorTable
 from .golden import Recipe, Sample
 from .graph import Graph, Node, Value
 from .json_checks import LARGEST, Json, integer, items, number, table, text, whole_number
+from .stored import Stored, StoredForm, stored_form_of, stored_forms, unpacked
 from .types import CODES, Array, Quantization, Source, TensorType
 from .verify import InvalidGraph, shape_rule, verify
 
@@ -39,9 +42,10 @@ _DEEPEST = 100
 
 def graph_to_document(graph: Graph, tensors: TensorTable) -> str:
     """The document as canonical JSON: keys sorted, no spaces, the checksum's digits still zero."""
+    forms = stored_forms(graph.metadata)
     document: dict[str, Json] = {
         "checksum": "00000000",
-        "constants": [_constant_to_json(v, tensors.add(v.name, v.array())) for v in graph.constants()],
+        "constants": [_constant_to_json(v, tensors, forms) for v in graph.constants()],
         "format": FORMAT,
         "inputs": [_declaration(value) for value in graph.inputs],
         "metadata": _plain(graph.metadata, "metadata"),
@@ -87,8 +91,12 @@ def graph_from_document(document: Mapping[str, Json], tensors: Mapping[str, Arra
         entry = items([constant, constant] if isinstance(constant, str) else constant, "constants")
         name, tensor = (text(part, "constants") for part in items(entry[:2], "constants", 2))
         where = f'constant "{name[:80]}"'
-        array = loader.tensor(tensor, where)
-        quantization = quantization_from_json(items(entry, where, 3)[2], where) if len(entry) > 2 else None
+        quantization = None
+        if len(entry) > 2 and isinstance(entry[2], dict):
+            array = loader.stored(tensor, items(entry, where, 3)[2], where)
+        else:
+            array = loader.tensor(tensor, where)
+            quantization = quantization_from_json(items(entry, where, 3)[2], where) if len(entry) > 2 else None
         _check_codes(array.dtype.name, quantization, where)
         loader.declare(graph.add_constant(array, loader.free(name), quantization))
     try:
@@ -116,6 +124,7 @@ class _Loader:
         self._tensors = tensors
         self._node_names: set[str] = set()
         self._unread = set(tensors)
+        self._expanded: dict[str, Array] = {}
 
     def free(self, name: str) -> str:
         """The name, which no value before may have."""
@@ -138,6 +147,27 @@ class _Loader:
             raise FormatError("TP406", f'{where}: its tensor "{str(name)[:80]}" is missing from the file')
         self._unread.discard(str(name))
         return found
+
+    def stored(self, name: str, encoded: Json, where: str) -> Array:
+        """The float32 array that stands in the file in fewer bits; one array for all constants that share a tensor."""
+        given = table(encoded, where, required=("bits",), optional=("shape", "steps", "view"))
+        key = json.dumps([name, encoded], sort_keys=True)
+        if key not in self._expanded:
+            packed = self.tensor(name, where)
+            found: Stored | str
+            if given["bits"] == 16:
+                half = packed.dtype == np.float16 and len(given) == 1
+                found = Stored(16, packed, (1, 1, 1, packed.size)) if half else "it is no float16"
+            else:
+                table(encoded, where, required=("bits", "shape", "steps", "view"))
+                shape = tuple(whole_number(size, where) for size in items(given["shape"], where))
+                a, b, c, d = (whole_number(size, where) for size in items(given["view"], where, 4))
+                steps = self.tensor(given["steps"], where)
+                found = unpacked(given["bits"], packed, shape, (a, b, c, d), steps)
+            if isinstance(found, str):
+                raise FormatError("TP405", f"{where}: {found}")
+            self._expanded[key] = found.expanded()
+        return self._expanded[key]
 
     def add_node(self, encoded: Json, where: str) -> None:
         node = table(encoded, where, required=("inputs", "name", "op", "outputs"), optional=("attrs", "source"))
@@ -190,8 +220,16 @@ class _Loader:
                 raise FormatError("TP405", f'constant "{value.name[:80]}" is read by nothing')
 
 
-def _constant_to_json(value: Value, tensor: str) -> Json:
-    """Its name alone where the tensor has the same one, as it has unless it is shared, and it is no codes."""
+def _constant_to_json(value: Value, tensors: TensorTable, forms: Sequence[StoredForm]) -> Json:
+    """Its name alone where the tensor has the same one, as it has unless shared, and holds the cells as they are."""
+    stored = stored_form_of(value.array(), forms)
+    if stored is not None:
+        about: dict[str, Json] = {"bits": stored.bits}
+        if stored.steps is not None:
+            shape: list[Json] = [*stored.codes.shape]
+            about |= {"shape": shape, "view": [*stored.view], "steps": tensors.add(f"{value.name}/steps", stored.steps)}
+        return [value.name, tensors.add(value.name, stored.packed()), about]
+    tensor = tensors.add(value.name, value.array())
     if value.quantization is not None:
         return [value.name, tensor, quantization_to_json(value.quantization)]
     return value.name if value.name == tensor else [value.name, tensor]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .golden import Sample
+from .stored import stored_form_of, stored_forms
 from .types import Array, DType, Quantization, Source, TensorType
 
 if TYPE_CHECKING:
@@ -147,8 +148,17 @@ class Graph:
         return tuple(names)
 
     def parameter_bytes(self) -> int:
-        """Bytes of all constants; an array that two values share counts once."""
+        """Bytes of all constants in memory; an array that two values share counts once."""
         return sum({id(v.array()): v.array().nbytes for v in self.constants()}.values())
+
+    def stored_bytes(self) -> int:
+        """Bytes of all constants in a file: fewer than `parameter_bytes` where weights are stored in few bits."""
+        arrays = {id(value.array()): value.array() for value in self.constants()}
+        forms = stored_forms(self.metadata)
+        if not forms:
+            return self.parameter_bytes()
+        stored = ((array, stored_form_of(array, forms)) for array in arrays.values())
+        return sum(array.nbytes if form is None else form.nbytes for array, form in stored)
 
     def is_output(self, value: Value) -> bool:
         return any(value is output for output in self.outputs.values())

@@ -5,6 +5,7 @@ after:   %1 = layer_norm(%x)                   %2 = linear(%1, w', b')    %3 = l
 
 w' = w * scale, a factor a column, and b' = b + w @ offset, computed in float64. What a norm gives is about 1 in size,
 so neither costs digits. For targets that write a norm as means, sums and products: two of these walk over all of x.
+Weights that were rounded to be stored in few bits are left as they are: their products would take all 32 again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Node, Value
+from ..graph.stored import stored_forms
 from ..ops import LayerNorm, Linear
 from .base import Pass, Spells
 
@@ -23,6 +25,8 @@ def fold_norm_into_linear(spells: Spells) -> Pass:
 
     def run(graph: Graph) -> bool:
         changed = False
+        if stored_forms(graph.metadata):
+            return False
         for node in graph.nodes:
             if isinstance(node.op, LayerNorm) and len(node.inputs) > 1 and _folds(graph, node) and not spells(node):
                 _fold(graph, node)

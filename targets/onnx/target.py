@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ...exporter.graph import Graph, Node
+from ...exporter.graph.stored import stored_forms
 from ...exporter.ops import Layout
 from ..emit import Refusal
 from ..target import Capabilities
 from . import ops
 from .emitters import EMITTERS
 from .opsets import ir_version_for, opset_for
+from .stored import store_initializers
 from .writer import OnnxWriter, write_model
 
 
@@ -31,11 +33,14 @@ class OnnxTarget:
 
     def write(self, graph: Graph, path: Path, manifest: Mapping[str, Any]) -> None:
         """Writes a prepared graph; see `targets.target.Target.write`."""
-        writer = OnnxWriter(opset_for(graph), graph.inputs, list(graph.outputs.values()))
+        forms = stored_forms(graph.metadata)
+        writer = OnnxWriter(opset_for(graph), graph.inputs, list(graph.outputs.values()), forms)
         writer.take_inputs()
         for node in graph.nodes:
             EMITTERS.emit(node, writer)
         writer.give_outputs()
+        writer.initializers, expanding = store_initializers(writer.initializers, forms)
+        writer.nodes[:0] = expanding
         metadata = {
             key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             for key, value in manifest.items()

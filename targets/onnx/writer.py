@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from ...exporter.graph import Array, DType, Graph, TensorType, Value
 from ...exporter.graph.graph import Node
+from ...exporter.graph.stored import StoredForm
 
 MICROSOFT = "com.microsoft"
 """The domain of ops that are ONNX Runtime's own."""
@@ -63,11 +64,19 @@ class OnnxWriter:
     opset     the opset of the file: some ops take attributes below one and inputs from there on
     inputs    the graph's inputs, whose sizes the free dims are read from
     outputs   the graph's outputs
+    forms     in which weights may be stored
     sizes     {dim: name of the int64 tensor [1] that holds it}, for dims that are computed already
     """
 
-    def __init__(self, opset: int, inputs: Sequence[Value] = (), outputs: Sequence[Value] = ()) -> None:
+    def __init__(
+        self,
+        opset: int,
+        inputs: Sequence[Value] = (),
+        outputs: Sequence[Value] = (),
+        forms: tuple[StoredForm, ...] = (),
+    ) -> None:
         self.opset = opset
+        self.forms = forms
         self.inputs = inputs
         self.outputs = outputs
         self._at_border = {value for value in (*inputs, *outputs) if _is_int8_codes(value)}

@@ -27,6 +27,13 @@ TENSOR_TYPES: dict[DType, int] = {
 }
 """Dtypes that a tensor on the device may have; `device_dtype` leads there."""
 
+STORED_TYPES: dict[int, int] = {
+    4: schema.TensorType.INT4,
+    8: schema.TensorType.INT8,
+    16: schema.TensorType.FLOAT16,
+}
+"""Types of weights by their bits; no kernel computes with them, DEQUANTIZE reads them."""
+
 FUSED_ACTIVATIONS: dict[Activation, int] = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,

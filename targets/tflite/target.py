@@ -76,7 +76,7 @@ def _unknown_on_device(value: Value) -> Refusal | None:
 
 
 def _check_size(graph: Graph) -> None:
-    needed = graph.parameter_bytes()
+    needed = graph.stored_bytes()
     if needed > MAX_BYTES:
         raise ModelError(
             "TP106",

@@ -14,6 +14,8 @@ from .flatfile import TensorQuantization
 from .schema import schema
 
 _FLOAT32: int = schema.TensorType.FLOAT32
+_FLOAT16: int = schema.TensorType.FLOAT16
+_INT4: int = schema.TensorType.INT4
 _INT8: int = schema.TensorType.INT8
 _INT16: int = schema.TensorType.INT16
 _INT32: int = schema.TensorType.INT32
@@ -53,7 +55,7 @@ _INT8_SINCE_2 = frozenset(
         "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CONCATENATION", "DEPTH_TO_SPACE", "EXP", "LOG",
         "LOGISTIC", "LOG_SOFTMAX", "MAX_POOL_2D", "MEAN", "MIRROR_PAD", "PACK", "REDUCE_MAX", "REDUCE_MIN",
         "RELU", "RELU6", "RSQRT", "SOFTMAX", "SPACE_TO_DEPTH", "SPLIT_V", "SQRT", "SQUARED_DIFFERENCE", "SUM", "TANH",
-        "GELU", "GATHER", "DEQUANTIZE",
+        "GELU", "GATHER",
     }
 )  # fmt: skip
 
@@ -180,12 +182,20 @@ def _sign(inputs: Operands, options: Any) -> int:
     return 2 if inputs[0].type == _INT32 else 1
 
 
+def _dequantize(inputs: Operands, options: Any) -> int:
+    x = inputs[0]
+    if x.type == _INT8:
+        return 5 if x.quantization is not None and x.quantization.axis is not None else 2
+    return {_FLOAT16: 3, _INT4: 6}.get(x.type, 1)
+
+
 _RULES: dict[str, Rule] = {
     "ABS": _abs,
     "BROADCAST_TO": _broadcast_to,
     "CAST": _cast,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
+    "DEQUANTIZE": _dequantize,
     "DIV": _div,
     "FILL": _fill,
     "FLOOR_DIV": _floor_div,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,10 +13,12 @@ import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Quantization, TensorType, Value, evaluate_dim
 from ...exporter.graph.dims import dim_names
+from ...exporter.graph.stored import Stored, stored_form_of, stored_forms
 from ...exporter.ops import BorderMode, BorderPad
 from .flatfile import Model, Operator, Subgraph, Tensor, TensorQuantization, all_operators
 from .runtimes import minimum_runtime
 from .schema import TENSOR_TYPES, device_dtype
+from .stored import write_stored
 from .versions import operator_version
 
 OPTIONAL = -1
@@ -36,6 +39,8 @@ class Writer:
         self._constant_of: dict[tuple[int, tuple[int, ...], int], int] = {}
         self._names = {value.name for value in graph.inputs}
         self._names.update(value.name for node in graph.nodes for value in node.outputs)
+        self._expanded_of: dict[tuple[tuple[int, ...], bytes], int] = {}
+        self._forms = stored_forms(graph.metadata)
         self._copies: dict[str, int] = {}
         self._renamed: set[int] = set()
         self.computed_dims: dict[str, int] = {}
@@ -73,7 +78,13 @@ class Writer:
         return self._add(self._fresh(f"{node.name}/{role}"), type)
 
     def constant(self, array: Array, name: str, quantization: TensorQuantization | None = None) -> int:
-        """A tensor that holds ``array``; int64 is stored as int32. Arrays with the same bytes share one buffer."""
+        """A tensor that holds ``array``; int64 is stored as int32. Arrays with the same bytes share one buffer.
+
+        Weights that were rounded to few bits are stored in these, and expanded by the operators that this writes.
+        """
+        stored = stored_form_of(array, self._forms) if quantization is None else None
+        if stored is not None:
+            return self._expanded(array, stored, name)
         array = on_device(array)
         type = TENSOR_TYPES[DType.of(array)]
         buffer = self.buffer(array)
@@ -85,6 +96,24 @@ class Writer:
         if quantization is None:
             self._constant_of[key] = index
         return index
+
+    def _expanded(self, array: Array, stored: Stored, name: str) -> int:
+        """`write_stored`, once for an array."""
+        key = (array.shape, hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).digest())
+        if key not in self._expanded_of:
+            self._expanded_of[key] = write_stored(self, stored, name)
+        return self._expanded_of[key]
+
+    def packed(
+        self, array: Array, shape: tuple[int, ...], type: int, name: str, quantization: TensorQuantization | None
+    ) -> int:
+        """A constant of this type and shape whose bytes are those of ``array``."""
+        self.model.tensors.append(Tensor(self._fresh(name), shape, None, type, self.buffer(array), quantization))
+        return len(self.model.tensors) - 1
+
+    def float_tensor(self, shape: tuple[int, ...], name: str) -> int:
+        """A float32 tensor that operators compute."""
+        return self._add(self._fresh(name), TensorType(DType.FLOAT32, shape))
 
     def scalar(self, number: float) -> int:
         """A float32 constant of shape []."""
@@ -135,6 +164,7 @@ class Writer:
     def subgraph(self, name: str) -> Iterator[tuple[Subgraph, int]]:
         """While it lasts, tensors and operators go into a new subgraph; yields it and its index in the file."""
         outer = self.model.tensors, self.model.operators, self._tensor_of, self._constant_of, self.computed_dims
+        expanded, self._expanded_of = self._expanded_of, {}
         inner = Subgraph(name)
         self.model.subgraphs.append(inner)
         self.model.tensors, self.model.operators = inner.tensors, inner.operators
@@ -143,6 +173,7 @@ class Writer:
             yield inner, len(self.model.subgraphs)
         finally:
             self.model.tensors, self.model.operators, self._tensor_of, self._constant_of, self.computed_dims = outer
+            self._expanded_of = expanded
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from .plan import Plan, TensorSpec
 RUNTIME = Path(__file__).parent / "runtime"
 DEMO = Path(__file__).parent / "demo"
 
-MODULES = ("dims.js", "tensors.js", "schedule.js", "golden.js", "model.js")
+MODULES = ("dims.js", "tensors.js", "schedule.js", "golden.js", "weights.js", "model.js")
 """Each after those it imports."""
 
 BASE64_PIECE = 3 * 2**16

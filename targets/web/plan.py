@@ -4,7 +4,7 @@
     buffers   memory that values share, one after the other: [bytes, first op, last op]; a size may depend on free dims
     inputs, outputs   name, dtype, shape, and the buffer they stand in
 
-An argument is a number, or text: ``@3`` the address of buffer 3, ``#128`` the address of byte 128 of weights.bin,
+An argument is a number, or text: ``@3`` the address of buffer 3, ``#128`` the address of byte 128 of the weights,
 ``~inf`` an infinity or NaN, anything else an expression of free dims (``batch*49``); a list is the address of a table
 of int32. docs/web-bundle.md specifies the file.
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...exporter.graph import Dim, DType, Quantization, Shape
+from ...exporter.graph.stored import Stored
 
 FORMAT = "triport-web"
 VERSION = 1
@@ -57,13 +58,18 @@ class Call:
 
 @dataclass
 class Plan:
-    """Everything in plan.json but the golden samples, and the bytes of weights.bin."""
+    """Everything in plan.json but the golden samples, and the weights.
+
+    weights   as they stand in memory, where the calls find them
+    stored    {first byte: what weights.bin holds in the place of these float32} (weights_file.py)
+    """
 
     calls: list[Call] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     inputs: list[TensorSpec] = field(default_factory=list)
     outputs: list[TensorSpec] = field(default_factory=list)
     weights: bytearray = field(default_factory=bytearray)
+    stored: dict[int, Stored] = field(default_factory=dict)
 
     def kernels(self) -> tuple[str, ...]:
         """Names of the kernels that the plan calls, sorted."""
@@ -83,11 +89,14 @@ def buffers_of(arguments: Sequence[Argument]) -> list[int]:
     return [int(argument[1:]) for argument in arguments if isinstance(argument, str) and argument.startswith("@")]
 
 
-def plan_document(plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any]) -> dict[str, Any]:
+def plan_document(
+    plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any], weights: Mapping[str, Any]
+) -> dict[str, Any]:
     """plan.json as data.
 
-    meta     what ``model.meta`` shows: name, labels …
-    golden   recorded samples (golden.py)
+    meta      what ``model.meta`` shows: name, labels …
+    golden    recorded samples (golden.py)
+    weights   where the parts of weights.bin go (weights_file.py)
     """
     checked = {str(i): call.name for i, call in enumerate(plan.calls) if call.kernel in CHECKED_KERNELS}
     return {
@@ -96,7 +105,7 @@ def plan_document(plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any]) ->
         "meta": dict(meta),
         "inputs": [_spec(spec) for spec in plan.inputs],
         "outputs": [_spec(spec) for spec in plan.outputs],
-        "weights": {"bytes": len(plan.weights)},
+        "weights": dict(weights),
         "buffers": [[spell(b.bytes), b.first, b.last] for b in plan.buffers],
         "ops": [[call.kernel, *(spell(argument) for argument in call.arguments)] for call in plan.calls],
         "names": checked,

@@ -20,6 +20,7 @@ from .emitters import EMITTERS, dtype_refusal
 from .golden import pack_golden
 from .plan import Plan, canonical_json, plan_document
 from .strip import strip
+from .weights_file import pack_weights
 from .writer import Writer
 
 COMPILED = Path(__file__).parent / "compiled"
@@ -40,7 +41,7 @@ class WebTarget:
         layout=Layout.CHANNELS_LAST,
         fuses=dict.fromkeys((Conv, ConvTranspose, Linear, Add, Sub, Mul, Div), _CLAMPS),
         lifts_1d=True,
-        most_bytes=MAX_BYTES,
+        most_expanded=MAX_BYTES,
         narrow_integers=True,
         tabulates=True,
     )
@@ -82,9 +83,10 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     if "quantization" in told:  # a page has no use for the list of what stays float
         told["quantization"] = {key: fact for key, fact in told["quantization"].items() if key != "float"}
     meta = {"name": graph.name} | told
+    parts, weights = pack_weights(plan)
     return {
-        "plan.json": canonical_json(plan_document(plan, meta, golden)),
-        "weights.bin": plan.weights,
+        "plan.json": canonical_json(plan_document(plan, meta, golden, parts)),
+        "weights.bin": weights,
         "golden.bin": arrays,
         **{name: strip((COMPILED / name).read_bytes(), plan.kernels()) for name in KERNEL_FILES},
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Value
+from ...exporter.graph.stored import stored_form_of, stored_forms
 from .dtypes import device_array, device_dtype
 from .plan import Argument, Call, Plan, TensorSpec, buffer_ref, weight_ref
 from .planner import Planner
@@ -23,6 +24,7 @@ class Writer:
         self.graph = graph
         self.plan = Plan()
         self._planner = Planner(graph)
+        self._forms = stored_forms(graph.metadata)
         self._weights: dict[bytes, str] = {}
         self._in_weights: dict[Value, str] = {}
         self._node = ""
@@ -64,13 +66,15 @@ class Writer:
         return buffer_ref(self._planner.scratch(elements * DType.FLOAT32.bytes))
 
     def weights(self, array: Array) -> str:
-        """The place of these cells in weights.bin; equal arrays are stored once."""
+        """The place of these cells among the weights; equal arrays are stored once."""
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data  # no copy: the last layer may be the half
         key = hashlib.sha256(data).digest()
         if key not in self._weights:
             blob = self.plan.weights
             blob.extend(bytes(-len(blob) % WEIGHT_ALIGNMENT))
             self._weights[key] = weight_ref(len(blob))
+            if (stored := stored_form_of(array, self._forms)) is not None:
+                self.plan.stored[len(blob)] = stored
             blob.extend(data)
         return self._weights[key]
 

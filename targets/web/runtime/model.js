@@ -3,6 +3,7 @@ import { elements } from "./dims.js";
 import { compare, goldenTensor } from "./golden.js";
 import { ARRAYS, bindInputs } from "./tensors.js";
 import { makeSchedule } from "./schedule.js";
+import { placeWeights } from "./weights.js";
 
 const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, shape, ...(quantization && { quantization }) });
 const PAGE = 65536;
@@ -53,15 +54,16 @@ export class Model {
     const plan = JSON.parse(new TextDecoder().decode(planBytes));
     if (plan.format !== "triport-web" || plan.version !== 1)
       throw new Error(`plan.json: expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
-    if (weights.byteLength !== plan.weights.bytes)
-      throw new Error(`weights.bin: expected ${plan.weights.bytes} bytes, got ${weights.byteLength}`);
+    const expected = plan.weights.file ?? plan.weights.bytes;
+    if (weights.byteLength !== expected)
+      throw new Error(`weights.bin: expected ${expected} bytes, got ${weights.byteLength}`);
     const { instance } = await WebAssembly.instantiate(wasm);
     const kernels = instance.exports;
     const unknown = plan.ops.find(([name]) => !(name in kernels));
     if (unknown) throw new Error(`kernel ${unknown[0]} is missing: plan.json and the .wasm are of different exports`);
     const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
-    reserve(kernels.memory, at + weights.byteLength);
-    new Uint8Array(kernels.memory.buffer).set(new Uint8Array(weights), at);
+    reserve(kernels.memory, at + plan.weights.bytes);
+    placeWeights(plan.weights, weights, kernels.memory.buffer, at);
     return new Model(plan, kernels, () => read("golden.bin"), at);
   }
 

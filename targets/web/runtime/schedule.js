@@ -37,7 +37,7 @@ export function placeBuffers(buffers) {
  * @param plan     plan.json
  * @param kernels  the exports of the WebAssembly module
  * @param sizes    free name → size
- * @param weights  address of weights.bin in memory; what the calls need stands behind it
+ * @param weights  address of the weights in memory; what the calls need stands behind it
  */
 export function makeSchedule(plan, kernels, sizes, weights) {
   const size = (dim) => parseDim(dim)(sizes);

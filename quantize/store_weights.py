@@ -1,0 +1,209 @@
+"""Weights in fewer bits, activations in float32: the schemes that need no samples.
+
+Every weight is rounded to numbers that a file can hold in few bits (exporter/graph/stored.py). The graph stays a float
+graph, and what its ports answer is judged as that of any other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..exporter.errors import UsageError
+from ..exporter.graph import Array, DType, Graph, Node, Sample, Value
+from ..exporter.graph.stored import CODE_RANGES, LEAST_CELLS, LEAST_SHARING, StoredForm, rounded_step
+from ..exporter.ops import Conv, ConvTranspose, Gather, Layout, Linear, MatMul
+from ..exporter.ops.base import normalize_axis
+from ..exporter.ops.recurrent import Recurrent
+from .canonical import canonical
+from .checks import check_patterns
+from .forms import matches
+
+BITS = {"float16": 16, "int8-weights": 8, "int4-weights": 4}
+"""The schemes, and the bits of a weight in each."""
+
+BLOCKS = (0, 16, 32, 64, 128, 256)
+"""Weights in a row that may share a step; 0: all that belong to a filter."""
+
+DEFAULT_BLOCK = 64
+
+LEAST_BLOCK = 16
+
+LEAST_FOR_4_BITS = 32
+"""Weights of a filter: one of fewer (a depthwise one) is stored in 8 bits instead."""
+
+SHRINKAGES = np.linspace(0.7, 1.0, 13)
+"""How far the greatest weight of a block may be cut off in 4 bits, where the others gain more than it loses."""
+
+LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant that is a weight; ``depth`` are the axes along which its products are summed, of any one filter."""
+
+    value: Value
+    depth: tuple[int, ...]
+
+
+def check_options(scheme: str, block: int | None, others: Mapping[str, object]) -> None:
+    """UsageError TP050 for an option that the scheme has no use for.
+
+    others   {name: value} of the options for activations in codes; None: not given
+    """
+    if scheme in BITS:
+        given = [name for name, value in others.items() if value is not None]
+        if given:
+            raise UsageError(
+                "TP050",
+                f"scheme {scheme} keeps activations in float32 and has no use for {', '.join(given)}",
+                help=f"leave {'it' if len(given) == 1 else 'them'} out",
+            )
+    if block is not None and scheme != "int4-weights":
+        raise UsageError("TP050", f"scheme {scheme} has no blocks", help='leave out block, or take "int4-weights"')
+    if block not in (None, *BLOCKS):
+        raise UsageError(
+            "TP050", f"block {block!r} is not known", help=f"block is one of: {', '.join(map(str, BLOCKS))}"
+        )
+
+
+def store_weights(
+    graph: Graph, scheme: str, *, block: int | None = None, keep_float: str | Sequence[str] = ()
+) -> Graph:
+    """A copy of ``graph`` whose weights are rounded to what ``scheme`` stores.
+
+    block        weights in a row that share a step ("int4-weights"); 0: all of a filter
+    keep_float   patterns of nodes or layers whose weights stay as they are
+    """
+    stored = canonical(graph)
+    bits, wanted = BITS[scheme], DEFAULT_BLOCK if block is None else block
+    patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
+    check_patterns(stored, stored.nodes, patterns)
+    forms: set[StoredForm] = set()
+    for weight in _weights(stored, patterns, every=bits == 16):
+        array = weight.value.array()
+        if bits == 16:
+            form, rounded = StoredForm(16), np.asarray(array, np.float16).astype(np.float32)
+        else:
+            form, rounded = _in_codes(array, weight.depth, bits, wanted)
+        stored.replace(weight.value, stored.rebuild_constant(weight.value, rounded))
+        forms.add(form)
+    if not forms:
+        raise UsageError(
+            "TP050",
+            f"the graph has no weight that {scheme} would store in fewer bits",
+            help=f"weights of fewer than {LEAST_CELLS} numbers stay float32: export the graph as it is",
+        )
+    listed = sorted([form.bits, form.block] for form in forms)
+    stored.metadata["quantization"] = {"scheme": scheme, "stored": listed}
+    stored.samples = [
+        Sample(dict(sample.stored_inputs), stored.run(sample.inputs), dict(sample.recipes)) for sample in graph.samples
+    ]
+    _tell_loss(graph, stored, scheme)
+    return stored
+
+
+def _tell_loss(graph: Graph, stored: Graph, scheme: str) -> None:
+    """Notes how far the outputs for the golden samples are from those of the float graph."""
+    signal = noise = 0.0
+    for before, after in zip(graph.samples, stored.samples, strict=True):
+        for name, array in before.outputs.items():
+            if array.dtype.kind == "f":
+                wanted = array.astype(np.float64)
+                signal += float(np.square(wanted).sum())
+                noise += float(np.square(after.outputs[name].astype(np.float64) - wanted).sum())
+    if not (0 < noise < np.inf and signal > 0):
+        return
+    decibels = round(10 * math.log10(signal / noise), 1)
+    stored.metadata["quantization"] |= {"sqnr_db": decibels}
+    told = f"the weights are rounded ({scheme}): outputs for the golden samples are {decibels} dB (SQNR) from float32"
+    stored.metadata["notices"] = [*stored.notices, told]
+
+
+def _weights(graph: Graph, keep_float: Sequence[str], *, every: bool) -> Iterator[Weight]:
+    """The constants to round: those that a product reads, or every one; none twice."""
+    kept = {value for node in graph.nodes if any(matches(node, p) for p in keep_float) for value in node.inputs}
+    seen: set[Value] = set()
+    for node in graph.nodes:
+        for value, depth in ((value, ()) for value in node.inputs) if every else _of_products(node):
+            if value not in seen and value not in kept and _can_be_stored(value, depth, every=every):
+                seen.add(value)
+                yield Weight(value, depth)
+
+
+def _of_products(node: Node) -> Iterator[tuple[Value, tuple[int, ...]]]:
+    """The operands that a node multiplies its input with, and the axes that it sums along."""
+    op, inputs = node.op, node.inputs
+    if isinstance(op, Conv | ConvTranspose):
+        rank = inputs[1].type.rank
+        filters = 1 if isinstance(op, ConvTranspose) and op.layout is Layout.CHANNELS_FIRST else 0
+        yield inputs[1], tuple(axis for axis in range(rank) if axis != filters)
+    elif isinstance(op, Linear):
+        yield inputs[1], (1,)
+    elif isinstance(op, Recurrent):
+        yield inputs[1], (1,)
+        yield inputs[2], (1,)
+    elif isinstance(op, MatMul):
+        a, b = (value.type.rank for value in inputs)
+        yield inputs[0], (a - 1,)
+        yield inputs[1], (b - 1 if op.transpose_b else b - 2,)
+    elif isinstance(op, Gather):
+        rank = inputs[0].type.rank
+        chosen = normalize_axis(op.axis, rank)
+        yield inputs[0], tuple(axis for axis in range(rank) if axis != chosen)
+
+
+def _can_be_stored(value: Value, depth: tuple[int, ...], *, every: bool) -> bool:
+    """Whether it is worth its steps, and its numbers have a form: what is not finite stays as it is."""
+    if not value.is_constant or value.type.dtype is not DType.FLOAT32:
+        return False
+    array = value.array()
+    greatest = float(np.abs(array).max(initial=0.0))
+    if array.size < LEAST_CELLS or not np.isfinite(greatest):
+        return False
+    return greatest <= LARGEST_HALF if every else _cells(array, depth) >= LEAST_SHARING
+
+
+def _cells(array: Array, depth: tuple[int, ...]) -> int:
+    return int(np.prod([array.shape[axis] for axis in depth]))
+
+
+def _in_codes(
+    array: Array, depth: tuple[int, ...], bits: int, block: int
+) -> tuple[StoredForm, npt.NDArray[np.float32]]:
+    """The form that an array takes, and its cells in it: codes times steps."""
+    cells = _cells(array, depth)
+    if bits == 4 and cells < LEAST_FOR_4_BITS:
+        bits = 8
+    shared = _block(cells, block) if bits == 4 and len(depth) == 1 else 0
+    last = tuple(range(array.ndim - len(depth), array.ndim))
+    moved = np.moveaxis(array, depth, last)
+    rows = np.asarray(moved, np.float32).reshape(-1, shared or cells)
+    rounded = _rounded(rows, bits).reshape(moved.shape)
+    return StoredForm(bits, shared), np.ascontiguousarray(np.moveaxis(rounded, last, depth))
+
+
+def _block(cells: int, wanted: int) -> int:
+    """The largest block of at most ``wanted`` that leaves no rest; 0 where only small ones do, or one is all."""
+    if not wanted or cells <= wanted:
+        return 0
+    return max((size for size in range(LEAST_BLOCK, wanted + 1) if cells % size == 0), default=0)
+
+
+def _rounded(rows: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
+    """Each row as whole multiples of one step: in 4 bits of that, of a few, with the least sum of squared errors."""
+    least, most = CODE_RANGES[bits]
+    greatest = np.abs(rows).max(1).astype(np.float64)
+    best = np.zeros(rows.shape, np.float32)
+    error = np.full(len(rows), np.inf)
+    for shrinkage in SHRINKAGES if bits == 4 else (1.0,):
+        step = rounded_step(greatest * shrinkage, bits)[:, None]
+        tried = np.clip(np.rint(rows / step), least, most) * step
+        lost = np.square(tried - rows, dtype=np.float64).sum(1)
+        better = lost < error
+        best[better], error[better] = tried[better], lost[better]
+    return best
