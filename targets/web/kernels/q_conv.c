@@ -1,6 +1,14 @@
 // Convolution of codes, [N, H, W, C] in and out: each tile reads its pixels where they stand in a widened band of x.
 #include "q_tile.h"
 
+// How the rows of a product find their cells where they stand in an image, all in int16 cells.
+typedef struct {
+    int taps_y, taps_x, step_y, step_x;  // taps, and the cells from one to the next
+    int pairs;                           // pairs of neighbouring cells that each tap reads
+    int across, next, next_line;         // rows on a line; from one row to the next, and on to the next line
+    int columns, stride;                 // columns of the result, and the codes from one of its rows to the next
+} QProduct;
+
 INLINE void tile(int rows, i8 *y, const i16 *const x[], const i8 *w, const i32 *bias, const float *factor, int columns,
                  const QProduct *p, const Codes *c) {
     Sums sum[Q_ROWS];
@@ -16,8 +24,9 @@ INLINE void tile(int rows, i8 *y, const i16 *const x[], const i8 *w, const i32 *
     store_sums(sum, rows, y, p->stride, columns, factor, c);
 }
 
-void quantized_product(i8 *y, const i16 *x, const i8 *panels, const i32 *bias, const float *factor, int rows,
-                       const QProduct *p, const Codes *c) {
+// rows of x · panels + bias  →  y [rows, columns] codes
+static void product(i8 *y, const i16 *x, const i8 *panels, const i32 *bias, const float *factor, int rows,
+                    const QProduct *p, const Codes *c) {
     int panel_bytes = p->taps_y * p->taps_x * p->pairs * 2 * Q_PANEL;
     for (int column = 0; column < p->columns; column += Q_PANEL, panels += panel_bytes) {
         int columns = smaller(Q_PANEL, p->columns - column), place = 0;
@@ -55,8 +64,8 @@ KERNEL(q_conv2d)(i8 *y, const i8 *x, const i8 *w, const i32 *bias, const float *
             int count = smaller(band, g->out_h - first);
             widen_band(scratch, x, g, first, count);
             for (int i = 0; i < g->groups; i++)
-                quantized_product(y + i * width, scratch + i * depth, w + i * group_bytes, bias + i * panels * Q_PANEL,
-                                  factor + i * panels * Q_PANEL, count * g->out_w, &p, &c);
+                product(y + i * width, scratch + i * depth, w + i * group_bytes, bias + i * panels * Q_PANEL,
+                        factor + i * panels * Q_PANEL, count * g->out_w, &p, &c);
             y += count * g->out_w * g->out_c;
         }
 }

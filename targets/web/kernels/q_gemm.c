@@ -25,57 +25,49 @@ static void widen_tiles(i16 *y, const i8 *x, int rows, int depth, int zero_point
     }
 }
 
-typedef struct { int wide, pairs, columns; } Panels;
-
-INLINE void tile(int wide, i8 *y, const i16 *x, const i8 *w, const i32 *bias, const float *factor, int rows,
-                 int column, const Panels *p, const Codes *c) {
+// `rows` (1 to 4) rows of a tile, whose cells stand `group` to a pair, times one panel
+INLINE void tile(int group, int wide, i8 *y, const i16 *x, const i8 *w, const i32 *bias, const float *factor, int rows,
+                 int pairs, int stride, int columns, const Codes *c) {
     Sums sum[Q_ROWS];
-    start(sum, Q_ROWS, bias);
-    for (int k = 0; k < p->pairs; k++, x += 2 * Q_ROWS, w += (wide ? 4 : 2) * Q_PANEL) {
+    start(sum, group, bias);
+    for (int k = 0; k < pairs; k++, x += 2 * group, w += (wide ? 4 : 2) * Q_PANEL) {
         const i16 *at[Q_ROWS];
 #pragma unroll
-        for (int r = 0; r < Q_ROWS; r++) at[r] = x + 2 * r;
-        add_pair(sum, Q_ROWS, at, w, wide);
+        for (int r = 0; r < group; r++) at[r] = x + 2 * r;
+        add_pair(sum, group, at, w, wide);
     }
-    int columns = smaller(Q_PANEL, p->columns - column);
-    if (rows == Q_ROWS) store_sums(sum, Q_ROWS, y, p->columns, columns, factor, c);
+    if (rows == group) store_sums(sum, group, y, stride, columns, factor, c);
     else
-        for (int r = 0; r < rows; r++) store_sums(sum + r, 1, y + r * p->columns, 0, columns, factor, c);
-}
-
-INLINE void tiles(int wide, i8 *y, const i16 *x, const i8 *w, const i32 *bias, const float *factor, int rows,
-                  const Panels *p, const Codes *c) {
-    for (int column = 0; column < p->columns; column += Q_PANEL, w += p->pairs * (wide ? 4 : 2) * Q_PANEL)
-        for (int r = 0; r < rows; r += Q_ROWS)
-            tile(wide, y + r * p->columns + column, x + r * p->pairs * 2, w, bias + column, factor + column,
-                 smaller(Q_ROWS, rows - r), column, p, c);
-}
-
-// x [m, depth] · panels  →  y [m, columns], as many rows at a time as `cells` int16 of scratch hold
-static void blocks(i8 *y, const i8 *x, const void *w, const i32 *bias, const float *factor, i16 *scratch, int cells,
-                   int m, int depth, int zero, const Panels *p, const Codes *c) {
-    int block = larger(cells / larger(p->pairs * 2, 1) / Q_ROWS, 1) * Q_ROWS;
-    for (int first = 0; first < m; first += block, x += block * depth, y += block * p->columns) {
-        int rows = smaller(block, m - first);
-        widen_tiles(scratch, x, rows, depth, zero, Q_ROWS);
-        if (p->wide) tiles(1, y, scratch, w, bias, factor, rows, p, c);
-        else tiles(0, y, scratch, w, bias, factor, rows, p, c);
-    }
+        for (int r = 0; r < rows; r++) store_sums(sum + r, 1, y + r * stride, 0, columns, factor, c);
 }
 
 typedef struct { i32 m, n, depth, cells, zero_in, zero_out; } QGemm;
+
+// x [M, K] · panels  →  y [M, N], as many rows at a time as the scratch holds
+INLINE void blocks(int wide, i8 *y, const i8 *x, const i8 *w, const i32 *bias, const float *factor, i16 *scratch,
+                   const QGemm *g, const Codes *c) {
+    int pairs = (g->depth + 1) / 2, block = larger(g->cells / larger(pairs * 2, 1) / Q_ROWS, 1) * Q_ROWS;
+    for (int first = 0; first < g->m; first += block, x += block * g->depth, y += block * g->n) {
+        int rows = smaller(block, g->m - first);
+        widen_tiles(scratch, x, rows, g->depth, g->zero_in, Q_ROWS);
+        const i8 *panel = w;
+        for (int column = 0; column < g->n; column += Q_PANEL, panel += pairs * (wide ? 4 : 2) * Q_PANEL)
+            for (int r = 0; r < rows; r += Q_ROWS)
+                tile(Q_ROWS, wide, y + r * g->n + column, scratch + r * pairs * 2, panel, bias + column,
+                     factor + column, smaller(Q_ROWS, rows - r), pairs, g->n, smaller(Q_PANEL, g->n - column), c);
+    }
+}
 
 // x [M, K] · panels of [N, K] + bias  →  y [M, N]; scratch: `cells` + 24 int16, of at least one tile of rows
 KERNEL(q_gemm)(i8 *y, const i8 *x, const i8 *w, const i32 *bias, const float *factor, i16 *scratch, const QGemm *g,
                float lo, float hi) {
     Codes c = codes(lo, hi, g->zero_out);
+    if (g->m > 1) { blocks(0, y, x, w, bias, factor, scratch, g, &c); return; }
     int pairs = (g->depth + 1) / 2;
-    Panels p = {0, pairs, g->n};
-    QProduct row = {.taps_y = 1, .taps_x = 1, .pairs = pairs, .across = 1, .columns = g->n};
-    if (g->m == 1) {
-        widen(scratch, x, g->depth, g->zero_in);
-        quantized_product(y, scratch, w, bias, factor, 1, &row, &c);
-    } else blocks(y, x, w, bias, factor, scratch, g->cells, g->m, g->depth, g->zero_in, &p, &c);
+    widen(scratch, x, g->depth, g->zero_in);
+    for (int column = 0; column < g->n; column += Q_PANEL, w += pairs * 2 * Q_PANEL)
+        tile(1, 0, y + column, scratch, w, bias + column, factor + column, 1, pairs, 0,
+             smaller(Q_PANEL, g->n - column), &c);
 }
 
 typedef struct {
@@ -114,7 +106,7 @@ KERNEL(q_matmul)(i8 *y, const i8 *a, const i8 *b, i32 *constants, i16 *panels, i
     int padded = (g->n + Q_PANEL - 1) / Q_PANEL * Q_PANEL, count = 1, packed = -1;
     float *factors = (float *)(constants + padded);
     for (int j = 0; j < padded; j++) constants[j] = 0, factors[j] = factor;
-    Panels p = {1, (g->depth + 1) / 2, g->n};
+    QGemm each = {g->m, g->n, g->depth, g->cells, g->a_zero, g->zero_out};
     for (int axis = 0; axis < g->rank; axis++) count *= g->axes[axis].size;
     for (int i = 0; i < count; i++) {
         int rest = i, a_at = 0, b_at = 0;
@@ -125,7 +117,6 @@ KERNEL(q_matmul)(i8 *y, const i8 *a, const i8 *b, i32 *constants, i16 *panels, i
             b_at += index * g->axes[axis].b_stride;
         }
         if (b_at != packed) pack(panels, b + b_at, g), packed = b_at;
-        blocks(y + i * g->m * g->n, a + a_at, panels, constants, factors, rows, g->cells, g->m, g->depth, g->a_zero,
-               &p, &c);
+        blocks(1, y + i * g->m * g->n, a + a_at, (const i8 *)panels, constants, factors, rows, &each, &c);
     }
 }

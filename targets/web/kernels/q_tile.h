@@ -39,15 +39,3 @@ INLINE void store_sums(const Sums sum[], int rows, i8 *y, int stride, int column
         if (next > r) store_codes(y + next * stride, wasm_i64x2_shuffle(both, both, 1, 1), columns);
     }
 }
-
-// How the rows of a product find their cells where they stand in an image, all in int16 cells.
-typedef struct {
-    int taps_y, taps_x, step_y, step_x;  // taps, and the cells from one to the next
-    int pairs;                           // pairs of neighbouring cells that each tap reads
-    int across, next, next_line;         // rows on a line; from one row to the next, and on to the next line
-    int columns, stride;                 // columns of the result, and the codes from one of its rows to the next
-} QProduct;
-
-// rows of x · panels + bias  →  y [rows, columns] codes; bias int32 and factor float32 [ceil(columns/8)*8]
-void quantized_product(i8 *y, const i16 *x, const i8 *panels, const i32 *bias, const float *factor, int rows,
-                       const QProduct *p, const Codes *c);
