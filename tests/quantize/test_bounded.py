@@ -1,0 +1,78 @@
+"""A bound on the loss of accuracy: the fewest layers stay float, and the plan says which and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from quantize_nets import Named
+from torch import nn
+
+import triport as tp
+from triport.exporter.errors import CheckError, UsageError
+from triport.quantize import Plan, make_plan
+from triport.quantize.bounded import accuracy
+
+
+class Outlier(nn.Module):
+    """Ruined by int8: one value between the two layers is 10,000 times larger than those that matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.head = nn.Linear(8, 9), nn.Linear(9, 4)
+        with torch.no_grad():
+            self.wide.weight.zero_()
+            self.wide.weight[:8, :8] = torch.eye(8)
+            self.wide.weight[8, 0] = 10_000
+            self.wide.bias.zero_()
+            self.head.weight[:, 8] = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.head(self.wide(x))
+        assert isinstance(y, torch.Tensor)
+        return y
+
+
+@pytest.fixture(scope="module")
+def task() -> tuple[tp.Graph, np.ndarray, np.ndarray]:
+    torch.manual_seed(0)
+    graph = tp.capture(Outlier().eval(), {"x": torch.randn(2, 8)}, dynamic={"x": {0: "batch"}})
+    samples = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    (scores,) = graph.run({"x": samples}).values()
+    return graph, samples, scores.argmax(1)
+
+
+def test_layers_that_ruin_accuracy_stay_float(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    whole = tp.quantize(graph, calibration=samples)
+    assert accuracy(whole, {"x": samples}, labels) < 0.7
+    plan = make_plan(graph, calibration=samples, validation=({"x": samples}, labels), max_drop=2.0)
+    worst = plan.sensitivity[0]
+    assert worst["sqnr"] < 10
+    assert "of the noise" in plan.nodes[worst["node"]].reason
+    kept = tp.quantize(graph, plan=plan)
+    assert accuracy(kept, {"x": samples}, labels) >= 0.98
+    assert Plan.from_json(plan.to_json()).sensitivity == plan.sensitivity
+
+
+def test_a_bound_that_holds_keeps_nothing_float() -> None:
+    torch.manual_seed(1)
+    graph = tp.capture(Named(nn.Linear(8, 4)).eval(), {"x": torch.randn(2, 8)}, dynamic={"x": {0: "batch"}})
+    samples = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    (scores,) = graph.run({"x": samples}).values()
+    plan = make_plan(graph, calibration=samples, validation=({"x": samples}, scores.argmax(1)), max_drop=10)
+    assert plan.reasons() == {}
+
+
+def test_a_bound_below_zero_cannot_be_kept(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    with pytest.raises(CheckError, match="with every layer kept float"):
+        make_plan(graph, calibration=samples, validation=({"x": samples}, labels), max_drop=-1)
+
+
+def test_a_bound_needs_labels_one_a_sample(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    with pytest.raises(UsageError, match="needs samples with labels"):
+        make_plan(graph, calibration=samples, max_drop=1)
+    with pytest.raises(UsageError, match=r"labels are int64\[399\]"):
+        make_plan(graph, calibration=samples, validation=({"x": samples}, labels[:-1]), max_drop=1)
