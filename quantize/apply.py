@@ -81,10 +81,25 @@ def _written(writer: Writer) -> Graph:
                 at=str(node.source) or None,
                 help="values that a move or a sum ties together need one scale and zero point",
             ) from error
+        for value in node.outputs:
+            _check_written(writer, node, value)
     for name, value in writer.source.outputs.items():
         coded = writer.border and value in writer.made_codes
         writer.graph.set_output(name, writer.coded_output(value) if coded else writer.floats(value))
     return writer.graph
+
+
+def _check_written(writer: Writer, node: Node, value: Value) -> None:
+    """A move gives codes of what it reads, whatever the plan says of its result."""
+    made, planned = writer.made_codes.get(value), writer.plan.values.get(value.name)
+    if made is not None and planned is not None and made.quantization != planned.quantization:
+        raise UsageError(
+            "TP052",
+            f"the plan contradicts itself at {node.describe()}: its result has {made.quantization}, and the plan says "
+            f"{planned.quantization}",
+            at=str(node.source) or None,
+            help=f'give "{value.name}" the scale and zero point of what {node.op.label()} reads',
+        )
 
 
 def _float(writer: Writer, node: Node) -> None:

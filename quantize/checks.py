@@ -245,7 +245,7 @@ def notices_of_values(plan: Plan, seen: Mapping[str, Observed]) -> list[str]:
             f"cells that lie beyond their codes and saturate: {_listed(saturated)}; observer minmax has none"
         )
     if zero:
-        notices.append(f"calibration saw nothing but 0 in {_listed(zero)}: other numbers there saturate at once")
+        notices.append(f"calibration saw nothing but 0 in {_listed(zero)}: their scales are a guess")
     return notices
 
 
@@ -276,7 +276,7 @@ def notices_of_weights(decisions: Mapping[Node, Decision]) -> list[str]:
         weight = np.abs(node.inputs[1].array().reshape(node.inputs[1].array().shape[0], -1))
         largest = weight.max(1, initial=0.0)
         lost = ((weight > 0) & (weight < largest[:, None] / HIGHEST_WEIGHT / 2)).sum(1)
-        worst = np.flatnonzero(lost > FLATTENED * np.maximum((weight > 0).sum(1), 2))
+        worst = np.flatnonzero(lost > FLATTENED * np.maximum((weight > 0).sum(1) - 1, 1))
         if worst.size:
             flattened.append(f'{worst.size} of {len(weight)} in "{node.name}" (up to {largest[worst].max():.3g})')
     if not flattened:
