@@ -41,6 +41,7 @@ from ..exporter.ops import (
 )
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
+from .arithmetic import softmax_table
 from .forms import MOST_EXACT, Form
 from .plan import Plan
 from .solve import coded_operands, unary_function
@@ -182,8 +183,8 @@ def _softmax(writer: Writer, node: Node) -> None:
     x, of = writer.codes(node.inputs[0]), writer.quantization(node.inputs[0])
     length = node.inputs[0].type.shape[normalize_axis(node.op.axis, node.inputs[0].type.rank)]
     largest = (MOST_EXACT - 1) // (length if isinstance(length, int) else LONGEST_SOFTMAX)
-    table = np.rint(np.exp(-np.arange(256) * of.scale) * largest).astype(np.float32)
     to = writer.quantization(node.output) if writer.gives_codes(node) else None
+    table = softmax_table(of.scale, largest, gives_codes=to is not None)
     y = writer.node(node, QuantizedSoftmax(node.op.axis, of, to), x, writer.constant(table, f"{node.name}.table"))
     (writer.made_floats if to is None else writer.made_codes)[node.output] = y
 
