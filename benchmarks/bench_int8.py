@@ -1,7 +1,7 @@
 """What int8 keeps and what it costs: identical integers, accuracy, sizes and latency of int8_networks.py's networks.
 
     make bench-int8                                     (installs the data where it can, and runs this with --docs)
-    .venv/bin/python benchmarks/bench_int8.py [--scheme int8] [--samples 1000] [--docs] [NETWORK ...]
+    .venv/bin/python benchmarks/bench_int8.py [--samples 1000] [--docs] [NETWORK ...]
 
 Identity: the share of output values on 1,000 real samples that are the reference's to the last bit; of a runtime's ways
 of running (optimisation levels, one or two threads) the one with the least. Accuracy is that of ONNX Runtime on the
@@ -36,6 +36,9 @@ PORTS = ("onnx", "tflite", "web")
 ARTEFACTS = {"onnx": "model.onnx", "tflite": "model.tflite", "web": "web"}
 FETCHED = ("index.js", "kernels.wasm", "plan.json", "weights.bin")
 """What a page loads of a bundle."""
+PAIRED = "ONNX Runtime, paired weights"
+WEIGHTS = ("float16", "int8-weights", "int4-weights")
+"""Schemes that leave activations in float32."""
 BLOCK = 250
 """Samples a call."""
 
@@ -71,11 +74,6 @@ def ways() -> dict[str, list[Runner]]:
         "Node": [Node()],
         "Chromium": [Chromium()],
     }
-
-
-def timed_runtimes() -> dict[str, Runner]:
-    """The runtimes whose latency is told."""
-    return {"ONNX Runtime": OnnxRuntime(), "LiteRT": LiteRT(), "Node": Node(), "Chromium": Chromium()}
 
 
 def answers(session: Session, inputs: Array) -> Array:
@@ -115,14 +113,26 @@ def fidelity(exact: Array, rounded: Array) -> float:
     return float(10 * np.log10((exact**2).mean() / ((exact - rounded) ** 2).mean()))
 
 
-def latency(folders: tuple[Path, Path], sample: Array, rounds: int) -> dict[str, tuple[float, float]]:
-    """{runtime: milliseconds of the float32 and of the int8 artefact}: medians over rounds, both in turn."""
+def latency(folders: dict[str, Path], sample: Array, rounds: int) -> dict[str, tuple[float, float]]:
+    """{what: milliseconds of the float32 and of the int8 artefact}: medians over rounds, both in turn.
+
+    folders    of the exports in float32, of "int8", and of int8 with paired weights
+    """
+    runners: dict[str, tuple[Runner, str]] = {
+        "ONNX Runtime": (OnnxRuntime(), "int8"),
+        PAIRED: (OnnxRuntime(), "paired"),
+        "LiteRT": (LiteRT(), "int8"),
+        "Node": (Node(), "int8"),
+        "Chromium": (Chromium(), "int8"),
+    }
     found: dict[str, tuple[float, float]] = {}
-    for heading, runner in timed_runtimes().items():
+    for heading, (runner, form) in runners.items():
         if runner.missing() is not None:
             continue
         with ExitStack() as stack:
-            sessions = [stack.enter_context(runner.load(folder / ARTEFACTS[runner.target])) for folder in folders]
+            sessions = [
+                stack.enter_context(runner.load(folders[each] / ARTEFACTS[runner.target])) for each in ("float32", form)
+            ]
             feeds = [{next(iter(session.inputs)): sample} for session in sessions]
             taken = [
                 [session.timed(feed, repeats=1)[0] for session, feed in zip(sessions, feeds, strict=True)]
@@ -133,26 +143,65 @@ def latency(folders: tuple[Path, Path], sample: Array, rounds: int) -> dict[str,
     return found
 
 
-def measure(name: str, scheme: str, count: int, rounds: int) -> Row:
+def measure(name: str, count: int, rounds: int) -> Row:
     """Quantizes one network, writes it in both forms for all ports, and runs them."""
     graph, inputs = graph_of(name), samples(name)[:count]
     (entry,) = graph.inputs
-    folders = FOLDER / name / "float32", FOLDER / name / scheme
+    data = {entry.name: calibration(name)}
     started = time.process_time()
-    quantized = tp.quantize(graph, scheme, calibration={entry.name: calibration(name)})
+    quantized = tp.quantize(graph, "int8", calibration=data)
     seconds = time.process_time() - started
-    for folder, exported in zip(folders, (graph, quantized), strict=True):
-        tp.export(exported, folder, to=PORTS, verify=False)
+    forms = {"float32": graph, "int8": quantized, "paired": tp.quantize(graph, calibration=data, weights="paired")}
+    folders = {form: FOLDER / name / form for form in forms}
+    for form, exported in forms.items():
+        tp.export(exported, folders[form], to=PORTS[:1] if form == "paired" else PORTS, verify=False)
     exact, rounded = (answers(ReferenceSession(each), inputs) for each in (graph, quantized))
     return Row(
         name,
         not any(isinstance(node.op, Recurrent) for node in quantized.nodes),
-        identical(rounded, folders[1], inputs),
+        identical(rounded, folders["int8"], inputs),
         fidelity(exact, rounded),
-        (accuracy(folders[0], name), accuracy(folders[1], name)),
-        {port: (size(folders[0], port), size(folders[1], port)) for port in PORTS},
+        (accuracy(folders["float32"], name), accuracy(folders["int8"], name)),
+        {port: (size(folders["float32"], port), size(folders["int8"], port)) for port in PORTS},
         latency(folders, inputs[:1], rounds),
         seconds,
+    )
+
+
+@dataclass(frozen=True)
+class WeightsRow:
+    """One network under a scheme that leaves activations in float32.
+
+    accuracy  fractions of the test set, in float32 and with these weights
+    ratios    {port: bytes over those of the float32 artefact}
+    worst     greatest difference of a port from the reference, as a share of the outputs' range
+    """
+
+    network: str
+    scheme: str
+    accuracy: tuple[float, float]
+    ratios: dict[str, float]
+    worst: float
+
+
+def measure_weights(name: str, scheme: str, count: int) -> WeightsRow:
+    """Rounds one network's weights; the float32 artefacts are there already."""
+    graph, inputs = graph_of(name), samples(name)[:count]
+    whole, folder = FOLDER / name / "float32", FOLDER / name / scheme
+    rounded = tp.quantize(graph, scheme)
+    tp.export(rounded, folder, to=PORTS, verify=False)
+    truth = answers(ReferenceSession(rounded), inputs)
+    worst = 0.0
+    for runner in (OnnxRuntime(), LiteRT(), Node()):
+        if runner.missing() is None:
+            with runner.load(folder / ARTEFACTS[runner.target]) as session:
+                worst = max(worst, float(np.abs(answers(session, inputs) - truth).max()))
+    return WeightsRow(
+        name,
+        scheme,
+        (accuracy(whole, name), accuracy(folder, name)),
+        {port: size(folder, port) / size(whole, port) for port in PORTS},
+        worst / float(np.ptp(truth)),
     )
 
 
@@ -197,7 +246,7 @@ def accuracy_table(rows: Sequence[Row]) -> str:
 
 
 def latency_table(rows: Sequence[Row]) -> str:
-    headings = list(timed_runtimes())
+    headings = list(dict.fromkeys(heading for row in rows for heading in row.latency))
     lines = []
     for row in rows:
         cells = [row.network]
@@ -207,29 +256,42 @@ def latency_table(rows: Sequence[Row]) -> str:
     return markdown(["network", *(f"{heading}, ms" for heading in headings)], lines)
 
 
-def tables(rows: Sequence[Row]) -> str:
-    """Identity, accuracy with sizes, latency."""
-    return "\n".join((identity_table(rows), accuracy_table(rows), latency_table(rows)))
+def weights_table(rows: Sequence[WeightsRow]) -> str:
+    lines = []
+    for row in rows:
+        float32, rounded = (100 * value for value in row.accuracy)
+        ratios = [f"{ratio:.2f}" for ratio in row.ratios.values()]
+        lines.append(
+            [row.network, row.scheme, f"{rounded:.2f}", f"{rounded - float32:+.2f}", *ratios, f"{row.worst:.0e}"]
+        )
+    ratios = [f"{port}, bytes / float32" for port in PORTS]
+    return markdown(["network", "scheme", "accuracy, %", "points", *ratios, "worst difference / range"], lines)
+
+
+def tables(rows: Sequence[Row], weights: Sequence[WeightsRow]) -> str:
+    """Identity, accuracy with sizes, latency, weights alone."""
+    return "\n".join((identity_table(rows), accuracy_table(rows), latency_table(rows), weights_table(weights)))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK", help=", ".join(NETWORKS))
-    parser.add_argument("--scheme", default="int8")
     parser.add_argument("--samples", type=int, default=1_000, help="on which outputs are compared")
     parser.add_argument("--rounds", type=int, default=9, help="of the latency's measuring")
     parser.add_argument("--docs", action="store_true")
     options = parser.parse_args()
     rows: list[Row] = []
+    weights: list[WeightsRow] = []
     for name in options.networks:
         try:
-            rows.append(measure(name, options.scheme, options.samples, options.rounds))
+            rows.append(measure(name, options.samples, options.rounds))
+            weights += [measure_weights(name, scheme, options.samples) for scheme in WEIGHTS]
         except MissingData as missing:
             print(f"{name}: {missing}", file=sys.stderr)
             continue
         differing = [f"{heading} {share(value)}" for heading, value in rows[-1].identical.items() if value < 1]
         print(f"{name}: {'; '.join(differing) or 'identical everywhere'}", file=sys.stderr)
-    text = tables(rows)
+    text = tables(rows, weights)
     print(text)
     if options.docs:
         before, _, rest = DOCS.read_text().partition(MARKS[0])

@@ -41,6 +41,7 @@ from ..exporter.ops import (
 )
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
+from .arithmetic import softmax_table
 from .forms import MOST_EXACT, Form
 from .plan import Plan
 from .solve import coded_operands, unary_function
@@ -81,10 +82,25 @@ def _written(writer: Writer) -> Graph:
                 at=str(node.source) or None,
                 help="values that a move or a sum ties together need one scale and zero point",
             ) from error
+        for value in node.outputs:
+            _check_written(writer, node, value)
     for name, value in writer.source.outputs.items():
         coded = writer.border and value in writer.made_codes
         writer.graph.set_output(name, writer.coded_output(value) if coded else writer.floats(value))
     return writer.graph
+
+
+def _check_written(writer: Writer, node: Node, value: Value) -> None:
+    """A move gives codes of what it reads, whatever the plan says of its result."""
+    made, planned = writer.made_codes.get(value), writer.plan.values.get(value.name)
+    if made is not None and planned is not None and made.quantization != planned.quantization:
+        raise UsageError(
+            "TP052",
+            f"the plan contradicts itself at {node.describe()}: its result has {made.quantization}, and the plan says "
+            f"{planned.quantization}",
+            at=str(node.source) or None,
+            help=f'give "{value.name}" the scale and zero point of what {node.op.label()} reads',
+        )
 
 
 def _float(writer: Writer, node: Node) -> None:
@@ -167,8 +183,8 @@ def _softmax(writer: Writer, node: Node) -> None:
     x, of = writer.codes(node.inputs[0]), writer.quantization(node.inputs[0])
     length = node.inputs[0].type.shape[normalize_axis(node.op.axis, node.inputs[0].type.rank)]
     largest = (MOST_EXACT - 1) // (length if isinstance(length, int) else LONGEST_SOFTMAX)
-    table = np.rint(np.exp(-np.arange(256) * of.scale) * largest).astype(np.float32)
     to = writer.quantization(node.output) if writer.gives_codes(node) else None
+    table = softmax_table(of.scale, largest, gives_codes=to is not None)
     y = writer.node(node, QuantizedSoftmax(node.op.axis, of, to), x, writer.constant(table, f"{node.name}.table"))
     (writer.made_floats if to is None else writer.made_codes)[node.output] = y
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..exporter.graph import Quantization
-from ..exporter.ops.quantized import HIGHEST, LOWEST, multiplier
+from ..exporter.graph import Array, Quantization
+from ..exporter.ops.quantized import HIGHEST, LOWEST, comes_of_exp, multiplier
 
 Reals = npt.NDArray[np.floating[Any]]
 
@@ -31,6 +31,9 @@ SUM_RATIOS = (2.0**-8, 2.0)
 PRODUCT_MARGIN = 3e-5
 """Steps. float32 products are off by 2**-24 of up to 255 steps, and by as much again where the zero point is added
 before rounding."""
+
+SOFTMAX_STEPS = 2**12
+"""Of exp(0) in the table of a softmax: sixteen for each of the 256 codes that its shares have."""
 
 STEP = 1e-4
 """By which share of itself `nudged` raises a scale at a time."""
@@ -95,6 +98,22 @@ def nudged(scale: float, is_safe: Callable[[float], bool]) -> float | None:
         if is_safe(candidate):
             return candidate
     return None
+
+
+def softmax_table(scale: float, most: int, *, gives_codes: bool) -> Array:
+    """What a `QuantizedSoftmax` looks up: exp(-k * scale), k = 0 … 255, in whole steps as float32.
+
+    most          steps that exp(0) may be at most, so that sums stay exact
+    gives_codes   the shares become codes, for which `SOFTMAX_STEPS` are enough; as many of them are taken as lets a
+                  runtime's own exp, however it is computed, find the same table
+    """
+    exponentials = np.exp(-np.arange(HIGHEST - LOWEST + 1) * scale)
+    steps = min(most, SOFTMAX_STEPS) if gives_codes else 0
+    for largest in range(steps, steps // 2, -1):
+        table: Array = np.rint(exponentials * largest).astype(np.float32)
+        if comes_of_exp(table, scale):
+            return table
+    return np.asarray(np.rint(exponentials * most), np.float32)
 
 
 def _scalar_products(a: Quantization, b: Quantization, to: Quantization) -> Reals:

@@ -198,7 +198,7 @@ def _after_rescaling(entry: InputSeen) -> str:
     """Whether data that the model rescales itself come out as such data should."""
     assert entry.affine is not None
     cells = np.concatenate([array.ravel() for array in entry.scaled])
-    reach, deviation = float(np.percentile(np.abs(cells), 99)), float(cells.std())
+    reach, deviation = float(np.percentile(np.abs(cells), 99)), _deviation(entry.scaled)
     if not (reach > UNSCALED or 0 < deviation < SCALED_TWICE):
         return ""
     ranges = (
@@ -208,6 +208,12 @@ def _after_rescaling(entry: InputSeen) -> str:
     if reach > UNSCALED:
         return f'calibration data for "{entry.name}" are far larger than the model expects: {ranges}'
     return f'calibration data for "{entry.name}" look rescaled already, and the model does it again: {ranges}'
+
+
+def _deviation(batches: Sequence[Array]) -> float:
+    """By how much samples differ, cell by cell: channels may be normalised each in its way."""
+    squares = [batch.std(0).astype(np.float64).ravel() ** 2 for batch in batches if len(batch) > 1]
+    return float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
 
 
 def _beside_golden(graph: Graph, entry: InputSeen) -> str:
@@ -245,7 +251,7 @@ def notices_of_values(plan: Plan, seen: Mapping[str, Observed]) -> list[str]:
             f"cells that lie beyond their codes and saturate: {_listed(saturated)}; observer minmax has none"
         )
     if zero:
-        notices.append(f"calibration saw nothing but 0 in {_listed(zero)}: other numbers there saturate at once")
+        notices.append(f"calibration saw nothing but 0 in {_listed(zero)}: their scales are a guess")
     return notices
 
 
@@ -276,7 +282,7 @@ def notices_of_weights(decisions: Mapping[Node, Decision]) -> list[str]:
         weight = np.abs(node.inputs[1].array().reshape(node.inputs[1].array().shape[0], -1))
         largest = weight.max(1, initial=0.0)
         lost = ((weight > 0) & (weight < largest[:, None] / HIGHEST_WEIGHT / 2)).sum(1)
-        worst = np.flatnonzero(lost > FLATTENED * np.maximum((weight > 0).sum(1), 2))
+        worst = np.flatnonzero(lost > FLATTENED * np.maximum((weight > 0).sum(1) - 1, 1))
         if worst.size:
             flattened.append(f'{worst.size} of {len(weight)} in "{node.name}" (up to {largest[worst].max():.3g})')
     if not flattened:

@@ -89,7 +89,7 @@ def decide(
     decisions: dict[Node, Decision] = {}
     for node in graph.nodes:
         kept = next((p for p in keep_float if matches(node, p)), None)
-        decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else _decision(node)
+        decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else own_decision(node)
         if refused and node.name in refused:
             decision = Decision(Form.FLOAT, refused[node.name])
         if _follows(node, decision) and not _from_codes(node, decisions, coded_inputs):
@@ -132,7 +132,8 @@ def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool)
     return any(coded) if isinstance(node.op, Concat) else bool(coded) and all(coded)
 
 
-def _decision(node: Node) -> Decision:
+def own_decision(node: Node) -> Decision:
+    """The form of a node that reads codes."""
     if len(node.outputs) != 1 or any(v.type.dtype is not DType.FLOAT32 for v in (*data(node), *node.outputs)):
         return Decision(Form.FLOAT, f"{node.op.label()} has no form on codes")
     if isinstance(node.op, Conv | Linear):

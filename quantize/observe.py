@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class Histogram:
     width: float = 0.0
     counts: Floats = field(default_factory=lambda: np.zeros(2 * BINS))
 
-    def add(self, cells: Floats) -> None:
+    def add(self, cells: npt.NDArray[np.floating[Any]]) -> None:
         """Counts the cells; those that are not finite are left out."""
         cells = cells[np.isfinite(cells)]
         if not cells.size:
@@ -80,7 +81,7 @@ class Observed:
     batches: int = 0
     histogram: Histogram = field(default_factory=Histogram)
 
-    def add(self, low: float, high: float, sample: Floats) -> None:
+    def add(self, low: float, high: float, sample: npt.NDArray[np.floating[Any]]) -> None:
         """One batch: its extremes, and some of its cells."""
         self.low, self.high = min(self.low, low), max(self.high, high)
         share = 1.0 if not self.batches else MOMENTUM

@@ -31,7 +31,7 @@ from .observe import OBSERVERS
 from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
 from .settle import Calibrated
-from .solve import coded_values
+from .solve import check_plan, coded_values
 from .store_weights import BITS, check_options, store_weights
 from .writer import WEIGHTS, WeightRule, rounded_filters
 
@@ -114,9 +114,10 @@ def quantize(
             validation=validation,
             max_drop=max_drop,
         )
-    elif io is not None:
-        _check_one_of("io", io, IO)
-        plan = replace(plan, io=io)
+    else:
+        _check_one_of("io", io or plan.io, IO)
+        plan = replace(plan, io=io or plan.io)
+        check_plan(_prepared(graph, plan.equalized), plan)
     prepared = _prepared(graph, plan.equalized)
     filters = WEIGHTS[weights]
     if {"bias", "adaround"} & set(methods):

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..exporter.errors import UsageError
 from ..exporter.graph import Graph, Node, Quantization, Value
 from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
 from ..exporter.ops.quantized import HIGHEST, LOWEST
-from .arithmetic import STEP, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
-from .forms import MOST_EXACT, Decision, Form, data
+from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
+from .forms import MOST_EXACT, Decision, Form, data, own_decision
 from .observe import Range
 from .plan import NodePlan, Plan, ValuePlan
 
@@ -28,7 +29,13 @@ ROUNDS = 64
 """Passes over all checks before a node that cannot be settled is left float."""
 
 LEAST_RANGE = 1e-6
-"""A value that is always 0 has codes nevertheless."""
+"""A value that hardly differs from 0 has codes nevertheless."""
+
+IDLE_RANGE = 1.0
+"""What the codes of a value cover that was always 0: other numbers are then met by layers that have usual scales."""
+
+MOST_PRODUCT = 128.0
+"""Steps of the result that one step of a product is at most: kernels are made for up to 255."""
 
 
 @dataclass
@@ -46,10 +53,18 @@ class _Group:
     even: bool = False
     quantization: Quantization = field(default_factory=lambda: Quantization(1.0, 0))
 
+    def raise_to(self, scale: float) -> None:
+        """Makes the scale at least that large."""
+        if self.quantization.scale < scale:
+            scale = 2.0 ** math.ceil(math.log2(scale)) if self.power_of_two else _float32_above(scale)
+            self.quantization = Quantization(scale, self.quantization.zero_point)
+
     def settle(self) -> None:
         """The scale that the members' ranges ask for."""
         low = min(low for low, _ in self.members.values())
         high = max(high for _, high in self.members.values())
+        if low == high == 0:
+            high = IDLE_RANGE
         self.quantization = quantization_for(
             low, high, power_of_two=self.power_of_two, symmetric=self.symmetric, even=self.even
         )
@@ -102,6 +117,9 @@ def solve(
     groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges)
     for group in {id(group): group for group in groups.values()}.values():
         group.settle()
+    for node in graph.nodes:
+        if decisions[node].form is Form.INTEGER and isinstance(node.op, Add | Sub | Mul):
+            groups[node.output.name].raise_to(_least_scale(node, groups))
     checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups))]
     for _ in range(ROUNDS):
         mended = [_mend(node, check, groups) for node, check in checks]
@@ -115,6 +133,34 @@ def solve(
         {name: ValuePlan(group.quantization, *group.members[name]) for name, group in groups.items()},
         io,
     )
+
+
+def check_plan(graph: Graph, plan: Plan) -> None:
+    """UsageError TP052 for a form that a node does not have, or a scale at which runtimes round in different ways.
+
+    For plans that were read and perhaps edited; what `solve` returns passes.
+    """
+    groups = {name: _Group(quantization=value.quantization) for name, value in plan.values.items()}
+    for node in graph.nodes:
+        planned = plan.nodes.get(node.name)
+        forms = {Form.FLOAT, own_decision(node).form}
+        if planned and planned.form not in forms:
+            listed = " or ".join(sorted(f'"{form.value}"' for form in forms))
+            raise UsageError(
+                "TP052",
+                f'the plan asks for the form "{planned.form.value}" of {node.describe()}, which has {listed}',
+                at=str(node.source) or None,
+            )
+        known = all(v.name in groups for v in (*coded_operands(node), *node.outputs))
+        check = _check(node, planned.form, groups) if planned and known else None
+        if check is not None and not check():
+            raise UsageError(
+                "TP052",
+                f'at the plan\'s scale of "{node.output.name}" results of {node.describe()} come so near to half a '
+                "step that runtimes would round them in different ways",
+                at=str(node.source) or None,
+                help="raise the scale by a few parts of a thousand, or calibrate again",
+            )
 
 
 def coded_values(graph: Graph, decisions: Mapping[Node, Decision], io: str = "float32") -> list[Value]:
@@ -182,6 +228,12 @@ def _join(groups: dict[str, _Group], values: list[Value] | tuple[Value, ...]) ->
             first.members |= other.members
             for name in other.members:
                 groups[name] = first
+
+
+def _least_scale(node: Node, groups: Mapping[str, _Group]) -> float:
+    """The finest scale of the result that kernels are made for; finer ones are asked for by results near 0 alone."""
+    a, b = (groups[value.name].quantization.scale for value in node.inputs)
+    return a * b / MOST_PRODUCT if isinstance(node.op, Mul) else a / SUM_RATIOS[1]
 
 
 def _check(node: Node, form: Form, groups: Mapping[str, _Group]) -> Callable[[], bool] | None:

@@ -155,7 +155,8 @@ class _Loader:
         if key not in self._expanded:
             packed = self.tensor(name, where)
             found: Stored | str
-            if given["bits"] == 16:
+            bits = integer(given["bits"], where)
+            if bits == 16:
                 half = packed.dtype == np.float16 and len(given) == 1
                 found = Stored(16, packed, (1, 1, 1, packed.size)) if half else "it is no float16"
             else:
@@ -163,7 +164,7 @@ class _Loader:
                 shape = tuple(whole_number(size, where) for size in items(given["shape"], where))
                 a, b, c, d = (whole_number(size, where) for size in items(given["view"], where, 4))
                 steps = self.tensor(given["steps"], where)
-                found = unpacked(given["bits"], packed, shape, (a, b, c, d), steps)
+                found = unpacked(bits, packed, shape, (a, b, c, d), steps)
             if isinstance(found, str):
                 raise FormatError("TP405", f"{where}: {found}")
             self._expanded[key] = found.expanded()

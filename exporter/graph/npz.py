@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,17 +38,20 @@ def stream_npz(path: Path) -> Iterator[dict[str, Array]]:
 
     Errors as of `read_npz`, and UsageError TP002 when the arrays differ in their number of rows.
     """
-    with _plain_arrays(path), zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".npy")]
-        members = {name.removesuffix(".npy"): _Rows(archive.open(name)) for name in names}
-    counts = {name: member.left for name, member in members.items()}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
-        raise UsageError("TP002", f"the arrays of {path} differ in their number of samples: {listed}")
-    for start in range(0, max(counts.values(), default=0), ROWS):
+    with ExitStack() as opened:
         with _plain_arrays(path):
-            part = {name: member.read(min(ROWS, counts[name] - start)) for name, member in members.items()}
-        yield part
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            files = {name.removesuffix(".npy"): opened.enter_context(archive.open(name)) for name in names}
+            members = {name: _Rows(file) for name, file in files.items()}
+        counts = {name: member.rows for name, member in members.items()}
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
+            raise UsageError("TP002", f"the arrays of {path} differ in their number of samples: {listed}")
+        for start in range(0, max(counts.values(), default=0), ROWS):
+            with _plain_arrays(path):
+                part = {name: member.read(min(ROWS, counts[name] - start)) for name, member in members.items()}
+            yield part
 
 
 class _Rows:
@@ -65,7 +68,7 @@ class _Rows:
             raise ValueError("it holds a single number, where the first axis has to count samples")
         if by_columns and len(shape) > 1:
             raise ValueError("it is stored column by column; numpy.ascontiguousarray turns it")
-        self.left, *self._row = shape
+        self.rows, *self._row = shape
 
     def read(self, rows: int) -> Array:
         cells = rows * int(np.prod(self._row, dtype=np.int64))

@@ -101,7 +101,7 @@ def unpack_halves(packed: npt.NDArray[np.uint8], shape: Sequence[int]) -> Codes:
 
 
 def unpacked(
-    bits: object, packed: Array, shape: tuple[int, ...], view: tuple[int, int, int, int], steps: Array
+    bits: int, packed: Array, shape: tuple[int, ...], view: tuple[int, int, int, int], steps: Array
 ) -> Stored | str:
     """What a file holds as codes: `Stored.packed` and the rest of it; a sentence where they do not fit one another."""
     size = math.prod(shape)

@@ -244,6 +244,18 @@ def check_codes(op: OpAttrs, inputs: tuple[TensorType, ...], expected: tuple[Qua
             raise op.misfit(f"was made for codes of {wanted}", inputs)
 
 
+EXP_ERROR = 2.0**-19
+"""Of its result, by which a runtime's exp may be off: 32 units of the 24th bit. XNNPACK's are 4 off, and the argument,
+a whole number of steps below -9 at most where the result still counts, as many again."""
+
+
+def comes_of_exp(table: Array, scale: float) -> bool:
+    """Whether every float32 runtime finds the table of a softmax as round(table[0] * exp(-k * scale)), k = 0 … 255."""
+    exact = float(table[0]) * np.exp(-np.arange(table.size) * scale)
+    from_tie = np.abs(exact - np.floor(exact) - 0.5)
+    return bool((np.rint(exact) == table).all() and (from_tie >= exact * EXP_ERROR).all())
+
+
 def code_range(activation: Activation, to: Quantization) -> tuple[int, int]:
     """Least and greatest code that a kernel with this activation stores."""
     lowest = LOWEST if activation is Activation.NONE else max(LOWEST, to.zero_point)

@@ -37,11 +37,14 @@ ARRAY_TYPES: dict[DType, str] = {
 
 
 def joined(entry: str) -> str:
-    """The modules and an entry in one scope, without imports, exports and comments on lines of their own."""
+    """The modules and an entry in one scope, without imports, exports, indentation and comments on lines of their own.
+
+    No text in them runs over several lines.
+    """
     sources = [(RUNTIME / name).read_text("utf-8") for name in (*MODULES, entry)]
     text = re.sub(r"^\s*/\*\*.*?\*/\n", "", "\n".join(sources), flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in text.splitlines() if not re.match(r"\s*//|import |\s*$", line)]
-    return "\n".join(re.sub(r"^export ", "", line) for line in lines) + "\n"
+    return "\n".join(re.sub(r"^(export |\s+)", "", line) for line in lines) + "\n"
 
 
 def module_script(name: str) -> str:

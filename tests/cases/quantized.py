@@ -35,7 +35,7 @@ from triport.exporter.ops import (
     Slice,
     Transpose,
 )
-from triport.quantize.arithmetic import add_is_safe, mul_is_safe, nudged, sub_is_safe
+from triport.quantize.arithmetic import add_is_safe, mul_is_safe, nudged, softmax_table, sub_is_safe
 
 from .case import BATCH, Const, Data, OpCase
 
@@ -198,6 +198,12 @@ def _softmax(
     return OpCase(f"quantized_softmax/{name}", QuantizedSoftmax(axis, of, to), (_codes(shape, of), table))
 
 
+def _softmax_by_exp(name: str, shape: tuple[int, ...], axis: int, of: Quantization, to: Quantization) -> OpCase:
+    """With a table that a runtime's own exp gives, as a plan has it."""
+    table = Const((256,), values=tuple(softmax_table(of.scale, 2**14, gives_codes=True).tolist()))
+    return OpCase(f"quantized_softmax/{name}", QuantizedSoftmax(axis, of, to), (_codes(shape, of), table))
+
+
 def _moved(name: str, op: OpAttrs, *shapes: tuple[int, ...], other: tuple[Data | Const, ...] = ()) -> OpCase:
     """Ops that move codes and leave what they stand for alone."""
     return OpCase(f"{name}/codes", op, (*(_codes(shape) for shape in shapes), *other))
@@ -336,6 +342,9 @@ CASES = [
     _softmax("middle_axis", (7, 5), 1, of=_q(0.11, -60), to=_q(1 / 256, -128)),
     _softmax("heads", (2, 5, 6), 3, of=_q(0.017, -60), to=_q(1 / 256, -128)),
     _softmax("float", (4, 33), 2, of=_q(0.043, 9)),
+    _softmax_by_exp("by_exp", (3, 7, 40), 3, _q(0.021, 9), _q(1 / 256, -128)),
+    _softmax_by_exp("by_exp_flat", (4, 256), 2, _q(0.0021, -128), _q(2.0**-12, -128)),
+    _softmax_by_exp("by_exp_steep", (4, 33), 1, _q(0.9, 127), _q(1 / 256, -128)),
     _softmax("one_cell", (3, 1), 2, of=_q(0.11, -60), to=_q(1 / 256, -128)),
     _moved("identity", Identity(), (4, 6)),
     _moved("reshape", Reshape((BATCH, 24)), (4, 6)),

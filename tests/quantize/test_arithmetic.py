@@ -13,7 +13,9 @@ from integer_kernels import PRODUCTS, SUMS, formula_product, formula_sum
 
 from triport.exporter.graph import Array, DType, Graph, Quantization, TensorType
 from triport.exporter.ops import OpAttrs, QuantizedAdd, QuantizedMul, QuantizedSub
+from triport.exporter.ops.quantized import comes_of_exp
 from triport.quantize.arithmetic import (
+    SOFTMAX_STEPS,
     STEP,
     SUM_RATIOS,
     TRIES,
@@ -22,6 +24,7 @@ from triport.quantize.arithmetic import (
     distance_from_tie,
     mul_is_safe,
     nudged,
+    softmax_table,
     sub_is_safe,
     unary_margin,
 )
@@ -195,3 +198,29 @@ def test_nudging_gives_up() -> None:
 
     assert nudged(0.1, never) is None
     assert len(tried) == TRIES and max(tried) < 0.103
+
+
+@unhurried
+@given(st.floats(2.0**-16, 3.0, width=32), st.integers(0, 2**32 - 1))
+def test_the_table_of_a_softmax_is_what_any_exp_finds(scale: float, seed: int) -> None:
+    """Whichever way a float32 exp is off, by 8 units in its last place here."""
+    table = softmax_table(scale, 2**14, gives_codes=True)
+    assert comes_of_exp(table, scale) and SOFTMAX_STEPS // 2 < table[0] <= SOFTMAX_STEPS
+    powers = np.arange(256, dtype=np.float32) * np.float32(-scale)
+    off = 1 + np.random.default_rng(seed).choice([-1.0, 1.0], 256) * 8 * 2.0**-23
+    found = (np.exp(powers, dtype=np.float32) * off).astype(np.float32) * table[0]
+    np.testing.assert_array_equal(np.floor(found + np.float32(0.5)), table)
+
+
+def test_a_table_that_another_exp_would_not_find_is_known() -> None:
+    table = softmax_table(0.05, 2**14, gives_codes=True)
+    other = table.copy()
+    other[3] += 1
+    assert comes_of_exp(table, 0.05) and not comes_of_exp(other, 0.05)
+    near_a_tie = np.rint(np.exp(-np.arange(256) * 0.0021) * 2**14).astype(np.float32)
+    assert not comes_of_exp(near_a_tie, 0.0021)
+
+
+def test_a_softmax_that_gives_float32_has_all_steps_that_its_sums_leave_room_for() -> None:
+    assert softmax_table(0.05, 2**20, gives_codes=False)[0] == 2**20
+    assert softmax_table(0.05, 1000, gives_codes=True)[0] <= 1000

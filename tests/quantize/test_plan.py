@@ -1,0 +1,194 @@
+"""A plan is data: saved, read, compared, edited, followed, and refused where it contradicts itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_graphs import convnet, perceptron
+
+from triport.exporter.errors import FormatError, UsageError
+from triport.exporter.graph import Quantization, Source
+from triport.exporter.ops import Add, Linear, QuantizedConv, QuantizedLinear
+from triport.quantize import NodePlan, Plan, ValuePlan, make_plan, plan_rows, quantize
+from triport.quantize.forms import Form
+from triport.quantize.plan import IO
+
+IMAGES = {"image": np.random.default_rng(0).normal(0, 1, (40, 1, 8, 8)).astype(np.float32)}
+
+names = st.text(min_size=1, max_size=12)
+singles = st.floats(2.0**-40, 2.0**40, width=32)
+plans = st.builds(
+    Plan,
+    scheme=st.just("int8"),
+    nodes=st.dictionaries(names, st.builds(NodePlan, st.sampled_from(Form), st.text(max_size=20)), max_size=5),
+    values=st.dictionaries(
+        names,
+        st.builds(
+            ValuePlan,
+            st.builds(Quantization, singles, st.integers(-128, 127)),
+            st.floats(-1e6, 0),
+            st.floats(0, 1e6),
+        ),
+        max_size=5,
+    ),
+    io=st.sampled_from(IO),
+    notices=st.lists(st.text(max_size=20), max_size=2),
+)
+
+
+@given(plan=plans)
+@settings(max_examples=60, deadline=None)
+def test_reading_gives_what_was_written(plan: Plan) -> None:
+    assert Plan.from_json(plan.to_json()) == plan
+    assert Plan.from_json(plan.to_json()).to_json() == plan.to_json()
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(convnet(), calibration=IMAGES)
+
+
+def changed(plan: Plan, node: str = "", form: Form = Form.FLOAT, **values: Quantization) -> Plan:
+    """A copy with another form of one node, and other scales of values (``pool`` is the value pool:out)."""
+    nodes = plan.nodes | ({node: NodePlan(form)} if node else {})
+    others = {f"{name}:out": replace(plan.values[f"{name}:out"], quantization=q) for name, q in values.items()}
+    return replace(plan, nodes=nodes, values=plan.values | others)
+
+
+def test_a_saved_plan_gives_the_same_graph(plan: Plan, tmp_path: Path) -> None:
+    plan.save(tmp_path / "plan.json")
+    first = quantize(convnet(), plan=plan)
+    second = quantize(convnet(), plan=Plan.load(tmp_path / "plan.json"))
+    assert str(first) == str(second)
+    assert all(np.array_equal(a.array(), b.array()) for a, b in zip(first.constants(), second.constants(), strict=True))
+
+
+def test_an_edited_node_is_float_and_its_neighbours_are_not(plan: Plan) -> None:
+    quantized = quantize(convnet(), plan=changed(plan, "head"))
+    by_name = {node.name: node.op for node in quantized.nodes}
+    assert isinstance(by_name["head"], Linear) and not isinstance(by_name["head"], QuantizedLinear)
+    assert isinstance(by_name["stem"], QuantizedConv)
+    assert quantized.metadata["quantization"]["float"] == [["the plan was edited so", ["head"]]]
+
+
+def test_an_edited_scale_is_followed(plan: Plan) -> None:
+    wide = Quantization(0.125, 3)
+    quantized = quantize(convnet(), plan=changed(plan, head=wide))
+    assert next(node.output.quantization for node in quantized.nodes if node.name == "head") == wide
+
+
+def test_a_difference_names_each_node_and_value(plan: Plan) -> None:
+    other = replace(changed(plan, "head", head=Quantization(0.5, 0)), io="int8")
+    before, after = plan.values["head:out"].quantization, Quantization(0.5, 0)
+    assert list(plan.difference(other)) == [
+        "io: float32 → int8",
+        "node head: int8 → float",
+        f"value head:out: {before} → {after}",
+    ]
+    assert not list(plan.difference(plan))
+
+
+def test_a_move_whose_scales_differ_is_a_contradiction(plan: Plan) -> None:
+    with pytest.raises(UsageError, match="contradicts itself at max_pool") as raised:
+        quantize(convnet(), plan=changed(plan, pool=Quantization(0.5, 0)))
+    assert raised.value.code == "TP052"
+    assert raised.value.at == 'model.py:43, layer "pool"'
+
+
+def test_a_form_that_a_node_does_not_have_is_a_contradiction(plan: Plan) -> None:
+    with pytest.raises(
+        UsageError, match='the form "int8" of max_pool2d "pool", which has "float" or "moves"'
+    ) as raised:
+        quantize(convnet(), plan=changed(plan, "pool", Form.INTEGER))
+    assert raised.value.code == "TP052"
+
+
+def test_a_scale_that_runtimes_round_in_different_ways_is_a_contradiction() -> None:
+    images = convnet()
+    total = images.add(
+        Add(), images.nodes[0].output, images.nodes[0].output, name="twice", source=Source("", "net.py:9")
+    )
+    images.set_output("twice", total)
+    plan = make_plan(images, calibration=IMAGES)
+    scale = plan.values["twice:out"].quantization.scale
+    of = plan.values[next(name for name in plan.values if name.startswith("stem"))].quantization.scale
+    assert scale != of * 2
+    tie = Quantization(float(np.float32(of * 2)), plan.values["twice:out"].quantization.zero_point)
+    with pytest.raises(UsageError, match='"twice:out" results of add "twice" come so near') as raised:
+        quantize(images, plan=changed(plan, twice=tie))
+    assert (raised.value.code, raised.value.at) == ("TP052", "net.py:9")
+
+
+def test_a_missing_scale_is_a_contradiction(plan: Plan) -> None:
+    values = {name: value for name, value in plan.values.items() if name != "head:out"}
+    with pytest.raises(UsageError, match='no scale for "head:out"') as raised:
+        quantize(convnet(), plan=replace(plan, values=values))
+    assert raised.value.code == "TP052"
+
+
+def test_a_plan_for_another_graph_is_refused(plan: Plan) -> None:
+    with pytest.raises(UsageError, match="for another graph") as raised:
+        quantize(perceptron(), plan=plan)
+    assert raised.value.code == "TP052"
+
+
+def _with(plan: Plan, **changes: Any) -> str:
+    return json.dumps(json.loads(plan.to_json()) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format": "recipe"}, "'recipe'"),
+        ({"version": 99}, "version 99"),
+        ({"nodes": [{"name": "a", "form": "int7"}]}, "int7"),
+        ({"nodes": 3}, "int"),
+        ({"values": [{"name": "a", "scale": 0.0, "zero_point": 0, "range": [0, 1]}]}, "scale 0.0"),
+        ({"values": [{"name": "a", "scale": float("nan"), "zero_point": 0, "range": [0, 1]}]}, "scale nan"),
+        ({"values": [{"name": "a", "scale": 0.1, "zero_point": 0, "range": [0, 1]}]}, "not a positive, finite float32"),
+        ({"values": [{"name": "a", "scale": 0.5, "zero_point": 900, "range": [0, 1]}]}, "zero point 900"),
+        ({"values": [{"name": "a", "scale": 0.5, "zero_point": 0, "range": [0]}]}, "values"),
+        ({"io": "int4"}, "'int4'"),
+    ],
+)
+def test_what_is_no_plan_is_told(plan: Plan, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(FormatError, match="is not a plan of triport") as raised:
+        Plan.from_json(_with(plan, **changes))
+    assert raised.value.code == "TP053"
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", "{" * 10_000, "[" * 100_000])
+def test_texts_that_are_no_plan_are_refused(text: str) -> None:
+    with pytest.raises(FormatError) as raised:
+        Plan.from_json(text)
+    assert raised.value.code == "TP053"
+
+
+def test_files_that_are_no_plan_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FormatError, match="no text"):
+        Plan.load(tmp_path / "plan.json")
+    with pytest.raises(UsageError, match="cannot be read") as raised:
+        Plan.load(tmp_path / "missing.json")
+    assert raised.value.code == "TP001"
+
+
+def test_every_float_node_has_its_reason() -> None:
+    plan = make_plan(convnet(), calibration=IMAGES, keep_float=["stem", "soft*"])
+    rows = plan_rows(convnet(), plan)
+    assert {row.node: row.reason for row in rows if row.form == "float"} == {
+        "stem": 'kept float by "stem"',
+        "pool": "what it reads is float",
+        "flatten": "what it reads is float",
+        "softmax": 'kept float by "soft*"',
+    }
+    assert [row.node for row in rows if row.quantization is not None] == ["flatten", "head"]
+    assert plan.counts() == {"int8": 1, "float": 4}
