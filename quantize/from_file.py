@@ -13,7 +13,7 @@ from ..exporter.graph.file import load_graph
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
 from .plan import Plan
-from .quantize import PLANNED, make_plan, quantize
+from .quantize import PLANNED, SCHEMES, make_plan, quantize
 from .table import PlanRow, plan_rows
 
 
@@ -91,7 +91,7 @@ def quantize_file(
     data: dict[str, object] = {"calibration": calibration, "samples": samples}
     if plan is not None:
         _refuse_idle("the plan decides this already", chosen | kept | ({} if recover else data))
-    if scheme not in PLANNED:
+    if scheme in SCHEMES and scheme not in PLANNED:
         planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "recover": recover or None}
         planned |= {"weights": weights}
         _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | data | {"io": io})

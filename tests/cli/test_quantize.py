@@ -1,0 +1,118 @@
+"""``triport quantize``, ``diff``, and what the other verbs say of quantized models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_graphs import convnet
+
+from triport.cli import run
+from triport.exporter.graph import DType, Graph
+from triport.quantize import Plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """m.triport and data.npz, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    convnet().save("m.triport")
+    images = np.random.default_rng(0).normal(0, 1, (40, 1, 8, 8)).astype(np.float32)
+    np.savez("data.npz", image=images)
+    np.savez("labelled.npz", image=images, digit=np.arange(40) % 10)
+    return tmp_path
+
+
+def test_the_plan_is_shown_and_the_model_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "--keep-float", "soft*", "-o", "q.triport"]) == 0
+    shown = capsys.readouterr()
+    lines = {line.split()[0]: line.split() for line in shown.out.splitlines() if line}
+    assert lines["stem"][:3] == ["stem", "conv2d", "int8"]
+    assert lines["pool"][2] == "moves" and lines["pool"][3:5] == lines["stem"][3:5]
+    assert " ".join(lines["softmax"][2:]) == 'float kept float by "soft*"'
+    assert "2 int8, 2 moves, 1 float" in shown.err and "written to q.triport" in shown.err
+    assert Graph.load("q.triport").metadata["quantization"]["scheme"] == "int8"
+
+
+def test_a_plan_is_written_edited_compared_and_followed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "--plan-out", "a.json"]) == 0
+    assert not list(folder.glob("*.onnx")) and "was not written" in capsys.readouterr().err
+    text = Path("a.json").read_text().replace('{"name": "head", "form": "int8"}', '{"name": "head", "form": "float"}')
+    Path("b.json").write_text(text)
+    assert run(["diff", "a.json", "b.json"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["node head: int8 → float"]
+    assert run(["diff", "a.json", "a.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["quantize", "m.triport", "--plan", "b.json", "-o", "q.triport", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["float"] == [["the plan was edited so", ["head"]]]
+    assert {entry["name"]: entry["form"] for entry in answer["plan"]}["head"] == "float"
+    assert Plan.load("b.json").nodes["head"].form.value == "float"
+
+
+def test_exports_of_quantized_models_say_what_is_bit_identical(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "-o", "q.triport", "--io", "uint8"]) == 0
+    assert run(["export", "q.triport", "--to", "onnx,web", "-o", "dist"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("bit-identical") == 2
+    assert 'bit-identical in onnxruntime, node: "scores"' in shown.err
+    assert json.loads(Path("dist/report.json").read_text())["bit_identical"] == ["scores"]
+    described = json.loads(Path("dist/triport.json").read_text())
+    assert described["quantization"]["scheme"] == "int8"
+    assert described["outputs"][0]["exact"] is True and described["outputs"][0]["dtype"] == "uint8"
+    assert "bit-identical in" in Path("dist/report.html").read_text()
+    assert run(["verify", "dist", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["limits"]["scores"]["tolerance"]["name"] == "EXACT" and report["bit_identical"] == ["scores"]
+
+
+def test_inspect_tells_scales_everywhere(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["quantize", "m.triport", "--calibration", "data.npz", "-o", "q.triport", "--io", "int8"])
+    run(["export", "q.triport", "-o", "dist", "--no-verify"])
+    (x,) = Graph.load("q.triport").inputs
+    for path in ("q.triport", "dist", "dist/model.onnx", "dist/model.tflite", "dist/web"):
+        capsys.readouterr()
+        assert run(["inspect", path]) == 0
+        assert f"] {x.quantization}" in capsys.readouterr().out, path
+    assert run(["inspect", "q.triport", "--values", "--json"]) == 0
+    values = {value["name"]: value["quantization"] for value in json.loads(capsys.readouterr().out)["values"]}
+    assert len(values) == 6 and values["image"] == str(x.quantization)
+    assert run(["inspect", "q.triport", "--values"]) == 0
+    assert "flatten:out" in capsys.readouterr().out
+
+
+def test_a_torch_program_is_quantized(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)).eval()
+    torch.export.save(torch.export.export(module, (torch.zeros(3, 4),)), "m.pt2")
+    np.save("rows.npy", np.random.default_rng(0).normal(0, 1, (39, 4)).astype(np.float32))
+    assert run(["quantize", "m.pt2", "--calibration", "rows.npy", "-o", "q.triport"]) == 0
+    assert any(value.type.dtype is DType.INT8 for node in Graph.load("q.triport").nodes for value in node.outputs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ([], 2, "TP051"),
+        (["--calibration", "nothing.npz"], 2, "TP001"),
+        (["--calibration", "m.triport"], 2, "TP051"),
+        (["--calibration", "data.npz", "--observer", "median"], 2, "minmax, moving-average"),
+        (["--calibration", "data.npz", "--scheme", "int3"], 2, "TP050"),
+        (["--calibration", "data.npz", "--keep-float", "nobody"], 2, "there are: stem, pool"),
+        (["--calibration", "data.npz", "--plan", "a.json"], 2, "--calibration would be ignored"),
+        (["--plan", "missing.json"], 2, "TP001"),
+        (["--plan", "data.npz"], 5, "TP053"),
+        (["--calibration", "data.npz", "--max-drop", "1", "--validation", "data.npz"], 2, "one array of labels"),
+        (["--scheme", "float16", "--calibration", "data.npz"], 2, "would be ignored"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_and_nothing_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, told: str
+) -> None:
+    assert run(["quantize", "m.triport", *arguments, "-o", "q.triport"]) == status
+    assert told in capsys.readouterr().err
+    assert not Path("q.triport").exists()
