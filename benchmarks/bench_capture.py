@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/bench_capture.py [--rounds 5]
 
-torch.export and `capture` take turns in one process. Capture runs the network too: once as it is, once for each golden
-sample, and once as a graph, to prove it. These passes are what the network costs, whoever runs them; they are measured
-as one call of the module each and named apart from what is added to torch.export beside them.
+torch.export and `capture` take turns in one process. Capture runs the network too: once for each golden sample, and
+once as a graph, to prove it. These passes are what the network costs, whoever runs them; they are measured as one call
+of the module each and named apart from what is added to torch.export beside them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def beside_export(name: str, network: PeerNetwork, rounds: int) -> str:
         taken["capture"].append(seconds(lambda: tp.capture(module, example)))
         taken["forward"].append(seconds(forward))
     least = {what: min(values) for what, values in taken.items()}
-    passes = (2 + len(graph.samples)) * least["forward"]
+    passes = (1 + len(graph.samples)) * least["forward"]
     added = least["capture"] - least["export"] - passes
     return (
         f"| {name} | {least['export']:.2f} | {least['capture']:.2f} | {passes:.2f} | {added:.2f} "

@@ -10,7 +10,9 @@ from .console import names, print_json, print_report
 @click.command("verify")
 @click.argument("folder", type=click.Path())
 @click.option(
-    "--model", metavar="FILE.triport", help="The model that was exported: adds its reference and inner values."
+    "--model",
+    metavar="FILE",
+    help="The model that was exported (.triport or .pt2): adds its reference and inner values.",
 )
 @click.option("--samples", metavar="FILE.npz", help="Compare on these inputs too; needs --model.")
 @click.option(

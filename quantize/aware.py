@@ -253,3 +253,6 @@ def _has_filters(node: Node) -> bool:
 def _quantization(plan: Plan, node: Node) -> Quantization | None:
     planned = plan.values.get(node.outputs[0].name)
     return None if planned is None or plan.nodes[node.name].form is Form.FLOAT else planned.quantization
+
+
+__all__ = ["QuantizeAware", "quantize_aware"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +188,7 @@ def make_report(
 
 def chosen_targets(to: Sequence[str]) -> list[Target]:
     """The ports by their names, in letters of any case; UsageError TP001 for none, an unknown one, or one twice."""
-    names = [to] if isinstance(to, str) else list(to)
+    names = list(to) if isinstance(to, Iterable) and not isinstance(to, str) else [to]
     targets = [get_target(name) for name in names]
     if not names or len({target.name for target in targets}) != len(names):
         known = ", ".join(TARGET_NAMES)

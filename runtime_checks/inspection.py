@@ -13,6 +13,7 @@ import numpy as np
 
 from ..exporter.errors import EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Graph, Value
+from ..exporter.graph.kinds import kind_of
 from ..exporter.graph.limits import Limit, limits_of
 from ..exporter.graph.steps import Steps, read_steps
 
@@ -148,10 +149,11 @@ def _kind(path: Path) -> str:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix in ("onnx", "tflite", "triport", "pt2"):
         return suffix
+    kind, help = kind_of(path) or ("", "triport inspect model.triport")
     raise FormatError(
         "TP423",
-        f"{path} is neither a .triport nor a .pt2, an .onnx or a .tflite file",
-        help="triport inspect model.triport",
+        f"{path} is {kind and f'{kind}, '}neither a .triport nor a .pt2, an .onnx or a .tflite file",
+        help=help,
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..exporter.errors import UsageError
 from ..exporter.graph import DType, Graph
-from ..exporter.graph.file import load_graph
-from ..exporter.passes.input_layout import METADATA_KEY, NHWC, turn_inputs
+from ..exporter.passes.input_layout import METADATA_KEY
 from ..targets.prepare import legalised
 from ..targets.registry import get_target
+from .export import as_graph
 from .manifest import check_files, download_bytes, fingerprint, golden_samples, read_manifest
 from .report import PortReport, Report, host_facts
 from .samples import Given, given_cases, golden_cases
@@ -29,8 +29,8 @@ def verify(
 ) -> Report:
     """Runs the artefacts of an export folder and compares them with what the model answered when it was captured.
 
-    model           the graph or .triport file that was exported: adds the float64 reference, samples of your own, and
-                    the name of the first node that differs. Needs torch
+    model           the graph, .triport or .pt2 file that was exported: adds the float64 reference, samples of your own,
+                    and the name of the first node that differs. Needs torch
     samples         further inputs to compare on; only with ``model``
     runners         runtimes instead of the usual ones
     strict_verify   a port that cannot be run here is an error
@@ -71,14 +71,12 @@ def verify(
 
 def _same_model(document: Mapping[str, Any], model: Graph | str | Path) -> Graph:
     """The graph as it was exported, once it is known to be that one; UsageError TP006 for another."""
-    graph = model if isinstance(model, Graph) else load_graph(model)
-    if document.get(METADATA_KEY) == NHWC and graph.metadata.get(METADATA_KEY) != NHWC:
-        graph = turn_inputs(graph).graph
+    graph = as_graph(model, document.get(METADATA_KEY))
     if fingerprint(graph) != document["model"].get("sha256"):
         raise UsageError(
             "TP006",
             f'"{graph.name}" is not the model that this folder was exported from',
-            help="name the .triport file that was exported, or export this one",
+            help="name the .triport or .pt2 file that was exported, or export this one",
         )
     return graph
 

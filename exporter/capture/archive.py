@@ -8,8 +8,10 @@ of tensors needs, before torch sees the file.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import logging
 import re
 import warnings
 import zipfile
@@ -54,11 +56,23 @@ def load_program(path: str | Path) -> ExportedProgram:
     except zipfile.BadZipFile as error:
         raise _corrupt(path, f"it is no zip archive ({error})") from error
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # torch's notes on its own format
             return torch.export.load(io.BytesIO(data))
     except (RuntimeError, ValueError, KeyError, AttributeError, TypeError, AssertionError, IndexError) as error:
         raise _corrupt(path, f"torch cannot load it: {type(error).__name__}: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """While it lasts, torch's account of a file that it cannot load, a traceback, stays out of the user's sight."""
+    logger = logging.getLogger("torch.export")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _check(path: Path, archive: zipfile.ZipFile) -> None:
@@ -69,6 +83,8 @@ def _check(path: Path, archive: zipfile.ZipFile) -> None:
     names = [entry.filename.lower() for entry in archive.infolist()]
     if len(set(names)) < len(names) or len({name.partition("/")[0] for name in names}) > 1:
         raise _corrupt(path, "two of its records have one name, or they lie in several folders")
+    if any(name.endswith("/data.pkl") for name in names) and not any(name.endswith(".json") for name in names):
+        raise _saved_otherwise(path)
     pickled: set[str] = set()
     for entry in archive.infolist():
         name = entry.filename.partition("/")[2]
@@ -158,7 +174,17 @@ def _is_size(text: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "")[:200]
+    text = next(iter(str(error).strip().splitlines()), "")
+    return text.partition(" Please check the warnings above")[0][:200]
+
+
+def _saved_otherwise(path: Path) -> FormatError:
+    return FormatError(
+        "TP430",
+        f"{path.name} is no usable .pt2 file: torch.save wrote it, and not torch.export.save",
+        because="it holds weights or a pickled module, and no program",
+        help="load the module and save its program: torch.export.save(torch.export.export(module, (example,)), path)",
+    )
 
 
 def _corrupt(path: Path, problem: str) -> FormatError:

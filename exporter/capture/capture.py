@@ -28,6 +28,7 @@ from .least import limit_from_below
 from .mutation import without_writes
 from .precision import conversion_notices, float32_weights
 from .program import export_program
+from .reach import limit_from_above
 from .regions import without_regions
 from .saved import SavedModule, example_inputs, saved_notices
 from .silence import silent
@@ -128,6 +129,7 @@ def _captured(
         fused = [] if in_float32 else fused_notices(flat, own, plain)
         told = conversion_notices(weights, conversion.converted, own, plain)
         notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told, *fused]
+        notices += limit_from_above(graph)
         notices += limit_from_below(graph, bind_sizes(graph, to_last(_arrays(inputs), turned.inputs)))
         samples = _golden(turned, inputs, more)
         *shown, other = samples

@@ -17,6 +17,7 @@ from ..graph.conditions import record_conditions
 from ..graph.limits import record_limits
 from .complex_numbers import Complex, complex_converter, holds_complex
 from .context import Context
+from .explain import taken_for_one
 from .flat import own_path
 from .free_sizes import Counted, learned
 from .inputs import Inputs
@@ -187,6 +188,9 @@ class Conversion:
         result = self._converted(converter, node, node.target)
         parts: list[Any] = [result.real, result.imaginary] if isinstance(result, Complex) else [result]
         if expected is not None and any(isinstance(part, Value) and part.type != expected for part in parts):
+            for part in parts:
+                if isinstance(part, Value) and (reason := taken_for_one(part.type, expected, str(source))):
+                    raise reason
             raise ModelError(
                 "TP210",
                 f"{node.target} gives {expected} in torch but {', '.join(str(part.type) for part in parts)} here",

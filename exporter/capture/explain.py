@@ -12,6 +12,8 @@ import torch
 from torch.fx.experimental import symbolic_shapes
 
 from ..errors import ModelError
+from ..graph import Sym, TensorType, evaluate_dim
+from ..graph.dims import dim_names
 from . import flat
 from .flat import FlatModule
 from .inputs import Inputs
@@ -20,6 +22,9 @@ from .places import Place, innermost_frame, layer_called, place_of
 _FIXED = re.compile(r"size\(\)\[(\d+)\].*?(?:specialized it to be a constant|specialized due to hint of .*?) \((\d+)\)")
 _HOOK = "_set_replacement"
 """torch's own function that notes that a free size has one value only."""
+
+_TRIED = 4096
+"""Sizes up to this one are looked through for an example that would do."""
 
 _LONGEST = 160
 """Characters of torch's own text that a message quotes."""
@@ -168,3 +173,29 @@ def _torch_says(error: Exception, text: str) -> str:
     line = re.sub(r"\s*\((unhinted|Size-like symbols)[^)]*\)+", "", line).partition(" For more information")[0]
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1].rstrip() + "…"
     return f"torch says: {line}"
+
+
+def taken_for_one(type: TensorType, expected: TensorType, at: str) -> ModelError | None:
+    """TP205 where torch has a constant of 1 for a size that is 1 at the examples only; None for other differences.
+
+    type       with the sizes that they are
+    expected   with those that torch has
+    """
+    pairs = [(ours, theirs) for ours, theirs in zip(type.shape, expected.shape, strict=False) if ours != theirs]
+    if (
+        type.rank != expected.rank
+        or not pairs
+        or any(theirs != 1 or not isinstance(ours, Sym) for ours, theirs in pairs)
+    ):
+        return None
+    size = pairs[0][0]
+    names = " and ".join(f'"{name}"' for name in sorted(dim_names(size)))
+    larger = [n for n in range(2, _TRIED) if evaluate_dim(size, dict.fromkeys(dim_names(size), n)) > 1]
+    example = f"with {names} of {larger[0]} or more" if larger else "with larger sizes"
+    return ModelError(
+        "TP205",
+        f"a size that depends on {names} is 1 at the example, which torch takes for a constant",
+        at=at or None,
+        because="a line there lets an axis of this size meet one of another, and torch spreads axes of 1 over others",
+        help=f"pass an example {example}, or leave {names} out of dynamic=",
+    )

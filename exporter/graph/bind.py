@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ..errors import UsageError
+from ..wording import with_article
 from .conditions import check_conditions
 from .dims import Dim, Sym, evaluate_dim
 from .graph import Graph
@@ -26,7 +29,15 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
     check_names(types, inputs)
     sizes: dict[str, int] = {}
     for name, expected in types.items():
-        array = inputs[name]
+        array: object = inputs[name]
+        if not isinstance(array, np.ndarray | np.generic):
+            raise UsageError(
+                "TP003",
+                f'input "{name}": expected a numpy array {expected}, got {with_article(type(array).__name__)}',
+                help=f"pass {name}.numpy()"
+                if hasattr(array, "numpy")
+                else f'pass np.asarray({name}, "{expected.dtype.value}")',
+            )
         if array.dtype != expected.dtype.numpy:
             raise UsageError(
                 "TP003",
@@ -57,6 +68,11 @@ def _fits(dim: Dim, size: int, sizes: Mapping[str, int]) -> bool:
 
 def check_names(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> None:
     """UsageError when an input is missing or unknown."""
+    listed = ", ".join(f"{name} {wanted}" for name, wanted in types.items())
+    given: object = inputs
+    if not isinstance(given, Mapping):
+        kind = with_article(type(given).__name__)
+        raise UsageError("TP004", f"inputs are arrays by name, got {kind}", help=f"the inputs are: {listed}")
     missing = [name for name in types if name not in inputs]
     unknown = [name for name in inputs if name not in types]
     if missing or unknown:
@@ -65,5 +81,5 @@ def check_names(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) ->
         raise UsageError(
             "TP004",
             f"inputs do not match ({'; '.join(parts)})",
-            help=f"the inputs are: {', '.join(f'{name} {type}' for name, type in types.items())}",
+            help=f"the inputs are: {listed}",
         )

@@ -185,13 +185,6 @@ def read_container(path: str | Path) -> Contents:
             file.seek(0)
             first = file.read(8)
             length = int.from_bytes(first, "little")
-            if first.startswith(_ZIP) and length > size - 8:
-                raise FormatError(
-                    "TP400",
-                    f"{path} is a zip archive, as torch.save writes it, and no .triport file",
-                    help='load the module and capture it: tp.capture(module, example).save("model.triport"); '
-                    "a program of torch.export.save is read where its name ends in .pt2",
-                )
             if length > size - 8:
                 refuse_other_kind(path)
             if size < 8:
@@ -327,9 +320,6 @@ def _header_sum(header: bytes) -> int | None:
     if not header.startswith(CHECKSUM_START):
         return None
     return zlib.crc32(header[start + 8 :], zlib.crc32(b"00000000", zlib.crc32(CHECKSUM_START)))
-
-
-_ZIP = b"PK\x03\x04"
 
 
 def _damaged(path: Path, problem: str) -> NoReturn:

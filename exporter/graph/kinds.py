@@ -7,6 +7,10 @@ from pathlib import Path
 from ..errors import UsageError
 
 _INSPECT = "triport inspect {0} says what it holds; the model itself is the .triport or .pt2 file that it was made from"
+_PROGRAM = (
+    'load the module and capture it: tp.capture(module, example).save("model.triport"); a program of torch.export.save '
+    "is read where its name ends in .pt2"
+)
 _CAPTURE = 'tp.capture(module, example).save("model.triport") writes one'
 _FOLDER = (
     "triport verify {0} runs it again, triport inspect {0} says what it holds; the model itself is a .triport file"
@@ -21,6 +25,7 @@ _FOLDERS = (
 _FILES = (
     (slice(4, 8), b"TFL3", "", "a TFLite model", _INSPECT),
     (slice(0, 1), b"\x08", ".onnx", "an ONNX model", _INSPECT),
+    (slice(0, 4), b"PK\x03\x04", "", "a zip archive, as torch.save writes it", _PROGRAM),
     (slice(0, 4), b"\x89HDF", "", "a file of Keras weights (HDF5)", _CAPTURE),
     (slice(0, 0), b"", ".py", "Python source", _CAPTURE),
 )

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from capture.arithmetic_cases import FUNCTIONS as ARITHMETIC
 from capture.eager import Function, Function2, captured, exported, sample
+from capture.elsewhere import FILES, SINGLE, file_of
 from torch import nn
 
 from triport.exporter.capture.convert import _converter
@@ -220,53 +221,5 @@ def test_every_converter_is_used_by_a_case() -> None:
         for program in (plain, plain.run_decompositions({})):
             calls = [node for node in program.graph.nodes if node.op == "call_function"]
             used |= {_converter(node) for node in calls}
-    elsewhere = {name for names in ELSEWHERE.values() for name in names}
-    unused = {name for name, made in _CONVERTERS.items() if made not in used and _file(made) not in OTHER_FILES}
-    assert unused == elsewhere
-
-
-def _file(converter: object) -> str:
-    return str(getattr(converter, "__module__", "")).rpartition(".")[2]
-
-
-OTHER_FILES = (
-    *(
-        "arrange",
-        "attention",
-        "bags",
-        "complex_numbers",
-        "distances",
-        "einsum",
-        "fourier",
-        "index",
-        "recurrent",
-        "scans",
-    ),
-    *("unpool", "windows"),
-)
-"""Files of converters that have a test file to themselves beside this one."""
-
-ELSEWHERE = {
-    "test_pairs_and_scans.py": ("msort", "erfc", "special_erfc"),
-    "test_saved.py": ("convolution",),
-    "test_writes.py": ("fill.Tensor", "copy.default"),
-    "test_products.py": (
-        *("addbmm", "outer", "ger", "addr", "inner", "chain_matmul", "linalg_multi_dot", "linalg_vecdot", "kron"),
-        "bilinear",
-    ),
-    "test_norms.py": (
-        *("_native_batch_norm_legit.no_stats", "native_layer_norm", "instance_norm", "group_norm"),
-        *("native_group_norm", "rms_norm", "_fused_rms_norm"),
-    ),
-    "test_resampling.py": (
-        *("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "upsample_bicubic2d"),
-        *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
-    ),
-    "test_moving.py": (
-        "sym_numel",
-        *("tensor_split.sections", "tensor_split.indices"),
-        *("reflection_pad1d", "reflection_pad2d", "reflection_pad3d"),
-        *("replication_pad1d", "replication_pad2d", "replication_pad3d"),
-    ),
-}
-"""Converters of the other files that have their cases there."""
+    unused = {name for name, made in _CONVERTERS.items() if made not in used and file_of(name) not in FILES}
+    assert unused == {name for names in SINGLE.values() for name in names}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from capture.eager import Function, Function2, sample
+from capture.eager import Function, Function2, captured, sample
 from capture.ports import assert_ports_agree
 from torch import nn
 
@@ -154,6 +154,24 @@ def test_a_layer_without_a_line_of_the_users_is_named() -> None:
     with pytest.raises(ModelError) as inside:
         capture(nn.Sequential(nn.ReLU(), Fixes()), sample(2, 6, 3), {"input": {1: "time"}})
     assert inside.value.at is not None and inside.value.at.endswith(', layer "1"')
+
+
+def _blocks_and_their_neighbours(x: torch.Tensor) -> torch.Tensor:
+    """Local attention: each block of 8 meets itself and the blocks beside it."""
+    if x.shape[1] % 8 != 0:
+        x = F.pad(x, (0, -x.shape[1] % 8))
+    blocks = x.reshape(x.shape[0], x.shape[1] // 8, 8)
+    padded = F.pad(blocks, (0, 0, 1, 1))
+    three = torch.cat([padded[:, i : i + blocks.shape[1]] for i in range(3)], 2)
+    return blocks.unsqueeze(-1) * three.unsqueeze(-2)
+
+
+def test_an_example_of_one_block_is_told_how_long_it_has_to_be() -> None:
+    module, free = Function(_blocks_and_their_neighbours), {"x": {0: "batch", 1: "length"}}
+    with pytest.raises(ModelError, match='size that depends on "length" is 1 at the example') as refused:
+        capture(module, sample(2, 5), free)
+    assert refused.value.code == "TP205" and 'an example with "length" of 9 or more' in str(refused.value.help)
+    captured(module, sample(2, 9), dynamic=free, others=[[sample(1, 20)]])
 
 
 def test_sizes_that_the_model_makes_equal_are_to_have_one_name() -> None:

@@ -218,6 +218,34 @@ def test_a_step_that_needs_more_cells_limits_the_size_from_below(name: str) -> N
         assert graph.run({value.name: np.zeros((1, 3, least), np.float32)})
 
 
+class Counted(nn.Module):
+    """Takes the rows of a table that it counts out."""
+
+    def __init__(self, places: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.table, self.places = nn.Embedding(20, 3), places
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return x + self.table(self.places(x))
+
+
+COUNTED: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], dict[str, Limit]]] = {
+    "positions": (lambda x: torch.arange(x.shape[1]), {"length": Limit(1, 20)}),
+    "positions of each row": (
+        lambda x: torch.arange(x.shape[1])[None].expand(x.shape[0], -1).int(),
+        {"length": Limit(1, 20)},
+    ),
+    "positions from two on": (lambda x: torch.arange(x.shape[1]) + 2, {"length": Limit(1, 18)}),
+    "positions that stop": (lambda x: torch.arange(x.shape[1]).clamp(max=19), {}),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_an_embedding_of_positions_ends(name: str) -> None:
+    places, told = COUNTED[name]
+    assert limits(Counted(places)) == told
+
+
 class TooLong(Exception):
     """The model's own way of refusing."""
 

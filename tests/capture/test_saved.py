@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -249,3 +251,22 @@ def test_a_program_that_is_not_there_is_a_mistake_in_the_path(tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"gone\.pt2 does not exist") as refused:
         load_program(tmp_path / "gone.pt2")
     assert refused.value.code == "TP001"
+
+
+def test_a_file_of_torch_save_is_not_taken_for_a_damaged_program(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "weights.pt2")
+    with pytest.raises(FormatError, match=r"torch\.save wrote it, and not torch\.export\.save") as refused:
+        load_program(tmp_path / "weights.pt2")
+    assert refused.value.code == "TP430"
+
+
+def test_what_torch_logs_of_a_file_that_it_cannot_load_is_not_shown(saved: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved) as whole, zipfile.ZipFile(tmp_path / "cut.pt2", "w") as cut:
+        for entry in whole.infolist():
+            if not entry.filename.endswith("archive_format"):
+                cut.writestr(entry, whole.read(entry))
+    command = [sys.executable, "-m", "triport", "inspect", str(tmp_path / "cut.pt2")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert done.stderr.startswith("error[TP430]: cut.pt2 is no usable .pt2 file: torch cannot load it")
+    assert "warnings above" not in done.stderr

@@ -63,6 +63,23 @@ def test_verify_says_which_folder_it_wants(
     assert words.format(place=place) in capsys.readouterr().err
 
 
+def test_inspect_names_what_it_cannot_read(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"weight": torch.zeros(2)}, place / "weights.pt")
+    for name, kind in (("weights.pt", "a zip archive, as torch.save writes it"), ("net.py", "Python source")):
+        assert run(["inspect", str(place / name)]) == 5
+        assert f"{name} is {kind}, neither a .triport nor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", [[], ["--input-layout", "nhwc"]])
+def test_verify_takes_the_torch_program_that_was_exported(layout: list[str], tmp_path: Path) -> None:
+    module, example = torch.nn.Conv2d(3, 2, 3), torch.ones(1, 3, 5, 6)
+    torch.export.save(torch.export.export(module.eval(), (example,)), tmp_path / "m.pt2")
+    export = ["export", str(tmp_path / "m.pt2"), "--to", "onnx", "-o", str(tmp_path / "dist"), "--no-verify"]
+    assert run([*export, *layout]) == 0
+    assert run(["verify", str(tmp_path / "dist"), "--model", str(tmp_path / "m.pt2")]) == 0
+    assert run(["verify", str(tmp_path / "dist"), "--model", str(tmp_path / "dist")]) == 2
+
+
 @pytest.mark.parametrize(("option", "words"), [("--to", "--to names nothing"), ("--in", "--in names nothing")])
 def test_an_empty_list_names_its_option(
     option: str, words: str, place: Path, capsys: pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
-from triport.exporter.errors import EnvironmentError_, FormatError, UsageError
+from triport.exporter.errors import EnvironmentError_, UsageError
 from triport.exporter.graph import DType, Graph, Sample, Source, TensorType
 from triport.exporter.graph.container import TensorTable, same_bytes
 from triport.exporter.graph.file import load_graph, read_header, save_graph
@@ -202,7 +202,7 @@ def test_a_file_of_torch_save_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model/data.pkl", b"...")
-    with pytest.raises(FormatError, match=r"a zip archive, as torch\.save writes it") as refused:
+    with pytest.raises(UsageError, match=r"a zip archive, as torch\.save writes it") as refused:
         Graph.load(path)
     assert refused.value.help and "tp.capture" in refused.value.help
 

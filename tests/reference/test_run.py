@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Sym, TensorType
@@ -18,6 +22,22 @@ def test_a_graph_answers_for_named_arrays() -> None:
     np.testing.assert_array_equal(graph.run({"x": np.array([[-1, 2]], np.float32)})["y"], [[0, 2]])
     with pytest.raises(UsageError, match=r"float32\[batch, 2\]"):
         graph.run({"x": np.zeros((1, 3), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "help"),
+    [
+        ([np.zeros((1, 2), np.float32)], "inputs are arrays by name, got a list", r"x float32\[batch, 2\]"),
+        ({"x": torch.zeros(1, 2)}, r"expected a numpy array float32\[batch, 2\], got a Tensor", r"pass x\.numpy\(\)"),
+        ({"x": [[1.0, 2.0]]}, "got a list", r'np\.asarray\(x, "float32"\)'),
+    ],
+)
+def test_what_is_no_named_array_is_refused(given: Any, said: str, help: str) -> None:
+    graph = Graph()
+    graph.set_output("y", graph.add_input("x", TensorType(DType.FLOAT32, (Sym.named("batch"), 2))))
+    with pytest.raises(UsageError, match=said) as refused:
+        graph.run(given)
+    assert re.search(help, str(refused.value.help))
 
 
 def test_a_judge_in_float64_computes_what_a_cast_makes_in_float64_too() -> None:

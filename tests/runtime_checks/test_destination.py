@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_graphs import convnet
@@ -63,3 +64,10 @@ def test_a_folder_in_the_place_of_a_file_stays(name: str, tmp_path: Path) -> Non
 def test_a_file_in_the_place_of_the_bundle_stays(tmp_path: Path) -> None:
     (tmp_path / "web").write_text("mine")
     assert "is a file, and an export writes a folder there" in refused(tmp_path).message
+
+
+def test_ports_are_names(tmp_path: Path) -> None:
+    wrong: Any = 3
+    with pytest.raises(UsageError, match="unknown port 3"):
+        export(convnet(), tmp_path / "dist", wrong)
+    assert not (tmp_path / "dist").exists()
