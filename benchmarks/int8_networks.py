@@ -333,6 +333,26 @@ def train(name: str) -> Module:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         cycle.step()
+    return settled(model, prepared(network, known.train_x[: 60 * BATCH]))
+
+
+def settled(model: Module, x: Array) -> Module:
+    """The model in eval mode, its batch norms with what they see under the final weights.
+
+    Keras's momenta, 0.99 and for MobileNet 0.999, are for longer trainings than these.
+    """
+    import torch
+
+    from triport import layers
+
+    model.eval()
+    for layer in model.modules():
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9
+            layer.train()
+    with torch.no_grad():
+        for batch in torch.from_numpy(x).split(BATCH):
+            model(batch)
     return model.eval()
 
 

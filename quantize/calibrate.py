@@ -38,6 +38,8 @@ def observe(graph: Graph, values: Sequence[Value], batches: Iterable[Mapping[str
     raises    UsageError when an array does not fit the graph's inputs; EnvironmentError_ without ONNX Runtime
     """
     seen = {value.name: Observed() for value in values}
+    if not values:
+        return seen
     engine: Engine | None = None
     first = 0
     for batch in batches:

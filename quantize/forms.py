@@ -38,7 +38,8 @@ from ..exporter.ops import (
     Transpose,
     UnaryOp,
 )
-from ..exporter.ops.quantized import HIGHEST
+from ..exporter.ops.quantized import HIGHEST, LOWEST
+from ..exporter.passes.shares import are_shares
 
 MOST_EXACT = 2**24
 """Whole numbers below are exact in float32."""
@@ -140,12 +141,10 @@ def own_decision(node: Node) -> Decision:
         return _filters(node)
     if isinstance(node.op, BINARY):
         return _binary(node)
-    if isinstance(node.op, MatMul | Softmax):
-        return (
-            Decision(Form.INTEGER)
-            if len(data(node)) == len(node.inputs)
-            else Decision(Form.FLOAT, "one operand is constant")
-        )
+    if isinstance(node.op, MatMul):
+        return _product(node)
+    if isinstance(node.op, Softmax):
+        return Decision(Form.INTEGER)
     if isinstance(node.op, AveragePool):
         padded = any(side for pair in node.op.padding for side in pair)
         if padded and not node.op.count_include_pad:
@@ -183,6 +182,16 @@ def _binary(node: Node) -> Decision:
     if isinstance(node.op, Div):
         return Decision(Form.FLOAT, "a quotient of two tensors has no form on codes")
     return Decision(Form.INTEGER)
+
+
+def _product(node: Node) -> Decision:
+    """Phones add up products of two activations in float32; shares of a softmax keep the sum small at any length."""
+    if len(data(node)) < len(node.inputs):
+        return Decision(Form.FLOAT, "one operand is constant")
+    length, most = node.inputs[0].type.shape[-1], MOST_EXACT // LOWEST**2
+    if are_shares(node.inputs[0]) or (isinstance(length, int) and length <= most):
+        return Decision(Form.INTEGER)
+    return Decision(Form.FLOAT, f"phones add up at most {most} products of two activations exactly")
 
 
 def _batch_norm(node: Node) -> Decision:

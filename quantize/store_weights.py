@@ -44,10 +44,16 @@ LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant that is a weight; ``depth`` are the axes along which its products are summed, of any one filter."""
+    """A constant to round.
+
+    depth    the axes along which its products are summed: those of one filter
+    blocks   whether a filter may have several steps: recurrent layers multiply with it in every step of time, and
+             LiteRT would expand it as often
+    """
 
     value: Value
-    depth: tuple[int, ...]
+    depth: tuple[int, ...] = ()
+    blocks: bool = True
 
 
 def check_options(scheme: str, block: int | None, others: Mapping[str, object]) -> None:
@@ -89,7 +95,7 @@ def store_weights(
         if bits == 16:
             form, rounded = StoredForm(16), np.asarray(array, np.float16).astype(np.float32)
         else:
-            form, rounded = _in_codes(array, weight.depth, bits, wanted)
+            form, rounded = _in_codes(array, weight.depth, bits, wanted if weight.blocks else 0)
         stored.replace(weight.value, stored.rebuild_constant(weight.value, rounded))
         forms.add(form)
     if not forms:
@@ -129,43 +135,44 @@ def _weights(graph: Graph, keep_float: Sequence[str], *, every: bool) -> Iterato
     kept = {value for node in graph.nodes if any(matches(node, p) for p in keep_float) for value in node.inputs}
     seen: set[Value] = set()
     for node in graph.nodes:
-        for value, depth in ((value, ()) for value in node.inputs) if every else _of_products(node):
-            if value not in seen and value not in kept and _can_be_stored(value, depth, every=every):
+        for weight in map(Weight, node.inputs) if every else _of_products(node):
+            value = weight.value
+            if value not in seen and value not in kept and _can_be_stored(weight, every=every):
                 seen.add(value)
-                yield Weight(value, depth)
+                yield weight
 
 
-def _of_products(node: Node) -> Iterator[tuple[Value, tuple[int, ...]]]:
-    """The operands that a node multiplies its input with, and the axes that it sums along."""
+def _of_products(node: Node) -> Iterator[Weight]:
+    """The operands that a node multiplies its input with."""
     op, inputs = node.op, node.inputs
     if isinstance(op, Conv | ConvTranspose):
         rank = inputs[1].type.rank
         filters = 1 if isinstance(op, ConvTranspose) and op.layout is Layout.CHANNELS_FIRST else 0
-        yield inputs[1], tuple(axis for axis in range(rank) if axis != filters)
+        yield Weight(inputs[1], tuple(axis for axis in range(rank) if axis != filters))
     elif isinstance(op, Linear):
-        yield inputs[1], (1,)
+        yield Weight(inputs[1], (1,))
     elif isinstance(op, Recurrent):
-        yield inputs[1], (1,)
-        yield inputs[2], (1,)
+        yield Weight(inputs[1], (1,))
+        yield Weight(inputs[2], (1,), blocks=False)
     elif isinstance(op, MatMul):
         a, b = (value.type.rank for value in inputs)
-        yield inputs[0], (a - 1,)
-        yield inputs[1], (b - 1 if op.transpose_b else b - 2,)
+        yield Weight(inputs[0], (a - 1,))
+        yield Weight(inputs[1], (b - 1 if op.transpose_b else b - 2,))
     elif isinstance(op, Gather):
         rank = inputs[0].type.rank
         chosen = normalize_axis(op.axis, rank)
-        yield inputs[0], tuple(axis for axis in range(rank) if axis != chosen)
+        yield Weight(inputs[0], tuple(axis for axis in range(rank) if axis != chosen))
 
 
-def _can_be_stored(value: Value, depth: tuple[int, ...], *, every: bool) -> bool:
+def _can_be_stored(weight: Weight, *, every: bool) -> bool:
     """Whether it is worth its steps, and its numbers have a form: what is not finite stays as it is."""
-    if not value.is_constant or value.type.dtype is not DType.FLOAT32:
+    if not weight.value.is_constant or weight.value.type.dtype is not DType.FLOAT32:
         return False
-    array = value.array()
+    array = weight.value.array()
     greatest = float(np.abs(array).max(initial=0.0))
     if array.size < LEAST_CELLS or not np.isfinite(greatest):
         return False
-    return greatest <= LARGEST_HALF if every else _cells(array, depth) >= LEAST_SHARING
+    return greatest <= LARGEST_HALF if every else _cells(array, weight.depth) >= LEAST_SHARING
 
 
 def _cells(array: Array, depth: tuple[int, ...]) -> int:

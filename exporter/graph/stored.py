@@ -133,6 +133,8 @@ def stored_form_of(array: Array, forms: Iterable[StoredForm]) -> Stored | None:
     if array.dtype != np.float32 or array.size < LEAST_CELLS:
         return None
     for form in forms:
+        if form.bits < 16 and array.ndim < 2:
+            continue  # a bias that happens to be all zeros or ones
         found = _as_half(array) if form.bits == 16 else _as_codes(array, form)
         if found is not None:
             return found
@@ -162,7 +164,7 @@ def _as_codes(array: Array, form: StoredForm) -> Stored | None:
         steps = _steps_of(cells.reshape(view[0] * view[2], -1), form.bits)
         if steps is not None:
             steps = steps.reshape(view[0], view[2])
-            codes = (np.asarray(array, np.float32).reshape(view) / steps[:, None, :, None]).astype(np.int8)
+            codes = np.rint(np.asarray(array, np.float32).reshape(view) / steps[:, None, :, None]).astype(np.int8)
             return Stored(form.bits, codes.reshape(array.shape), view, steps)
     return None
 
@@ -217,6 +219,11 @@ def _steps_of(rows: Floats, bits: int) -> Floats | None:
     return np.concatenate(found)
 
 
+def _is_step(numbers: Floats) -> npt.NDArray[np.bool_]:
+    """Which have `STEP_BITS` significant bits: with more, a product may only *round* to a cell."""
+    return np.asarray(numbers.view(np.uint32) & (1 << 24 - STEP_BITS) - 1 == 0)
+
+
 def _common_steps(rows: Floats, bits: int) -> Floats | None:
     """The greatest cell of a row has some code: tried are all, the greatest first."""
     least, most = CODE_RANGES[bits]
@@ -233,7 +240,7 @@ def _common_steps(rows: Floats, bits: int) -> Floats | None:
         with np.errstate(all="ignore"):
             codes = np.rint(cells / tried[:, None])
             fits = (codes * tried[:, None] == cells) & (codes >= least) & (codes <= most)
-        known = fits.all(1)
+        known = fits.all(1) & _is_step(tried)
         steps[unknown[known]] = tried[known]
         unknown = unknown[~known]
     return None if unknown.size else steps

@@ -7,6 +7,8 @@ and 7; the bound is the one that every port is held to.
 
 Op cases on codes, and a network of them, are written as ONNX files alone, and give the reference's integers there, too.
 tflite-runtime 2.14.0 does not hand int8 to XNNPACK, and its own kernels round in another way.
+
+Networks whose weights are stored in few bits are written for both; TFLite files with 4 bits need LiteRT 2.18.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from cases.quantized import CASES
 from cases.quantized_network import quantized_images, quantized_network
+from cases.stored_networks import NETWORKS, SCHEMES
 
 import triport as tp
 from triport.exporter.graph import DType
@@ -33,10 +36,9 @@ BATCHES = (1, 2, 7)
 
 
 def write_golden(graph: tp.Graph, path: Path, batches: list[dict[str, Array]]) -> None:
-    """Inputs, float64 outputs and bounds of the batches in one npz; see run.py for the names of its parts."""
+    """Inputs, float64 outputs and bounds of the `BATCHES` in one npz; see run.py for the names of its parts."""
     arrays: dict[str, Array] = {}
-    for inputs in batches:
-        size = len(next(iter(inputs.values())))
+    for size, inputs in zip(BATCHES, batches, strict=True):
         exact = run_graph(graph, inputs, dtype=DType.FLOAT64)
         plain = run_graph(graph, inputs)
         for name, array in inputs.items():
@@ -70,6 +72,7 @@ def main(folder: Path) -> None:
         write_golden(graph, folder / name / "golden.npz", batches)
         print(f"wrote {name}")
     write_codes(folder)
+    write_stored_weights(folder)
 
 
 def write_codes(folder: Path) -> None:
@@ -90,6 +93,17 @@ def write_codes(folder: Path) -> None:
                 arrays |= {f"{size}/out/{key}": array, f"{size}/bound/{key}": np.array(0.0)}
         np.savez(place / "golden.npz", allow_pickle=False, **arrays)
     print(f"wrote {len(graphs)} graphs over int8 codes")
+
+
+def write_stored_weights(folder: Path) -> None:
+    """The networks of stored_networks.py in every scheme."""
+    for name, (network, feeds) in NETWORKS.items():
+        for scheme, (kind, block) in SCHEMES.items():
+            graph = tp.quantize(network(), kind, block=block)
+            place = folder / f"{name}-{scheme.replace(' ', '-')}"
+            tp.export(graph, place, to=["onnx"] if kind == "int4-weights" else ["onnx", "tflite"])
+            write_golden(graph, place / "golden.npz", [feeds(size) for size in BATCHES])
+    print("wrote networks with weights in few bits")
 
 
 if __name__ == "__main__":

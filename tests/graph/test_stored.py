@@ -81,6 +81,32 @@ def test_codes_and_steps_give_the_cells_back(bits: int, rows: int, cells: int, s
         assert np.array_equal(unpack_halves(pack_halves(stored.codes), stored.codes.shape), stored.codes) or bits == 8
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    above=st.integers(-9, 9),
+    below=st.integers(1, 127),
+    bits=st.sampled_from([4, 8]),
+    block=st.sampled_from([0, 16]),
+    seed=st.integers(0, 99),
+)
+def test_whatever_has_a_form_is_given_back(above: int, below: int, bits: int, block: int, seed: int) -> None:
+    """Fractions: 7 times float32(1 / 7) rounds to 1, which does not make it a step."""
+    counts = np.random.default_rng(seed).integers(min(above, 0), max(above, 0) + 1, (6, 32))
+    array = counts.astype(np.float32) / np.float32(below)
+    stored = stored_form_of(array, [StoredForm(bits, block)])
+    if stored is not None:
+        assert np.array_equal(stored.expanded(), array)
+        exact = stored.codes.astype(np.float64).reshape(stored.view)
+        assert stored.steps is not None
+        assert np.array_equal(exact * stored.steps[:, None, :, None].astype(np.float64), array.reshape(stored.view))
+    if below == 1 and bits == 8:
+        assert stored is not None
+
+
+def test_a_bias_of_ones_stays_as_it_is() -> None:
+    assert stored_form_of(np.ones(128, np.float32), [StoredForm(4), StoredForm(8)]) is None
+
+
 def test_what_is_not_rounded_has_no_form() -> None:
     forms = [StoredForm(4), StoredForm(4, 32), StoredForm(8), StoredForm(16)]
     array = np.random.default_rng(0).normal(0, 1, (32, 64)).astype(np.float32)

@@ -25,11 +25,10 @@ from ....exporter.ops import (
     QuantizedSoftmax,
     QuantizedSub,
     Recode,
-    Reshape,
-    Transpose,
 )
 from ....exporter.ops.base import normalize_axis
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range, comes_of_exp, multiplier
+from ....exporter.passes.shares import are_shares
 from ...emit import Refusal
 from ..flatfile import TensorQuantization
 from ..registry import OTHER_PORTS, all_of, at_most_rank, emits
@@ -170,26 +169,10 @@ def _reach(of: Quantization) -> int:
 def _largest_sum(a: Value, of: Quantization) -> float:
     """The largest sum of sizes of codes along the last axis, less the zero point; inf where its length is free."""
     length = a.type.shape[-1]
-    if _is_share(a):
+    if are_shares(a):
         # Shares add up to 1, and each is rounded by half a step at most; no free axis is that long.
         return 1 / of.scale + (length / 2 if isinstance(length, int) else 2**15)
     return length * _reach(of) if isinstance(length, int) else math.inf
-
-
-def _is_share(value: Value) -> bool:
-    """Whether a softmax along the last axis made the value."""
-    node = value.producer
-    while node is not None and isinstance(node.op, Reshape | Transpose):
-        if value.type.shape[-1] != node.inputs[0].type.shape[-1] or not _keeps_last_axis(node):
-            return False
-        value, node = node.inputs[0], node.inputs[0].producer
-    if node is None or not isinstance(node.op, QuantizedSoftmax):
-        return False
-    return normalize_axis(node.op.axis, value.type.rank) == value.type.rank - 1
-
-
-def _keeps_last_axis(node: Node) -> bool:
-    return isinstance(node.op, Reshape) or cast(Transpose, node.op).perm[-1] == len(cast(Transpose, node.op).perm) - 1
 
 
 @emits(QuantizedMatMul, accepts=all_of(at_most_rank(5), _exact_in_float32))
