@@ -351,8 +351,8 @@ def settled(model: Module, x: Array) -> Module:
             layer.momentum = 0.9
             layer.train()
     with torch.no_grad():
-        for batch in torch.from_numpy(x).split(BATCH):
-            model(batch)
+        for start in range(0, len(x), BATCH):
+            model(torch.from_numpy(x[start : start + BATCH]))
     return model.eval()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from triport.exporter.graph import Array, DType, Graph, Sample, TensorType, Value
+from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType, Value
 from triport.exporter.ops import (
     Conv,
     ConvTranspose,
@@ -21,7 +21,7 @@ from triport.exporter.ops import (
 )
 from triport.exporter.reference import run_graph
 
-from .case import BATCH, Sym
+from .case import BATCH
 
 ONE, NONE = (1, 1), ((0, 0), (0, 0))
 TIME = Sym.named("time")
