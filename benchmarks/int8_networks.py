@@ -351,7 +351,7 @@ def settled(model: Module, x: Array) -> Module:
             layer.momentum = 0.9
             layer.train()
     with torch.no_grad():
-        for batch in torch.from_numpy(x).split(BATCH):
+        for batch in torch.split(torch.from_numpy(x), BATCH):
             model(batch)
     return model.eval()
 
