@@ -13,7 +13,6 @@ from triport.exporter.errors import ModelError
 from triport.exporter.graph import DType, Sym
 from triport.exporter.ops import (
     Activation,
-    Add,
     Cast,
     Concat,
     Gather,
@@ -227,15 +226,3 @@ def test_product_with_a_constant_matrix(bench: Any, sketch: Any) -> None:
     right = sketch.constant(4, 5)
     graph = sketch.output(sketch.op(MatMul(), sketch.input(BATCH, 3, 4), right))
     bench.agree(graph, lambda a: a.astype(np.float64) @ right.array())
-
-
-def test_a_slice_beside_two_free_axes_follows_them_when_they_grow(bench: Any, sketch: Any) -> None:
-    """XNNPACK takes STRIDED_SLICE with a mask of ends, and keeps sizes that it saw before: SLICE is written instead."""
-    x = sketch.op(Relu(), sketch.input(BATCH, TIME, 3, 32))
-    y = sketch.op(Add(), sketch.op(Slice((2,), (1,), (2,), (1,)), x), sketch.op(Slice((2,), (2,), (3,), (1,)), x))
-    graph = sketch.output(y)
-    runtime = bench.load(graph, "xnnpack")
-    for batch, time in ((1, 1), (3, 40), (2, 7), (1, 300)):
-        array = bench.rng.normal(size=(batch, time, 3, 32)).astype(np.float32)
-        positive = np.maximum(array, 0)
-        np.testing.assert_array_equal(runtime.run({"x": array})["y"], positive[:, :, 1:2] + positive[:, :, 2:3])
