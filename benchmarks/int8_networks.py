@@ -351,8 +351,8 @@ def settled(model: Module, x: Array) -> Module:
             layer.momentum = 0.9
             layer.train()
     with torch.no_grad():
-        for start in range(0, len(x), BATCH):
-            model(torch.from_numpy(x[start : start + BATCH]))
+        for batch in torch.split(torch.from_numpy(x), BATCH):
+            model(batch)
     return model.eval()
 
 

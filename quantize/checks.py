@@ -39,6 +39,9 @@ UNSCALED, SCALED_TWICE = 20.0, 0.02
 _LOOKED_AT = 64
 """Rows whose distribution is looked at; extremes are those of all rows."""
 
+_CELLS_OF_ROW = 1024
+"""Cells of a row that are kept of it, about."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -92,9 +95,11 @@ class InputSeen:
             self.equal = self.equal and rows.shape[1] == first.size and bool((rows == first).all())
             self.low, self.high = min(self.low, float(rows.min())), max(self.high, float(rows.max()))
             if self.rows < _LOOKED_AT and array.dtype.kind == "f":
-                self.cells.append(rows.copy())
+                step = max(1, rows.shape[1] // _CELLS_OF_ROW) | 1  # odd, or it would keep to a few channels
+                self.cells.append(rows[:, ::step].copy())
                 if self.affine is not None:
-                    self.scaled.append(array.astype(np.float64) * self.affine.factor + self.affine.offset)
+                    scaled = array * self.affine.factor.astype(np.float32) + self.affine.offset.astype(np.float32)
+                    self.scaled.append(scaled.reshape(rows.shape)[:, ::step].copy())
         self.rows += len(rows)
 
 

@@ -159,7 +159,7 @@ def _images(files: list[Path], graph: Graph) -> Iterator[dict[str, Array]]:
         from PIL import Image
     except ImportError as error:
         raise EnvironmentError_(
-            "TP310", "images are read by Pillow, which is not installed", help="pip install pillow"
+            "TP310", "images are read by Pillow, which is not installed", help="pip install 'triport[images]'"
         ) from error
     sizes = dict(zip(layout, value.type.shape, strict=True))
     height, width, channels = (size if isinstance(size := sizes[axis], int) else None for axis in "HWC")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..exporter.errors import FormatError
-from .inspection import Summary, TensorSummary, counted, described
+from .inspection import Summary, TensorSummary, counted, described, scheme_text
 
 # onnx.proto: TensorProto.DataType
 _DTYPES = {
@@ -89,9 +89,18 @@ def _summary(path: Path, view: memoryview) -> Summary:
         inputs=_with_codes([tensor for tensor in graph.inputs if tensor.name not in graph.weights], told, "inputs"),
         outputs=_with_codes(graph.outputs, told, "outputs"),
         ops=counted(graph.ops),
-        quantization=f"{quantized} quantizing ops" if quantized else "none",
+        quantization=", ".join(filter(None, (_scheme(told), f"{quantized} quantizing ops" if quantized else "")))
+        or "none",
         needs=needs,
     )
+
+
+def _scheme(told: dict[str, str]) -> str:
+    """The scheme that a file of triport's tells in its metadata."""
+    try:
+        return scheme_text(json.loads(told.get("quantization", "null")))
+    except ValueError:  # metadata of somebody else's
+        return ""
 
 
 def _with_codes(tensors: list[TensorSummary], told: dict[str, str], side: str) -> list[TensorSummary]:

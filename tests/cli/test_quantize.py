@@ -71,6 +71,17 @@ def test_exports_of_quantized_models_say_what_is_bit_identical(
     assert report["limits"]["scores"]["tolerance"]["name"] == "EXACT" and report["bit_identical"] == ["scores"]
 
 
+def test_verify_holds_float32_outputs_that_are_promised_bit_for_bit_to_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "-o", "q.triport"]) == 0
+    assert run(["export", "q.triport", "--to", "onnx", "-o", "dist", "--no-verify"]) == 0
+    capsys.readouterr()
+    assert run(["verify", "dist", "--json"]) == 0
+    limit = json.loads(capsys.readouterr().out)["limits"]["scores"]
+    assert (limit["dtype"], limit["tolerance"]["name"], limit["bound"]) == ("float32", "EXACT", 0)
+
+
 def test_inspect_tells_scales_everywhere(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(["quantize", "m.triport", "--calibration", "data.npz", "-o", "q.triport", "--io", "int8"])
     run(["export", "q.triport", "-o", "dist", "--no-verify"])

@@ -159,9 +159,12 @@ def test_data_that_the_model_rescales_are_taken_as_they_are(steps: tuple[tuple[A
     assert notices(rescaling(*steps), BYTES) == []
 
 
-@pytest.mark.parametrize("steps", PIXELS)
-def test_data_that_are_rescaled_before_the_model_does_are_told(steps: tuple[tuple[Any, Any], ...]) -> None:
+@pytest.mark.parametrize(
+    ("steps", "made"), [*zip(PIXELS, ("0 … 0.003922", "-1 … -0.9922", "-2.166 … -1.983"), strict=True)]
+)
+def test_data_that_are_rescaled_before_the_model_does_are_told(steps: tuple[tuple[Any, Any], ...], made: str) -> None:
     (notice,) = notices(rescaling(*steps), BYTES / np.float32(255))
+    assert f"of the model makes {made} of them" in notice
     assert 'look rescaled already, and the model does it again: they span 0 … 1, and "rescaling"' in notice
 
 

@@ -129,7 +129,7 @@ def test_images_are_resized_and_laid_out_as_the_model_takes_them(tmp_path: Path)
         (tmp_path / "a.png").write_bytes(b"")
         with pytest.raises(EnvironmentError_, match="Pillow, which is not installed") as raised:
             make_plan(images(rescaled=True), calibration=tmp_path)
-        assert raised.value.help == "pip install pillow"
+        assert raised.value.help == "pip install 'triport[images]'"
         return
     from PIL import Image
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +201,26 @@ def test_an_odd_number_of_codes_takes_bytes_in_onnx(tmp_path: Path) -> None:
     target.write(prepare(stored, target), tmp_path / "model.onnx", {})
     kept = {t.name: t for t in onnx.load(tmp_path / "model.onnx").graph.initializer}
     assert onnx.numpy_helper.to_array(kept["w/codes"]).dtype == np.int8
+
+
+def test_the_command_takes_blocks_and_layers_to_keep(tmp_path: Path) -> None:
+    image_network().save(tmp_path / "m.triport")
+    arguments = [
+        "--scheme",
+        "int4-weights",
+        "--block",
+        "32",
+        "--keep-float",
+        "first",
+        "-o",
+        str(tmp_path / "q.triport"),
+    ]
+    done = quantize_command(str(tmp_path / "m.triport"), *arguments)
+    assert done.returncode == 0 and "written to" in done.stderr and "dB (SQNR)" in done.stderr
+    found = forms(tp.Graph.load(tmp_path / "q.triport"))
+    assert found["first.0"] is None and found["second.0"] == (4, (1, 1, 768, 32))
+
+
+def quantize_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "triport", "quantize", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

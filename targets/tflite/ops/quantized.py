@@ -183,6 +183,11 @@ def quantized_matmul(node: Node, writer: Writer) -> None:
         writer.step("DEQUANTIZE", [writer.tensor(x)], node, "real", _real(x.type.shape), schema.DequantizeOptionsT())
         for x in node.inputs
     ]
+    # XNNPACK would multiply by the codes of b themselves where their zero point is 0, with scales that it keeps from
+    # before a resize (LiteRT 2.3). A bound below every number keeps it from that.
+    right = node.inputs[1].type
+    inputs = [reals[1], writer.scalar(2 * LOWEST * op.of[1].scale)]
+    reals[1] = writer.step("MAXIMUM", inputs, node, "right", _real(right.shape), schema.MaximumMinimumOptionsT())
     options = schema.BatchMatMulOptionsT(adjY=op.transpose_b)
     product = writer.step("BATCH_MATMUL", reals, node, "product", _real(node.output.type.shape), options)
     writer.operator("QUANTIZE", [product], writer.tensor(node.output), schema.QuantizeOptionsT())

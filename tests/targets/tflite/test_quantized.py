@@ -227,6 +227,19 @@ def test_a_sum_of_products_stays_below_what_float32_holds(bench: Any, sketch: An
         assert "2**24" in _refused(bench, product)
 
 
+def test_products_of_codes_follow_their_sizes(bench: Any, sketch: Any) -> None:
+    """XNNPACK's own rewriting of DEQUANTIZE before BATCH_MATMUL keeps scales from before a resize."""
+    time, symmetric = Sym.named("time"), Quantization(2.0**-6, 0)
+    a = sketch.codes(BATCH, 4, 8, of=symmetric, name="a")
+    b = sketch.codes(BATCH, 8, time, of=symmetric, name="b")
+    graph = sketch.output(sketch.op(QuantizedMatMul(of=(symmetric, symmetric), to=Quantization(0.125, 3)), a, b))
+    interpreter = _load(bench.write(graph))
+    for batch, length in ((1, 1), (1, 12), (1, 64), (3, 40), (1, 300), (7, 300)):
+        shapes = {"a": (batch, 4, 8), "b": (batch, 8, length)}
+        codes = {name: bench.rng.integers(-90, 60, shape).astype(np.int8) for name, shape in shapes.items()}
+        np.testing.assert_array_equal(_run(interpreter, codes)["y"], graph.run(codes)["y"])
+
+
 @pytest.mark.parametrize(("axis", "fits"), [(-1, True), (1, False)])
 def test_shares_of_a_softmax_add_up_to_one_however_many_they_are(
     bench: Any, sketch: Any, axis: int, fits: bool
