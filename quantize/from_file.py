@@ -9,9 +9,9 @@ from typing import Any
 
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Graph
-from ..exporter.graph.file import load_graph
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
+from .model import graph_of
 from .plan import Plan
 from .quantize import PLANNED, SCHEMES, make_plan, quantize
 from .table import PlanRow, plan_rows
@@ -95,7 +95,7 @@ def quantize_file(
         planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "recover": recover or None}
         planned |= {"weights": weights}
         _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | data | {"io": io})
-    graph = model if isinstance(model, Graph) else _loaded(Path(model))
+    graph = graph_of(model)
     followed: Plan | None = None
     if plan is not None:
         followed = Plan.load(plan)
@@ -156,11 +156,3 @@ def _refuse_idle(because: str, options: dict[str, object]) -> None:
     given = [name.replace("_", "-") for name, value in options.items() if value is not None]
     if given:
         raise UsageError("TP005", f"--{given[0]} would be ignored: {because}", help=f"leave out --{given[0]}")
-
-
-def _loaded(path: Path) -> Graph:
-    if path.suffix == ".pt2":
-        from ..exporter.capture import capture_saved
-
-        return capture_saved(path)
-    return load_graph(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from .checks import (
     watched,
 )
 from .forms import decide
+from .model import graph_of
 from .observe import OBSERVERS
 from .plan import IO, Plan
 from .recover import METHODS, equalize, filters_with
@@ -34,6 +37,9 @@ from .settle import Calibrated
 from .solve import check_plan, coded_values
 from .store_weights import BITS, check_options, store_weights
 from .writer import WEIGHTS, WeightRule, rounded_filters
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 SCHEMES = ("int8", *BITS)
 
@@ -48,7 +54,7 @@ PLANNED = ("int8",)
 
 
 def quantize(
-    graph: Graph,
+    model: Graph | Module | str | Path,
     scheme: str = "int8",
     *,
     calibration: Calibration | None = None,
@@ -63,7 +69,7 @@ def quantize(
     weights: str = "full",
     block: int | None = None,
 ) -> Graph:
-    """A quantized copy of a float graph.
+    """A quantized copy of a float graph, of a triport model, or of that in a .triport or .pt2 file.
 
     scheme       "int8": weights and activations in 8 bits, the same integers on every port; "float16", "int8-weights"
                  and "int4-weights": weights alone, activations in float32; their options are keep_float and block
@@ -85,6 +91,7 @@ def quantize(
                  be kept
     """
     _check_one_of("scheme", scheme, SCHEMES)
+    graph = graph_of(model)
     coded: dict[str, object] = {
         "calibration": calibration,
         "samples": samples,
@@ -146,7 +153,7 @@ def finished(original: Graph, prepared: Graph, plan: Plan, filters: WeightRule =
 
 
 def make_plan(
-    graph: Graph,
+    model: Graph | Module | str | Path,
     scheme: str = "int8",
     *,
     calibration: Calibration | None = None,
@@ -162,6 +169,7 @@ def make_plan(
 
     equalized   channels of neighbouring layers are equalised first (recover="equalize")
     """
+    graph = graph_of(model)
     calibrated = calibrated_for(
         graph,
         scheme,

@@ -9,6 +9,8 @@ import pytest
 from small_graphs import BATCH, convnet, dense, perceptron
 from test_op_cases import PORTS
 
+import triport as tp
+from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Quantization, TensorType
 from triport.exporter.graph.verify import verify
 from triport.exporter.ops import (
@@ -175,3 +177,17 @@ def test_layers_that_are_kept_float_are_the_layers_they_were() -> None:
     (stem,) = (node for node in quantized.nodes if node.name == "stem")
     assert not isinstance(stem.op, QuantizedConv)
     assert any(isinstance(node.op, QuantizedLinear) for node in quantized.nodes)
+
+
+def test_a_model_a_file_and_a_graph_are_quantized_alike(tmp_path: Path) -> None:
+    model = tp.Sequential([tp.Input((4,), name="x"), tp.layers.Dense(3, activation="relu"), tp.layers.Dense(2)])
+    model.save(tmp_path / "m.triport")
+    graph = Graph.load(tmp_path / "m.triport")
+    made = [
+        quantize(given, calibration=ROWS) for given in (model, graph, tmp_path / "m.triport", f"{tmp_path}/m.triport")
+    ]
+    answers = [quantized.run(ROWS)["dense_1"] for quantized in made]
+    assert all(same_bits(answer, answers[0]) for answer in answers)
+    with pytest.raises(UsageError, match="got int") as raised:
+        quantize(3, calibration=ROWS)  # type: ignore[arg-type]
+    assert raised.value.code == "TP001"
