@@ -6,7 +6,8 @@ writes, for each model of float_models.py, what run.py describes. The truth is t
 and 7; the bound is the one that every port is held to.
 
 Op cases on codes, and a network of them, are written as ONNX files alone, and give the reference's integers there, too.
-tflite-runtime 2.14.0 does not hand int8 to XNNPACK, and its own kernels round in another way.
+tflite-runtime 2.14.0 does not hand int8 to XNNPACK, and its own kernels round in another way; networks of the scheme
+int8-strict give the same integers there as well.
 
 Networks whose weights are stored in few bits are written for both; TFLite files with 4 bits need LiteRT 2.18.
 """
@@ -14,6 +15,7 @@ Networks whose weights are stored in few bits are written for both; TFLite files
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,7 @@ import torch
 from cases.quantized import CASES
 from cases.quantized_network import quantized_images, quantized_network
 from cases.stored_networks import NETWORKS, SCHEMES
+from cases.strict_networks import FORMS, SHAPE, images, network
 
 import triport as tp
 from triport.exporter.graph import DType
@@ -29,6 +32,7 @@ from triport.exporter.reference import run_graph
 from triport.runtime_checks.tolerance import CLOSE
 from triport.targets.onnx import OnnxTarget
 from triport.targets.prepare import prepare
+from triport.targets.tflite import TFLiteTarget
 
 from .float_models import MODELS, Array, example_inputs
 
@@ -72,6 +76,7 @@ def main(folder: Path) -> None:
         write_golden(graph, folder / name / "golden.npz", batches)
         print(f"wrote {name}")
     write_codes(folder)
+    write_strict(folder)
     write_stored_weights(folder)
 
 
@@ -85,21 +90,39 @@ def write_codes(folder: Path) -> None:
         place = folder / f"int8-{name.replace('/', '-')}"
         place.mkdir()
         target.write(prepare(graph, target), place / target.artefact, {})
-        arrays: dict[str, Array] = {}
-        for size in BATCHES:
-            given = inputs(size)
-            arrays |= {f"{size}/in/{key}": array for key, array in given.items()}
-            for key, array in run_graph(graph, given).items():
-                arrays |= {f"{size}/out/{key}": array, f"{size}/bound/{key}": np.array(0.0)}
-        np.savez(place / "golden.npz", allow_pickle=False, **arrays)
+        write_bits(graph, place, inputs)
     print(f"wrote {len(graphs)} graphs over int8 codes")
+
+
+def write_strict(folder: Path) -> None:
+    """The networks of strict_networks.py, whose integers every kernel of tflite-runtime gives, too."""
+    calibration = np.random.default_rng(0).normal(0, 1, (64, *SHAPE)).astype(np.float32)
+    for name in FORMS:
+        graph = tp.quantize(network(name), "int8-strict", calibration={"x": calibration})
+        place = folder / f"strict-{name.replace(' ', '-')}"
+        place.mkdir()
+        for target in (OnnxTarget(), TFLiteTarget()):
+            target.write(prepare(graph, target), place / target.artefact, {})
+        write_bits(graph, place, images)
+    print(f"wrote {len(FORMS)} networks of scheme int8-strict")
+
+
+def write_bits(graph: tp.Graph, place: Path, inputs: Callable[[int], dict[str, Array]]) -> None:
+    """Inputs and outputs of all batches, of which no bit may differ."""
+    arrays: dict[str, Array] = {}
+    for size in BATCHES:
+        given = inputs(size)
+        arrays |= {f"{size}/in/{key}": array for key, array in given.items()}
+        for key, array in run_graph(graph, given).items():
+            arrays |= {f"{size}/out/{key}": array, f"{size}/bound/{key}": np.array(0.0)}
+    np.savez(place / "golden.npz", allow_pickle=False, **arrays)
 
 
 def write_stored_weights(folder: Path) -> None:
     """The networks of stored_networks.py in every scheme."""
-    for name, (network, feeds) in NETWORKS.items():
+    for name, (build, feeds) in NETWORKS.items():
         for scheme, (kind, block) in SCHEMES.items():
-            graph = tp.quantize(network(), kind, block=block)
+            graph = tp.quantize(build(), kind, block=block)
             place = folder / f"{name}-{scheme.replace(' ', '-')}"
             tp.export(graph, place, to=["onnx"] if kind == "int4-weights" else ["onnx", "tflite"])
             write_golden(graph, place / "golden.npz", [feeds(size) for size in BATCHES])

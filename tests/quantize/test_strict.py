@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import triport as tp
+from triport.cli.quantize import command
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import Graph, Quantization
 from triport.exporter.ops import Dequantize, Mul, QuantizedConv, QuantizedMul
@@ -151,3 +152,18 @@ def test_export_asks_all_kernels(tmp_path: Path) -> None:
     assert [run.runner for run in report.ports[0].runners] == ["litert", "litert-plain", "litert-reference"]
     again = tp.verify(tmp_path)
     assert [run.runner for run in again.ports[0].runners] == ["litert", "litert-plain", "litert-reference"]
+
+
+@pytest.mark.parametrize("scheme", ["int8", "float16"])
+def test_the_command_takes_strict_for_int8_alone(scheme: str, tmp_path: Path) -> None:
+    model, data, out = (str(tmp_path / name) for name in ("m.triport", "x.npz", "q.triport"))
+    network("conv").save(model)
+    np.savez(data, allow_pickle=False, **CALIBRATION)
+    options = [model, "--scheme", scheme, "--strict", "--calibration", data, "-o", out]
+    if scheme == "int8":
+        command.main(options, standalone_mode=False)
+        assert Graph.load(out).metadata["quantization"]["scheme"] == STRICT
+        return
+    with pytest.raises(UsageError) as refused:
+        command.main(options, standalone_mode=False)
+    assert refused.value.code == "TP005" and not Path(out).exists()
