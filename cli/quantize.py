@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..exporter.errors import UsageError
 from .console import names, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path())
 @click.option("-o", "--out", metavar="FILE.triport", help="Where the quantized model goes.")
 @click.option("--scheme", default="int8", show_default=True, help="int8, or weights alone: see docs/quantization.md.")
+@click.option("--strict", is_flag=True, help="int8: the same integers in LiteRT without XNNPACK, too.")
 @click.option(
     "--calibration", metavar="DATA", help="Real samples: an .npz, .npy or .csv file, or a folder of arrays or images."
 )
@@ -41,6 +43,7 @@ def command(
     model: str,
     out: str | None,
     scheme: str,
+    strict: bool,
     calibration: str | None,
     samples: int | None,
     observer: str | None,
@@ -62,6 +65,12 @@ def command(
     """
     from ..quantize import quantize_file
 
+    if strict:
+        if scheme not in ("int8", "int8-strict"):
+            raise UsageError(
+                "TP005", f"--strict would be ignored: scheme {scheme} looks at weights alone", help="leave it out"
+            )
+        scheme = "int8-strict"
     done = quantize_file(
         model,
         out,

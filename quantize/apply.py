@@ -16,6 +16,7 @@ from ..exporter.ops import (
     BatchNorm,
     Conv,
     ConvTranspose,
+    Dequantize,
     Div,
     LayerNorm,
     Linear,
@@ -45,17 +46,18 @@ from .arithmetic import softmax_table
 from .forms import MOST_EXACT, Form
 from .plan import Plan
 from .solve import coded_operands, unary_function
+from .strict import WITHOUT_KERNEL
 from .windows import batch_norm, conv_transpose, largest, mean, parameters
-from .writer import WeightRule, Writer, rounded_filters
+from .writer import WeightRule, Writer
 
 LONGEST_SOFTMAX = 2**11
 """Cells along a softmax of free length, for which the whole numbers of its table leave room."""
 
 
-def apply(graph: Graph, plan: Plan, *, filters: WeightRule = rounded_filters) -> Graph:
+def apply(graph: Graph, plan: Plan, *, filters: WeightRule | None = None) -> Graph:
     """The quantized graph; ``graph`` is the canonical one that the plan was made for, and is left alone.
 
-    filters   how weights become integers
+    filters   how weights become integers; default: as the plan's scheme has it
     raises    UsageError TP052 for a plan that is for another graph, or that contradicts itself
     """
     missing = [node.name for node in graph.nodes if node.name not in plan.nodes]
@@ -125,18 +127,21 @@ def _moves(writer: Writer, node: Node) -> None:
 
 
 def _table(writer: Writer, node: Node) -> None:
-    """dequantize → the op → quantize; at the model's end a table of float32."""
+    """dequantize → the op → quantize; at the model's end a table of float32, and of codes where a kernel is missing."""
     (x,) = coded_operands(node)
-    if writer.gives_codes(node):
+    if writer.gives_codes(node) and not (writer.strict and isinstance(node.op, WITHOUT_KERNEL)):
         inputs = [writer.floats(value) for value in node.inputs]
         y = writer.node(node, node.op, *inputs, last=False, role="real")
         writer.made_codes[node.output] = writer.node(node, Quantize(writer.quantization(node.output)), y)
         return
-    of = writer.quantization(x)
+    of, to = writer.quantization(x), writer.quantization(node.output) if writer.gives_codes(node) else None
     codes = np.arange(LOWEST, HIGHEST + 1, dtype=np.float64)
-    table = unary_function(node)((codes - of.zero_point) * of.scale).astype(np.float32)
-    entries = writer.constant(table, f"{node.name}.table")
-    writer.made_floats[node.output] = writer.node(node, Lookup(of, None), writer.codes(x), entries)
+    table = unary_function(node)((codes - of.zero_point) * of.scale)
+    if to is not None:
+        table = np.clip(np.rint(table / to.scale) + to.zero_point, LOWEST, HIGHEST)
+    entries = writer.constant(table.astype(np.float32 if to is None else np.int8), f"{node.name}.table")
+    made = writer.made_floats if to is None else writer.made_codes
+    made[node.output] = writer.node(node, Lookup(of, to), writer.codes(x), entries)
 
 
 def _integer(writer: Writer, node: Node) -> None:
@@ -185,6 +190,11 @@ def _softmax(writer: Writer, node: Node) -> None:
     largest = (MOST_EXACT - 1) // (length if isinstance(length, int) else LONGEST_SOFTMAX)
     to = writer.quantization(node.output) if writer.gives_codes(node) else None
     table = softmax_table(of.scale, largest, gives_codes=to is not None)
+    if writer.strict and to is not None:
+        entries = writer.constant(table, f"{node.name}.table")
+        shares = QuantizedSoftmax(node.op.axis, of, None)
+        _end(writer, node, writer.node(node, shares, x, entries, last=False, role="shares"))
+        return
     y = writer.node(node, QuantizedSoftmax(node.op.axis, of, to), x, writer.constant(table, f"{node.name}.table"))
     (writer.made_floats if to is None else writer.made_codes)[node.output] = y
 
@@ -217,8 +227,39 @@ def _layer_norm(writer: Writer, node: Node) -> None:
     y = step(Div(), step(Sub(), x, mean), deviation)
     for kind, value in zip((Mul, Add), node.inputs[1:], strict=False):
         y = step(kind(), y, writer.floats(value))
+    _end(writer, node, y)
+
+
+def _end(writer: Writer, node: Node, y: Value) -> None:
+    """What a node computed as float32, as codes where the plan wants those."""
+    if not writer.gives_codes(node):
+        writer.made_floats[node.output] = y
+        return
+    to = writer.quantization(node.output)
+    if writer.strict:
+        y = writer.rounded(y, to, node.name, node.source)
+    writer.made_codes[node.output] = writer.node(node, Quantize(to), y)
+
+
+def _exact(writer: Writer, node: Node) -> None:
+    if isinstance(node.op, LayerNorm):
+        _layer_norm(writer, node)
+    elif isinstance(node.op, Mul):
+        _float_product(writer, node)
+    else:
+        raise UsageError("TP052", f"the plan asks for exact float in {node.describe()}, which has no such form")
+
+
+def _float_product(writer: Writer, node: Node) -> None:
+    """dequantize, multiply, quantize: `product_is_safe` has gone through all pairs of codes."""
+    reals = []
+    for i, value in enumerate(node.inputs):
+        of = writer.quantization(value)
+        reals.append(writer.node(node, Dequantize(of), writer.codes(value), last=False, role=f"real_{i}"))
+    y = writer.node(node, node.op, *reals, last=not writer.gives_codes(node), role="product")
     if writer.gives_codes(node):
-        writer.made_codes[node.output] = writer.node(node, Quantize(writer.quantization(node.output)), y)
+        y = writer.node(node, Quantize(writer.quantization(node.output)), y)
+        writer.made_codes[node.output] = y
     else:
         writer.made_floats[node.output] = y
 
@@ -238,5 +279,5 @@ _WRITERS: dict[Form, Callable[[Writer, Node], None]] = {
     Form.MOVES: _moves,
     Form.TABLE: _table,
     Form.INTEGER: _integer,
-    Form.EXACT: _layer_norm,
+    Form.EXACT: _exact,
 }

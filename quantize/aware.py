@@ -28,11 +28,12 @@ from ..exporter.reference import run_graph
 from ..exporter.reference.registry import compute
 from .apply import apply
 from .calibrate import Calibration
-from .forms import Form
+from .forms import STRICT, Form
 from .observe import MOMENTUM, Observed
 from .plan import Plan
 from .quantize import calibrated_for, finished
 from .settle import Calibrated
+from .strict import strict_filters
 from .weights import HIGHEST as HIGHEST_WEIGHT
 
 RANGE_MOMENTUM = MOMENTUM / 10
@@ -198,11 +199,10 @@ class QuantizeAware(Model):
         assert isinstance(op, Conv | Linear)
         x, weight = operands[:2]
         of = plan.values[node.inputs[0].name].quantization
+        scale, largest, offset = self._steps(weight, of, to)
         shape = (-1, *[1] * (weight.dim() - 1))
-        largest = weight.detach().abs().reshape(weight.shape[0], -1).amax(1)
-        scale = torch.where(largest > 0, largest / HIGHEST_WEIGHT, torch.full_like(largest, to.scale / of.scale))
-        codes = _rounded(weight / scale.reshape(shape)).clamp(-HIGHEST_WEIGHT, HIGHEST_WEIGHT)
-        bias = [_rounded(operands[2] / (of.scale * scale))] if len(operands) > 2 else []
+        codes = _rounded(weight / scale.reshape(shape)).clamp(-largest, largest)
+        bias = [_rounded(operands[2] / (of.scale * scale) - offset) + offset] if len(operands) > 2 else []
         bare = replace(op, activation=Activation.NONE)
         (total,) = compute(bare, [_rounded(x / of.scale), codes, *bias], sizes)
         along = [1] * total.dim()
@@ -214,6 +214,15 @@ class QuantizeAware(Model):
             self._follow(node.output.name, real.clamp(min=0) if op.activation is not Activation.NONE else real)
         low, high = code_range(op.activation, to)
         return _rounded(steps).clamp(low - to.zero_point, high - to.zero_point) * to.scale
+
+    def _steps(self, weight: Tensor, of: Quantization, to: Quantization) -> tuple[Tensor, int, float]:
+        """What one code of a weight stands for in each filter, the largest code, and where between codes biases lie."""
+        if self._calibrated.scheme == STRICT:
+            units = strict_filters(weight.detach().cpu().numpy(), None, of.scale, to.scale)
+            return torch.from_numpy(units.scale).to(weight.device), units.largest, 0.5
+        largest = weight.detach().abs().reshape(weight.shape[0], -1).amax(1)
+        scale = torch.where(largest > 0, largest / HIGHEST_WEIGHT, torch.full_like(largest, to.scale / of.scale))
+        return scale, HIGHEST_WEIGHT, 0.0
 
     # -- ranges -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from .engine import Engine
 from .forms import Form
 from .plan import Plan
 from .settle import Calibrated
-from .writer import WeightRule, rounded_filters
+from .writer import WeightRule
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Array, rows: int
 
 
 def sensitivity(
-    calibrated: Calibrated, batches: Sequence[Mapping[str, Array]], filters: WeightRule = rounded_filters
+    calibrated: Calibrated, batches: Sequence[Mapping[str, Array]], filters: WeightRule | None = None
 ) -> tuple[Sensitivity, ...]:
     """Every layer that can be integer, the one that harms most first."""
     graph = calibrated.graph
@@ -95,7 +95,7 @@ def bounded(
     measure: Callable[[Graph], float],
     batches: Sequence[Mapping[str, Array]],
     max_drop: float,
-    filters: WeightRule = rounded_filters,
+    filters: WeightRule | None = None,
 ) -> Bounded:
     """The plan that keeps the fewest layers float and loses at most ``max_drop`` points of accuracy.
 

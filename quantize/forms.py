@@ -44,6 +44,9 @@ from ..exporter.passes.shares import are_shares
 MOST_EXACT = 2**24
 """Whole numbers below are exact in float32."""
 
+STRICT = "int8-strict"
+"""The scheme whose integers agree in LiteRT without XNNPACK, too (strict.py)."""
+
 _PARAMETRIC = (BatchNorm, Conv, ConvTranspose, Gather, LayerNorm, Linear)
 BINARY = (Add, Sub, Mul, Div)
 MOVERS = (BorderPad, Concat, Expand, Gather, Identity, MaxPool, Pad, Reshape, Reverse, Slice, Transpose)
@@ -55,7 +58,7 @@ class Form(Enum):
     INTEGER   by an op on codes
     MOVES     as it is, on codes: it only moves or picks cells
     TABLE     a function of one code: dequantize, float op, quantize, with scales that keep all 256 results from ties
-    EXACT     in float32 steps each of which is the same bits everywhere (layer norm)
+    EXACT     in float32 steps each of which is the same bits everywhere (layer norm, strict products)
     FLOAT     as before
     """
 
@@ -80,6 +83,7 @@ def decide(
     refused: Mapping[str, str] | None = None,
     *,
     coded_inputs: bool = False,
+    scheme: str = "int8",
 ) -> dict[Node, Decision]:
     """The form of every node of a canonical graph.
 
@@ -90,7 +94,7 @@ def decide(
     decisions: dict[Node, Decision] = {}
     for node in graph.nodes:
         kept = next((p for p in keep_float if matches(node, p)), None)
-        decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else own_decision(node)
+        decision = Decision(Form.FLOAT, f'kept float by "{kept}"') if kept is not None else own_decision(node, scheme)
         if refused and node.name in refused:
             decision = Decision(Form.FLOAT, refused[node.name])
         if _follows(node, decision) and not _from_codes(node, decisions, coded_inputs):
@@ -124,7 +128,7 @@ def _follows(node: Node, decision: Decision) -> bool:
     (scaling, normalisation by channel) is rounded to codes once, behind it.
     """
     with_constant = isinstance(node.op, BINARY) and any(value.is_constant for value in node.inputs)
-    return decision.form in (Form.MOVES, Form.TABLE) or (decision.form is Form.INTEGER and with_constant)
+    return decision.form in (Form.MOVES, Form.TABLE) or (decision.form is not Form.FLOAT and with_constant)
 
 
 def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool) -> bool:
@@ -133,8 +137,20 @@ def _from_codes(node: Node, decisions: dict[Node, Decision], coded_inputs: bool)
     return any(coded) if isinstance(node.op, Concat) else bool(coded) and all(coded)
 
 
-def own_decision(node: Node) -> Decision:
+def own_decision(node: Node, scheme: str = "int8") -> Decision:
     """The form of a node that reads codes."""
+    decision = _usual_decision(node)
+    if scheme != STRICT or decision.form is not Form.INTEGER:
+        return decision
+    if isinstance(node.op, Mul):
+        return Decision(Form.EXACT)
+    length = node.inputs[0].type.shape[-1]
+    if isinstance(node.op, MatMul) and (not isinstance(length, int) or length * HIGHEST**2 >= MOST_EXACT):
+        return Decision(Form.FLOAT, f"sums of products are exact for up to {MOST_EXACT // HIGHEST**2} of them")
+    return decision
+
+
+def _usual_decision(node: Node) -> Decision:
     if len(node.outputs) != 1 or any(v.type.dtype is not DType.FLOAT32 for v in (*data(node), *node.outputs)):
         return Decision(Form.FLOAT, f"{node.op.label()} has no form on codes")
     if isinstance(node.op, Conv | Linear):

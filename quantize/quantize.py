@@ -28,7 +28,7 @@ from .checks import (
     notices_of_weights,
     watched,
 )
-from .forms import decide
+from .forms import STRICT, decide
 from .model import graph_of
 from .observe import OBSERVERS
 from .plan import IO, Plan
@@ -36,12 +36,12 @@ from .recover import METHODS, equalize, filters_with
 from .settle import Calibrated
 from .solve import check_plan, coded_values
 from .store_weights import BITS, check_options, store_weights
-from .writer import WEIGHTS, WeightRule, rounded_filters
+from .writer import WEIGHTS, WeightRule, weight_rule
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-SCHEMES = ("int8", *BITS)
+SCHEMES = ("int8", STRICT, *BITS)
 
 RANKING_BATCHES = 8
 """Batches of calibration data by which layers are ranked when accuracy is bounded."""
@@ -49,7 +49,7 @@ RANKING_BATCHES = 8
 Labelled = tuple[Mapping[str, Array], Array]
 """Samples by the inputs' names, and a label for each."""
 
-PLANNED = ("int8",)
+PLANNED = ("int8", STRICT)
 """Those that are calibrated, and that follow a plan."""
 
 
@@ -71,8 +71,9 @@ def quantize(
 ) -> Graph:
     """A quantized copy of a float graph, of a triport model, or of that in a .triport or .pt2 file.
 
-    scheme       "int8": weights and activations in 8 bits, the same integers on every port; "float16", "int8-weights"
-                 and "int4-weights": weights alone, activations in float32; their options are keep_float and block
+    scheme       "int8": weights and activations in 8 bits, the same integers on every port; "int8-strict": also in
+                 LiteRT without XNNPACK, with weights of 6 bits; "float16", "int8-weights" and "int4-weights": weights
+                 alone, activations in float32; their options are keep_float and block
     calibration  real samples of the model's inputs, preprocessed as the model takes them: arrays, an iterable of them,
                  or the path of a file or folder
     samples      take at most so many of them; default: all
@@ -108,6 +109,9 @@ def quantize(
     for method in methods:
         _check_one_of("recover", method, METHODS)
     _check_one_of("weights", weights, tuple(WEIGHTS))
+    strict = (plan.scheme if plan is not None else scheme) == STRICT
+    if strict and weights != "full":
+        raise UsageError("TP050", f"scheme {STRICT} has no {weights} weights", help='leave out weights, or take "int8"')
     if plan is None:
         plan = make_plan(
             graph,
@@ -126,14 +130,14 @@ def quantize(
         plan = replace(plan, io=io or plan.io)
         check_plan(_prepared(graph, plan.equalized), plan)
     prepared = _prepared(graph, plan.equalized)
-    filters = WEIGHTS[weights]
+    filters = weight_rule(plan.scheme, weights)
     if {"bias", "adaround"} & set(methods):
         batches = batches_of(prepared, _twice(calibration), samples)
         filters = filters_with(methods, prepared, batches, filters)
     return finished(graph, prepared, plan, filters)
 
 
-def finished(original: Graph, prepared: Graph, plan: Plan, filters: WeightRule = rounded_filters) -> Graph:
+def finished(original: Graph, prepared: Graph, plan: Plan, filters: WeightRule | None = None) -> Graph:
     """The quantized graph with what it says of itself: the scheme, what stays float and why, and its own answers.
 
     original   the float graph, whose golden inputs are answered anew
@@ -221,7 +225,7 @@ def calibrated_for(
     check_filters(prepared)
     patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
     looked_at = inputs_seen(prepared)
-    decisions = decide(prepared, patterns, coded_inputs=io != "float32")
+    decisions = decide(prepared, patterns, coded_inputs=io != "float32", scheme=scheme)
     check_patterns(prepared, decisions, patterns)
     coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
     seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))

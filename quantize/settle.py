@@ -44,4 +44,4 @@ class Calibrated:
 
     def decisions(self, refused: Mapping[str, str] | None = None) -> dict[Node, Decision]:
         """The form of every node."""
-        return decide(self.graph, self.patterns, refused, coded_inputs=self.io != "float32")
+        return decide(self.graph, self.patterns, refused, coded_inputs=self.io != "float32", scheme=self.scheme)

@@ -18,9 +18,10 @@ from ..exporter.graph import Graph, Node, Quantization, Value
 from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
-from .forms import MOST_EXACT, Decision, Form, data, own_decision
+from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
 from .observe import Range
 from .plan import NodePlan, Plan, ValuePlan
+from .strict import matmul_is_safe, product_is_safe, safe_for_matmul, short_above
 
 TABLE_MARGIN = 5e-4
 """Steps. float32 functions of the runtimes are off by 1e-6 of their result at most, which is below 255 steps."""
@@ -45,19 +46,26 @@ class _Group:
     power_of_two   the scale has to be one: products are then exact in float32
     symmetric      the zero point is 0, which keeps sums of squares and of products small
     even           the zero point is even: runtimes add it before or after they round
+    short          the scale has 16 significant bits: every code then is an exact float32 in LiteRT's plain kernels,
+                   which dequantize by scale * code - scale * zero point
     """
 
     members: dict[str, Range] = field(default_factory=dict)
     power_of_two: bool = False
     symmetric: bool = False
     even: bool = False
+    short: bool = False
     quantization: Quantization = field(default_factory=lambda: Quantization(1.0, 0))
 
     def raise_to(self, scale: float) -> None:
         """Makes the scale at least that large."""
         if self.quantization.scale < scale:
-            scale = 2.0 ** math.ceil(math.log2(scale)) if self.power_of_two else _float32_above(scale)
-            self.quantization = Quantization(scale, self.quantization.zero_point)
+            self.take(2.0 ** math.ceil(math.log2(scale)) if self.power_of_two else _float32_above(scale))
+
+    def take(self, scale: float) -> None:
+        """The scale, or the next that a member may have."""
+        scale = short_above(scale) if self.short else scale
+        self.quantization = Quantization(scale, self.quantization.zero_point)
 
     def settle(self) -> None:
         """The scale that the members' ranges ask for."""
@@ -68,6 +76,7 @@ class _Group:
         self.quantization = quantization_for(
             low, high, power_of_two=self.power_of_two, symmetric=self.symmetric, even=self.even
         )
+        self.take(self.quantization.scale)
 
 
 def quantization_for(
@@ -115,12 +124,15 @@ def solve(
     io       the dtype of inputs and outputs (plan.py)
     """
     groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges)
+    if scheme == STRICT:
+        for group in groups.values():
+            group.short = True
     for group in {id(group): group for group in groups.values()}.values():
         group.settle()
     for node in graph.nodes:
-        if decisions[node].form is Form.INTEGER and isinstance(node.op, Add | Sub | Mul):
+        if decisions[node].form in (Form.INTEGER, Form.EXACT) and isinstance(node.op, Add | Sub | Mul):
             groups[node.output.name].raise_to(_least_scale(node, groups))
-    checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups))]
+    checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups, scheme))]
     for _ in range(ROUNDS):
         mended = [_mend(node, check, groups) for node, check in checks]
         if not any(mended):
@@ -143,7 +155,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
     groups = {name: _Group(quantization=value.quantization) for name, value in plan.values.items()}
     for node in graph.nodes:
         planned = plan.nodes.get(node.name)
-        forms = {Form.FLOAT, own_decision(node).form}
+        forms = {Form.FLOAT, own_decision(node, plan.scheme).form}
         if planned and planned.form not in forms:
             listed = " or ".join(sorted(f'"{form.value}"' for form in forms))
             raise UsageError(
@@ -152,7 +164,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
                 at=str(node.source) or None,
             )
         known = all(v.name in groups for v in (*coded_operands(node), *node.outputs))
-        check = _check(node, planned.form, groups) if planned and known else None
+        check = _check(node, planned.form, groups, plan.scheme) if planned and known else None
         if check is not None and not check():
             raise UsageError(
                 "TP052",
@@ -236,15 +248,19 @@ def _least_scale(node: Node, groups: Mapping[str, _Group]) -> float:
     return a * b / MOST_PRODUCT if isinstance(node.op, Mul) else a / SUM_RATIOS[1]
 
 
-def _check(node: Node, form: Form, groups: Mapping[str, _Group]) -> Callable[[], bool] | None:
+def _check(node: Node, form: Form, groups: Mapping[str, _Group], scheme: str) -> Callable[[], bool] | None:
     """Whether a node is safe with the groups' scales as they are now; None for one that always is."""
     out = groups.get(node.outputs[0].name)
-    if out is None or form in (Form.FLOAT, Form.MOVES, Form.EXACT):
+    if out is None or form in (Form.FLOAT, Form.MOVES):
         return None
+    if scheme == STRICT and isinstance(node.op, Mul | MatMul) and form is not Form.TABLE:
+        a, b = (groups[value.name] for value in node.inputs)
+        is_safe = product_is_safe if isinstance(node.op, Mul) else matmul_is_safe
+        return lambda: is_safe(a.quantization, b.quantization, out.quantization)
     if form is Form.TABLE:
         function, x = unary_function(node), groups[data(node)[0].name]
         return lambda: unary_margin(function, x.quantization, out.quantization) >= TABLE_MARGIN
-    if not isinstance(node.op, Add | Sub | Mul):
+    if form is Form.EXACT or not isinstance(node.op, Add | Sub | Mul):
         return None
     a, b = (groups[value.name] for value in node.inputs)
     if isinstance(node.op, Mul):
@@ -258,6 +274,7 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
     if check():
         return False
     _raise_to_equal(node, groups)
+    _raise_to_odd(node, groups)
     if check():
         return True
     for value in (node.output, *coded_operands(node)):
@@ -267,7 +284,7 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
         before = group.quantization
 
         def safe(scale: float, group: _Group = group) -> bool:
-            group.quantization = Quantization(scale, group.quantization.zero_point)
+            group.take(scale)
             return check()
 
         if nudged(before.scale * (1 + STEP), safe) is not None:
@@ -283,6 +300,14 @@ def _raise_to_equal(node: Node, groups: Mapping[str, _Group]) -> None:
         largest = max(group.quantization.scale for group in bound)
         for group in bound:
             group.quantization = Quantization(largest, group.quantization.zero_point)
+
+
+def _raise_to_odd(node: Node, groups: Mapping[str, _Group]) -> None:
+    """The scale of a strict matrix product becomes an odd multiple of its operands'."""
+    out = groups[node.output.name]
+    if isinstance(node.op, MatMul) and not out.power_of_two:
+        a, b = (groups[value.name].quantization for value in node.inputs)
+        out.quantization = safe_for_matmul(a, b, out.quantization) or out.quantization
 
 
 def unary_function(node: Node) -> Callable[[Reals], Reals]:

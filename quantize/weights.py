@@ -31,11 +31,12 @@ SPARED = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Filters:
-    """codes int8 [O, …], scale float32 [O], bias int32 [O]; saturated: filters whose bias did not fit"""
+    """codes int8 [O, …] of which none is beyond ±``largest``, scale float32 [O], bias int32 [O]"""
 
     codes: npt.NDArray[np.int8]
     scale: npt.NDArray[np.float32]
     bias: npt.NDArray[np.int32]
+    largest: int = HIGHEST
 
 
 def quantized_filters(

@@ -21,7 +21,8 @@ from ..exporter.ops import (
 )
 from ..exporter.ops.conv import weight_perm
 from .arithmetic import Reals
-from .weights import Filters, quantized_filters
+from .strict import in_steps, strict_mean
+from .weights import Filters
 from .writer import Writer
 
 
@@ -39,13 +40,13 @@ def mean(writer: Writer, node: Node) -> None:
     channels = x.type.shape[layout.channel_axis(x.type.rank)]
     assert isinstance(channels, int)
     of, to = writer.quantization(node.inputs[0]), writer.quantization(node.output)
-    ones = (channels, 1, *kernel) if layout is Layout.CHANNELS_FIRST else (channels, *kernel, 1)
-    inputs = [
-        x,
-        writer.constant(np.ones(ones, np.int8), f"{node.name}.ones"),
-        writer.constant(np.full(channels, 1 / np.prod(kernel), np.float32), f"{node.name}.scale"),
-        writer.constant(np.zeros(channels, np.int32), f"{node.name}.bias"),
-    ]
+    shape = (channels, 1, *kernel) if layout is Layout.CHANNELS_FIRST else (channels, *kernel, 1)
+    if writer.strict:
+        made = in_steps(strict_mean(shape, of.scale, to.scale))
+    else:
+        share = np.full(channels, 1 / np.prod(kernel), np.float32)
+        made = Filters(np.ones(shape, np.int8), share, np.zeros(channels, np.int32))
+    inputs = [x, *parameters(writer, node, made)]
     conv = QuantizedConv(stride, padding, dilation, channels, layout, Activation.NONE, of=of, to=to)
     if isinstance(op, AveragePool):
         writer.made_codes[node.output] = writer.node(node, conv, *inputs)
@@ -74,7 +75,7 @@ def batch_norm(writer: Writer, node: Node) -> None:
     axes = x.type.rank - 2
     layout = Layout.CHANNELS_FIRST if op.axis == 1 else Layout.CHANNELS_LAST
     of, to = writer.quantization(x), writer.quantization(node.output)
-    made = quantized_filters(factor.reshape(-1, *[1] * (axes + 1)), offset - mean * factor, of.scale, to.scale)
+    made = writer.filters_of(factor.reshape(-1, *[1] * (axes + 1)), offset - mean * factor, of, to)
     inputs = [writer.codes(x), *parameters(writer, node, made)]
     once = (1,) * axes
     conv = QuantizedConv(once, ((0, 0),) * axes, once, len(factor), layout, Activation.NONE, of=of, to=to)
@@ -119,7 +120,7 @@ def conv_transpose(writer: Writer, node: Node) -> None:
     ordered = phases if first else phases.swapaxes(0, 1)
     shift = np.repeat(bias, parts) if first else np.tile(bias, parts)
     filters = ordered.reshape(parts * outputs, *phases.shape[2:])
-    made = quantized_filters(filters if first else np.moveaxis(filters, 1, -1), shift, of.scale, to.scale)
+    made = writer.filters_of(filters if first else np.moveaxis(filters, 1, -1), shift, of, to)
     once = (1,) * len(taps)
     conv = QuantizedConv(once, tuple((m - 1, m - 1) for m in taps), once, 1, op.layout, op.activation, of=of, to=to)
     y = writer.node(node, conv, x, *parameters(writer, node, made), last=False, role="phases")

@@ -9,18 +9,24 @@ from typing import Any
 import numpy as np
 
 from ..exporter.errors import UsageError
-from ..exporter.graph import DType, Graph, Node, Quantization, Value
+from ..exporter.graph import Array, DType, Graph, Node, Quantization, Source, Value
 from ..exporter.graph.types import CODES
 from ..exporter.ops import (
+    Add,
+    Clamp,
     Conv,
     Dequantize,
+    Floor,
     Linear,
+    Mul,
     Quantize,
     Recode,
 )
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from ..targets.pairs import fits_in_pairs, from_kernel_order, in_kernel_order, multiplies_in_pairs
+from .forms import STRICT
 from .plan import Plan
+from .strict import in_steps, strict_filters
 from .weights import Filters, cut_pairs, quantized_filters
 
 WeightRule = Callable[[Node, Quantization, Quantization], Filters]
@@ -31,6 +37,17 @@ def rounded_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
     """Each weight to the nearest code."""
     bias = node.inputs[2].array() if len(node.inputs) > 2 else None
     return quantized_filters(node.inputs[1].array(), bias, of.scale, to.scale)
+
+
+def unit_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
+    """The filters of the strict scheme, in units (strict.py)."""
+    bias = node.inputs[2].array() if len(node.inputs) > 2 else None
+    return strict_filters(node.inputs[1].array(), bias, of.scale, to.scale)
+
+
+def strict_codes(node: Node, of: Quantization, to: Quantization) -> Filters:
+    """The filters of the strict scheme."""
+    return in_steps(unit_filters(node, of, to))
 
 
 def paired_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
@@ -57,6 +74,11 @@ def cut_to_pairs(node: Node, made: Filters) -> Filters:
 WEIGHTS: dict[str, WeightRule] = {"full": rounded_filters, "paired": paired_filters}
 
 
+def weight_rule(scheme: str, weights: str = "full") -> WeightRule:
+    """How a scheme rounds weights."""
+    return strict_codes if scheme == STRICT else WEIGHTS[weights]
+
+
 def _channels(node: Node) -> int:
     x = node.inputs[0].type
     channels = x.shape[node.op.layout.channel_axis(x.rank) if isinstance(node.op, Conv) else -1]
@@ -70,10 +92,11 @@ class Writer:
     made_floats, made_codes   what stands for a value of the float graph, as float32 and as codes
     """
 
-    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule) -> None:
+    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule | None) -> None:
         self.source = graph
         self.plan = plan
-        self.filters = filters
+        self.filters = filters or weight_rule(plan.scheme)
+        self.strict = plan.scheme == STRICT
         self.border = None if plan.io == "float32" else DType(plan.io)
         self.graph = Graph(graph.name)
         self.graph.metadata = dict(graph.metadata)
@@ -128,9 +151,35 @@ class Writer:
                 self.made_codes[value] = self.graph.add_constant(array, value.name, to)
             else:
                 source = value.producer.source if value.producer else None
-                x = self.floats(value)
+                x = self.rounded(self.floats(value), to, value.name, source) if self.strict else self.floats(value)
                 self.made_codes[value] = self.graph.add(Quantize(to), x, name=f"{value.name}/quantize", source=source)
         return self.made_codes[value]
+
+    def rounded(self, x: Value, to: Quantization, name: str, source: Source | None) -> Value:
+        """float32 at whole steps of ``to``, halves up, where kernels that quantize it cannot part.
+
+        Numbers far beyond the codes are clamped first: LiteRT's own kernels take more than 2**31 steps for the wrong
+        end.
+        """
+        reach = (HIGHEST - LOWEST + 1) * to.scale
+        steps: list[tuple[str, Any, float | None]] = [
+            ("clamp", Clamp(-reach, reach), None),
+            ("steps", Mul(), 1 / float(np.float32(to.scale))),
+            ("half", Add(), 0.5),
+            ("floor", Floor(), None),
+            ("whole", Mul(), to.scale),
+        ]
+        for role, op, operand in steps:
+            named = f"{name}/rounded/{role}"
+            operands = [] if operand is None else [self.constant(np.float32(operand), f"{named}.by")]
+            x = self.graph.add(op, x, *operands, name=named, source=source)
+        return x
+
+    def filters_of(self, weight: Array, bias: Array, of: Quantization, to: Quantization) -> Filters:
+        """Filters of what is no layer in the float graph."""
+        if self.strict:
+            return in_steps(strict_filters(weight, bias, of.scale, to.scale))
+        return quantized_filters(weight, bias, of.scale, to.scale)
 
     def constant(self, array: Any, name: str) -> Value:
         return self.graph.add_constant(np.asarray(array), name)

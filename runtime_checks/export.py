@@ -103,6 +103,9 @@ def export(
     if strict_verify:
         require_all(chosen)
     graph = as_graph(model, input_layout)
+    if verify:
+        facts = graph.metadata.get("quantization") or {}
+        chosen = choose_runners([target.name for target in targets], runners, facts.get("scheme"))
     extra = given_cases(samples, {value.name: value.type for value in graph.inputs}) if samples is not None else []
     prepared = prepare_all(graph, targets)
     check_weights(graph)

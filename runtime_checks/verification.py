@@ -19,8 +19,12 @@ from .truth import Truth, has_reference
 NO_TRUTH = "nothing to compare with: torch is not installed and the model carries no golden samples"
 
 
-def choose_runners(targets: Sequence[str], wanted: Sequence[str] | None) -> dict[str, list[Runner]]:
-    """{target: runtimes}: those asked for, and the usual one where none of them runs the target.
+def choose_runners(
+    targets: Sequence[str], wanted: Sequence[str] | None, scheme: str | None = None
+) -> dict[str, list[Runner]]:
+    """{target: runtimes}: those asked for, and the usual ones where none of them runs the target.
+
+    scheme   by which the graph was quantized
 
     UsageError TP005 when one that was asked for runs no port of this export.
     """
@@ -34,7 +38,7 @@ def choose_runners(targets: Sequence[str], wanted: Sequence[str] | None) -> dict
             f"{names} would have nothing to run: the ports are {', '.join(targets)}",
             help=f"leave it out, or export its port too: triport export model.triport --to {','.join(needed)}",
         )
-    return {name: [r for r in asked if r.target == name] or default_runners(name) for name in targets}
+    return {name: [r for r in asked if r.target == name] or default_runners(name, scheme) for name in targets}
 
 
 def require_all(runners: dict[str, list[Runner]]) -> None:

@@ -40,7 +40,7 @@ def verify(
     folder = Path(folder)
     document = read_manifest(folder)
     ports: Mapping[str, Any] = document["ports"]
-    chosen = choose_runners(list(ports), runners)
+    chosen = choose_runners(list(ports), runners, (document.get("quantization") or {}).get("scheme"))
     if strict_verify:
         require_all(chosen)
     for port in ports.values():

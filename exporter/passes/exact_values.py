@@ -23,6 +23,7 @@ from ..ops import (
     Dequantize,
     Div,
     Expand,
+    Floor,
     Gather,
     Identity,
     Maximum,
@@ -48,7 +49,7 @@ from ..ops import (
 from ..ops.quantized import HIGHEST, LOWEST
 
 _MOVES = (BorderPad, Concat, Expand, Gather, Identity, MaxPool, Pad, Reshape, Reverse, Slice, TakeAlong, Transpose)
-_ROUNDS_ONCE = (Abs, Add, Clamp, Div, Maximum, Minimum, Mul, Neg, ReduceMax, ReduceMin, Relu, Sqrt, Sub)
+_ROUNDS_ONCE = (Abs, Add, Clamp, Div, Floor, Maximum, Minimum, Mul, Neg, ReduceMax, ReduceMin, Relu, Sqrt, Sub)
 _ONE_CODE = (Add, Div, Maximum, Minimum, Mul, Sub)
 _MOST = 2**24
 

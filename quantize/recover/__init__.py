@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...exporter.graph import Array, Graph, Node, Quantization
 from ...exporter.ops import Conv, Linear
+from ..strict import in_steps
 from ..weights import Filters
-from ..writer import WeightRule, cut_to_pairs, paired_filters, rounded_filters
+from ..writer import WeightRule, cut_to_pairs, paired_filters, rounded_filters, strict_codes, unit_filters
 from .adaround import rounded_for_outputs
 from .bias import unshifted
 from .equalize import equalize
@@ -38,13 +39,15 @@ def filters_with(
     if not {"bias", "adaround"} & set(methods):
         return plain
     nodes = [node for node in graph.nodes if isinstance(node.op, Conv | Linear) and node.inputs[1].is_constant]
+    choose = unit_filters if plain is strict_codes else plain
     seen = look(graph, nodes, batches, sampled="adaround" in methods)
 
     def rule(node: Node, of: Quantization, to: Quantization) -> Filters:
-        made = plain(node, of, to)
+        made = choose(node, of, to)
         if "adaround" in methods and node.name in seen.rows:
             made = rounded_for_outputs(node, made, seen.rows[node.name])
             made = cut_to_pairs(node, made) if plain is paired_filters else made
-        return unshifted(node, made, of, seen.means[node.name]) if "bias" in methods else made
+        made = unshifted(node, made, of, seen.means[node.name]) if "bias" in methods else made
+        return in_steps(made) if plain is strict_codes else made
 
     return rule

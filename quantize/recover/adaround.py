@@ -13,7 +13,7 @@ import numpy as np
 
 from ...exporter.graph import Array, Node
 from ...exporter.ops import Conv, Layout
-from ..weights import HIGHEST, Filters
+from ..weights import Filters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +57,7 @@ def rounded_for_outputs(node: Node, made: Filters, rows: Array) -> Filters:
         torch.autograd.backward(loss)
         optimizer.step()
     chosen = low + (torch.sigmoid(choice.detach()) * (above - below) + below > 0.5).numpy()
-    codes = np.clip(chosen, -HIGHEST, HIGHEST).astype(np.int8).reshape(shape)
+    codes = np.clip(chosen, -made.largest, made.largest).astype(np.int8).reshape(shape)
     if isinstance(node.op, Conv) and node.op.layout is Layout.CHANNELS_LAST:
         codes = np.ascontiguousarray(np.moveaxis(codes, 1, -1))
     return replace(made, codes=codes)

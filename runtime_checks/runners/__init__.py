@@ -40,6 +40,7 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
 """Every runtime of a port. Where several run the same port, `export` asks the first that is not left to the user."""
 
 _DEFAULT = ("onnxruntime", "litert", "node")
+_STRICT = ("litert-plain", "litert-reference")
 
 
 def get_runner(name: str) -> Runner:
@@ -52,12 +53,14 @@ def get_runner(name: str) -> Runner:
     return make()
 
 
-def default_runners(target: str) -> list[Runner]:
+def default_runners(target: str, scheme: str | None = None) -> list[Runner]:
     """What an artefact of ``target`` is checked in when nothing else is asked for.
 
-    A bundle goes to Node; to the browser where there is no Node but a browser.
+    A bundle goes to Node; to the browser where there is no Node but a browser. What is quantized by the scheme
+    int8-strict goes to all kernels of LiteRT, for which it promises the same integers.
     """
-    runners = [runner for runner in map(get_runner, _DEFAULT) if runner.target == target]
+    names = (*_DEFAULT, *(_STRICT if scheme == "int8-strict" else ()))
+    runners = [runner for runner in map(get_runner, names) if runner.target == target]
     if target == "web" and runners[0].missing() and Chromium().missing() is None:
         return [Chromium()]
     return runners
