@@ -15,6 +15,7 @@ from .dead_code import remove_dead_code
 from .decompose import decompose
 from .fold_constants import fold_constants
 from .fold_norm_into_linear import fold_norm_into_linear
+from .fold_scale_into_linear import fold_scale_into_linear
 from .fold_transpose_into_linear import fold_transpose_into_linear
 from .fold_transpose_into_matmul import fold_transpose_into_matmul
 from .fuse_activation import fuse_activation
@@ -31,6 +32,7 @@ from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
 from .split_activation import split_activation
 from .split_before_slices import split_before_slices
+from .split_linear import split_linear
 from .tabulate import tabulate
 from .unfold_conv import unfold_conv
 
@@ -69,6 +71,8 @@ def passes_for(
         fold_transpose_into_matmul,
         fold_norm_into_linear(spells),
         simplify_reshape,
+        split_linear,
+        fold_scale_into_linear,
         split_before_slices,
         place_transposes,
     ]

@@ -90,6 +90,17 @@ class Rearrangement:
         atoms = tuple(sizes[place] for place in sorted(sizes))
         return Rearrangement(self.given, atoms, tuple(tuple(number[place] for place in axis) for axis in axes))
 
+    def narrowed(self, atom: int, size: int, given: Shape) -> Rearrangement:
+        """The same of an x that has only ``size`` of an atom, and the shape ``given`` therefore."""
+        left = [other for other in range(len(self.atoms)) if other != atom or size != 1]
+        atoms = tuple(size if other == atom else self.atoms[other] for other in left)
+        axes = tuple(tuple(left.index(other) for other in axis if other in left) for axis in self.axes)
+        return Rearrangement(given, atoms, axes)
+
+    def axis_of_atom(self) -> dict[int, int]:
+        """{atom: the axis of x that it is a part of}"""
+        return _axis_of(self.atoms, self.given)
+
     def then(self, node: Node) -> Rearrangement | None:
         """This and then the reshape or transpose that ``node`` is."""
         if isinstance(node.op, Transpose):

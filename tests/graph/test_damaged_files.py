@@ -17,7 +17,7 @@ from graph.random_graphs import graph_of_many_ops, small_graph
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from triport.exporter.errors import FormatError
+from triport.exporter.errors import FormatError, UsageError
 from triport.exporter.graph import DType, Graph, Quantization, TensorType
 from triport.exporter.graph.attributes import dim_from_json
 from triport.exporter.graph.file import load_graph, read_header
@@ -278,7 +278,6 @@ def _with_document(text: str) -> bytes:
 
 RAW: dict[str, tuple[bytes, str, str]] = {
     "empty file": (b"", "TP400", "it has 0 bytes"),
-    "zip file": (b"PK\x03\x04" + b"\0" * 60, "TP400", "is a zip archive"),
     "header of 2**63 bytes": (
         (2**63).to_bytes(8, "little") + b"{}",
         "TP400",
@@ -297,6 +296,13 @@ RAW: dict[str, tuple[bytes, str, str]] = {
     "document that is no object": (_with_document("3"), "TP403", "expected an object, got 3"),
     "document nested deeply": (_with_document("[" * 90_000), "TP403", "nested too deeply|is not JSON"),
 }
+
+
+def test_a_zip_archive_is_named_as_what_it_is(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 60)
+    with pytest.raises(UsageError, match="is a zip archive") as refused:
+        load_graph(path)
+    assert refused.value.code == "TP008"
 
 
 @pytest.mark.parametrize("kind", RAW)
