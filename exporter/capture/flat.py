@@ -92,7 +92,9 @@ def unwrapped(module: object) -> torch.nn.Module:
     raise UsageError(
         "TP001",
         f"expected a torch.nn.Module, got {with_article(type(module).__name__)}",
-        help="write a subclass of torch.nn.Module whose forward calls your function" if callable(module) else None,
+        help="write a subclass of torch.nn.Module whose forward calls your function"
+        if callable(module)
+        else "pass the model itself first, then its example inputs: tp.capture(model, example)",
     )
 
 
