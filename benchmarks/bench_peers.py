@@ -5,7 +5,8 @@
 
 Every tool converts in an environment of its own. All files are then run by this one process with one thread, in rounds:
 in each round every file has its turn in another order, first a call that is not counted, since it finds the caches full
-of another's weights, then one to ten that are. Figures are CPU time; the ratio is that of the medians.
+of another's weights, then one to ten that are. Every file is loaded anew four times, since where its weights come to lie
+in memory alone makes up to 2 %. Figures are CPU time; the ratio is that of the medians over all rounds.
 
     --keep    converts nothing again that build/peers holds already
     --docs    writes the table into docs/benchmarks.md
@@ -21,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ PYTHONS = {
 }
 CLOSE = 1e-4
 """Of the output's range: files that lie further apart do not compute the same, and their speed says nothing."""
+
+LOADS = 4
 
 Call = Callable[[], Any]
 
@@ -120,21 +123,32 @@ def litert_call(path: Path, x: np.ndarray[Any, Any]) -> Call:
     return call
 
 
-def milliseconds(calls: dict[Path, Call], rounds: int) -> dict[Path, float]:
-    """The median over the rounds of the CPU time that one call takes."""
-    taken: dict[Path, list[float]] = {path: [] for path in calls}
-    order, shuffle = list(calls), random.Random(0).shuffle
-    for _ in range(rounds):
+def loaded(paths: Iterable[Path], x: np.ndarray[Any, Any]) -> dict[Path, Call]:
+    return {path: onnx_call(path, x) if path.suffix == ".onnx" else litert_call(path, x) for path in paths}
+
+
+def milliseconds(paths: Sequence[Path], x: np.ndarray[Any, Any], rounds: int) -> dict[Path, float]:
+    """The median over the rounds of all loads of the CPU time that one call takes."""
+    taken: dict[Path, list[float]] = {path: [] for path in paths}
+    order, shuffle = list(paths), random.Random(0).shuffle
+    for _ in range(LOADS):
         shuffle(order)
-        for path in order:
-            call = calls[path]
-            call()
-            start, count = time.process_time_ns(), 0
-            while count < 10 and (time.process_time_ns() - start < 4_000_000 or not count):
-                call()
-                count += 1
-            taken[path].append((time.process_time_ns() - start) / 1e6 / count)
+        calls = loaded(order, x)
+        for _ in range(rounds):
+            shuffle(order)
+            for path in order:
+                taken[path].append(_one_turn(calls[path]))
     return {path: statistics.median(values) for path, values in taken.items()}
+
+
+def _one_turn(call: Call) -> float:
+    """CPU milliseconds of a call, the mean of up to ten that follow one that is not counted."""
+    call()
+    start, count = time.process_time_ns(), 0
+    while count < 10 and (time.process_time_ns() - start < 4_000_000 or not count):
+        call()
+        count += 1
+    return (time.process_time_ns() - start) / 1e6 / count
 
 
 def agrees(got: Any, want: Any) -> bool:
@@ -154,14 +168,14 @@ def measure(name: str, results: dict[tuple[str, str], dict[str, Any]], rounds: i
     }
     there = {peer: pair for peer, pair in files.items() if "files" in results.get((peer, name), {})}
     paths = dict.fromkeys(path for pair in there.values() for path in pair)
-    calls = {path: onnx_call(path, x) if path.suffix == ".onnx" else litert_call(path, x) for path in paths}
+    calls = loaded(paths, x)
     if not calls:
         return []
     want = next(iter(calls.values()))()
     for path in [path for path, call in calls.items() if not agrees(call(), want)]:
         console.print(f"{path.name} answers otherwise than {next(iter(calls)).name}: not compared")
         del calls[path]
-    taken = milliseconds(calls, rounds)
+    taken = milliseconds(list(calls), x, rounds)
     seconds = {tool: result["seconds"] for (tool, network), result in results.items() if network == name}
     return [
         Row(name, peer, taken[ours], taken[theirs], (seconds["triport"], seconds[peer]))
