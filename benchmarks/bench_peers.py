@@ -5,8 +5,8 @@
 
 Every tool converts in an environment of its own. All files are then run by this one process with one thread, in rounds:
 in each round every file has its turn in another order, first a call that is not counted, since it finds the caches full
-of another's weights, then one to ten that are. Every file is loaded anew four times, since where its weights come to lie
-in memory alone makes up to 2 %. Figures are CPU time; the ratio is that of the medians over all rounds.
+of another's weights, then one to ten that are. Every file is loaded anew four times: where its weights come to lie in
+memory makes up to 2 %. Figures are CPU time; the ratio is that of the medians over all rounds.
 
     --keep    converts nothing again that build/peers holds already
     --docs    writes the table into docs/benchmarks.md
