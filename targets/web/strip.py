@@ -1,29 +1,52 @@
 """Leaves in a WebAssembly module only what a plan calls: no compiler is needed on the machine that exports.
 
-Functions that no kept export reaches become one `unreachable` instruction (4 bytes), so that no index changes; their
-exports go. The decoder knows the instructions of the MVP, saturating truncation, bulk memory and (relaxed) SIMD:
+Functions that no kept export reaches go, and with them the types and globals that only they used; the indices of the
+others are written anew, in the fewest bytes. Custom sections (names, tool versions) go, and the table that linkers
+leave empty. The decoder knows the
+instructions of the MVP, saturating truncation, bulk memory and (relaxed) SIMD:
 https://webassembly.github.io/spec/core/binary/instructions.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 HEADER = b"\0asm\1\0\0\0"
-IMPORT, EXPORT, START, ELEMENT, CODE = 2, 7, 8, 9, 10
-FUNCTION = 0
-EMPTY_BODY = bytes((3, 0, 0x00, 0x0B))
-"""Size 3: no locals, unreachable, end."""
+CUSTOM, TYPE, IMPORT, FUNCTION, TABLE, GLOBAL, EXPORT, START, ELEMENT, CODE = 0, 1, 2, 3, 4, 6, 7, 8, 9, 10
+"""Numbers of sections."""
 
 _BLOCKS = frozenset({0x02, 0x03, 0x04})
-_ONE_INDEX = frozenset({0x0C, 0x0D, *range(0x20, 0x27), 0xD0, 0xD2})
+_ONE_INDEX = frozenset({0x0C, 0x0D, *range(0x20, 0x23), 0x25, 0x26, 0xD0})
 _MEMORY_ACCESSES = range(0x28, 0x3F)
 _SIMD_MEMORY = frozenset({*range(12), 92, 93})
 _SIMD_SIXTEEN_BYTES = frozenset({12, 13})
 _SIMD_LANE = frozenset(range(21, 35))
 _SIMD_MEMORY_LANE = frozenset(range(84, 92))
 _BULK_INDICES = {8: 2, 9: 1, 10: 2, 11: 1, 12: 2, 13: 1, 14: 2, 15: 1, 16: 1, 17: 1}
+
+
+class Kind(IntEnum):
+    """What an index counts; the first two as exports spell them."""
+
+    FUNCTION = 0
+    GLOBAL = 3
+    TYPE = -1
+
+
+_INDEXED = {0x10: Kind.FUNCTION, 0xD2: Kind.FUNCTION, 0x23: Kind.GLOBAL, 0x24: Kind.GLOBAL}
+"""Instructions whose index may change."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An index in a function's bytes from ``start`` to ``end``."""
+
+    kind: Kind
+    index: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -66,54 +89,125 @@ class Reader:
 
 
 def strip(module: bytes, keep: Collection[str]) -> bytes:
-    """The module with only the function exports in ``keep``, and the functions they reach; other exports stay.
+    """The module with only the function exports in ``keep``, and what they reach; other exports stay.
 
-    ValueError when the module has no such export, or holds an instruction that is not known here.
+    ValueError when the module has no such export, or holds an instruction or section that is not known here.
     """
-    sections = list(_sections(module))
-    exports = [export for number, body in sections if number == EXPORT for export in _exports(body)]
-    missing = set(keep) - {export.name for export in exports if export.kind == FUNCTION}
+    sections = dict(sections_of(module))
+    exports = list(_exports(sections[EXPORT]))
+    missing = set(keep) - {export.name for export in exports if export.kind == Kind.FUNCTION}
     if missing:
         raise ValueError(f"the module has no kernel {', '.join(sorted(missing))}")
-    if any(number in (IMPORT, START, ELEMENT) for number, _ in sections):
+    if sections.keys() & {IMPORT, START, ELEMENT}:
         raise ValueError("imports, a start function or a table of functions are not expected here")
-    kept = [export for export in exports if export.kind != FUNCTION or export.name in keep]
-    out = bytearray(HEADER)
-    for number, body in sections:
-        if number == EXPORT:
-            body = _number(len(kept)) + b"".join(_spelled(export) for export in kept)
-        elif number == CODE:
-            body = _stripped_code(body, [export.index for export in kept if export.kind == FUNCTION])
-        out += bytes((number,)) + _number(len(body)) + body
-    return bytes(out)
+    kept = [export for export in exports if export.kind != Kind.FUNCTION or export.name in keep]
+    return _Stripped(sections, kept).module()
 
 
-def _stripped_code(body: bytes, roots: list[int]) -> bytes:
+class _Stripped:
+    """A module's sections, and the new index of each function, global and type that the kept exports reach."""
+
+    def __init__(self, sections: Mapping[int, bytes], kept: list[Export]) -> None:
+        self.sections = sections
+        self.kept = kept
+        self.types = list(_types(sections[TYPE]))
+        self.globals = list(_globals(sections.get(GLOBAL, b"\0")))
+        types_of = Reader(sections[FUNCTION])
+        self.type_of = [types_of.number() for _ in range(types_of.number())]
+        code = Reader(sections[CODE])
+        self.bodies = [code.take(code.number()) for _ in range(code.number())]
+        reached = self._reached()
+        self.new = {kind: {old: new for new, old in enumerate(sorted(reached[kind]))} for kind in Kind}
+
+    def _reached(self) -> dict[Kind, set[int]]:
+        reached: dict[Kind, set[int]] = {kind: set() for kind in Kind}
+        for export in self.kept:
+            if export.kind == Kind.GLOBAL:
+                reached[Kind.GLOBAL].add(export.index)
+        waiting = [export.index for export in self.kept if export.kind == Kind.FUNCTION]
+        while waiting:
+            index = waiting.pop()
+            if index in reached[Kind.FUNCTION]:
+                continue
+            reached[Kind.FUNCTION].add(index)
+            reached[Kind.TYPE].add(self.type_of[index])
+            for found in _references(self.bodies[index]):
+                if found.kind is Kind.FUNCTION:
+                    waiting.append(found.index)
+                else:
+                    reached[found.kind].add(found.index)
+        return reached
+
+    def module(self) -> bytes:
+        functions = self.new[Kind.FUNCTION]
+        bodies = [self._renumbered(self.bodies[old]) for old in functions]
+        written = {
+            TYPE: [self.types[old] for old in self.new[Kind.TYPE]],
+            FUNCTION: [_number(self.new[Kind.TYPE][self.type_of[old]]) for old in functions],
+            GLOBAL: [self.globals[old] for old in self.new[Kind.GLOBAL]],
+            EXPORT: [self._spelled(export) for export in self.kept],
+            CODE: [_number(len(body)) + body for body in bodies],
+        }
+        out = bytearray(HEADER)
+        for section, body in self.sections.items():
+            if section in (CUSTOM, TABLE) or written.get(section) == []:
+                continue
+            if section in written:
+                body = _number(len(written[section])) + b"".join(written[section])
+            out += bytes((section,)) + _number(len(body)) + body
+        return bytes(out)
+
+    def _renumbered(self, body: bytes) -> bytes:
+        out = bytearray()
+        done = 0
+        for found in _references(body):
+            out += body[done : found.start] + _number(self.new[found.kind][found.index])
+            done = found.end
+        return bytes(out + body[done:])
+
+    def _spelled(self, export: Export) -> bytes:
+        name = export.name.encode()
+        kinds = {kind.value: self.new[kind] for kind in (Kind.FUNCTION, Kind.GLOBAL)}
+        index = kinds[export.kind][export.index] if export.kind in kinds else export.index
+        return _number(len(name)) + name + bytes((export.kind,)) + _number(index)
+
+
+def _references(body: bytes) -> Iterator[Reference]:
+    """The indices in a function's body that may change, in their order."""
     reader = Reader(body)
-    functions = [reader.take(reader.number()) for _ in range(reader.number())]
-    reached: set[int] = set()
-    waiting = list(roots)
-    while waiting:
-        index = waiting.pop()
-        if index not in reached:
-            reached.add(index)
-            waiting.extend(_calls(functions[index]))
-    bodies = (_number(len(f)) + f if i in reached else EMPTY_BODY for i, f in enumerate(functions))
-    return _number(len(functions)) + b"".join(bodies)
-
-
-def _calls(function: bytes) -> Iterator[int]:
-    """The functions that a body calls."""
-    reader = Reader(function)
     for _ in range(reader.number()):  # groups of locals: count, type
         reader.number()
         reader.byte()
     while not reader.done():
-        opcode = reader.byte()
-        if opcode == 0x10:
-            yield reader.number()
+        opcode, start = reader.byte(), reader.position
+        if opcode in _INDEXED:
+            yield Reference(_INDEXED[opcode], reader.number(), start, reader.position)
+        elif opcode in _BLOCKS and not body[start] & 0x40:  # else no result, or a value type: negative, one byte
+            yield Reference(Kind.TYPE, reader.number(), start, reader.position)
         else:
             _skip_immediates(opcode, reader)
+
+
+def _types(body: bytes) -> Iterator[bytes]:
+    """Function types: 0x60, then parameters and results, each a count and a byte for each."""
+    reader = Reader(body)
+    for _ in range(reader.number()):
+        start = reader.position
+        reader.byte()
+        for _ in range(2):
+            reader.take(reader.number())
+        yield body[start : reader.position]
+
+
+def _globals(body: bytes) -> Iterator[bytes]:
+    """Globals: type, whether they change, and constant instructions up to the end."""
+    reader = Reader(body)
+    for _ in range(reader.number()):
+        start = reader.position
+        reader.take(2)
+        while (opcode := reader.byte()) != 0x0B:
+            _skip_immediates(opcode, reader)
+        yield body[start : reader.position]
 
 
 def _skip_immediates(opcode: int, reader: Reader) -> None:
@@ -150,7 +244,7 @@ def _skip_simd(opcode: int, reader: Reader) -> None:
         reader.byte()
 
 
-def _sections(module: bytes) -> Iterator[tuple[int, bytes]]:
+def sections_of(module: bytes) -> Iterator[tuple[int, bytes]]:
     if module[: len(HEADER)] != HEADER:
         raise ValueError("not a WebAssembly module of version 1")
     reader = Reader(module, len(HEADER))
@@ -163,11 +257,6 @@ def _exports(body: bytes) -> Iterator[Export]:
     for _ in range(reader.number()):
         name = reader.take(reader.number()).decode()
         yield Export(name, reader.byte(), reader.number())
-
-
-def _spelled(export: Export) -> bytes:
-    name = export.name.encode()
-    return _number(len(name)) + name + bytes((export.kind,)) + _number(export.index)
 
 
 def _number(value: int) -> bytes:

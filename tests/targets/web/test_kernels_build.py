@@ -10,10 +10,11 @@ import pytest
 import wasmtime
 
 import triport.targets.web
-from triport.targets.web.strip import strip
+from triport.targets.web.strip import CODE, EXPORT, FUNCTION, GLOBAL, TYPE, sections_of, strip
 
 WEB = Path(triport.targets.web.__file__).resolve().parent
 COMPILED = WEB / "compiled"
+MEMORY, DATA = 5, 11
 FILES = ("kernels.wasm", "kernels.relaxed.wasm")
 
 
@@ -54,6 +55,23 @@ def test_stripping_nothing_leaves_a_valid_module(name: str) -> None:
     whole = (COMPILED / name).read_bytes()
     kernels = [export for export in validates(whole) if export not in ("memory", "__heap_base")]
     assert validates(strip(whole, kernels)) == validates(whole)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_stands_in_the_module_that_the_kept_kernels_do_not_use(name: str) -> None:
+    names = b"\x04name\x00\x05\x04many"
+    custom = bytes((0, len(names))) + names
+    small = strip((COMPILED / name).read_bytes() + custom, {"clamp_to", "fill_f32"})
+    assert b"name" not in small
+    sections = dict(sections_of(small))
+    assert set(sections) == {TYPE, FUNCTION, MEMORY, GLOBAL, EXPORT, CODE}
+    counts = {number: body[0] for number, body in sections.items()}
+    assert counts == {TYPE: 2, FUNCTION: 2, MEMORY: 1, GLOBAL: 1, EXPORT: 4, CODE: 2}
+
+
+def test_the_compiled_kernels_have_no_data_which_no_stripping_could_divide() -> None:
+    for name in FILES:
+        assert DATA not in dict(sections_of((COMPILED / name).read_bytes()))
 
 
 def test_stripping_refuses_a_kernel_that_does_not_exist() -> None:
