@@ -130,7 +130,8 @@ def _captured(
         told = conversion_notices(weights, conversion.converted, own, plain)
         notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told, *fused]
         notices += limit_from_above(graph)
-        notices += limit_from_below(graph, bind_sizes(graph, to_last(_arrays(inputs), turned.inputs)))
+        given = bind_sizes(graph, to_last(_arrays(inputs), turned.inputs))
+        notices += limit_from_below(graph, given, conversion.context.at_least)
         samples = _golden(turned, inputs, more)
         *shown, other = samples
         for sample in shown:

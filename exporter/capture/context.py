@@ -13,13 +13,17 @@ from ..ops import Cast, Expand, OpAttrs, Pad, Reshape, Size, Slice, Transpose
 
 
 class Context:
-    """One ATen call: where it came from, and verbs to add nodes for it."""
+    """One ATen call: where it came from, and verbs to add nodes for it.
+
+    at_least   sizes below which torch refuses a call though its nodes could be computed
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.source = Source()
         self.name = ""
         self.expected: TensorType | None = None
+        self.at_least: list[tuple[Dim, int]] = []
         self._named: set[str] = set()
 
     def at(self, source: Source, name: str, expected: TensorType | None) -> None:

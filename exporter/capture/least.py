@@ -5,9 +5,9 @@ A convolution needs a window of cells, topk its k, a slice its start. torch look
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ..graph import Array, Graph, Node, Value, evaluate_dim
+from ..graph import Array, Dim, Graph, Node, Value, evaluate_dim
 from ..graph.limits import Limit, limits_of, record_limits
 from ..ops import (
     ArgMax,
@@ -29,13 +29,14 @@ from ..ops import (
 )
 
 
-def limit_from_below(graph: Graph, sizes: Mapping[str, int]) -> list[str]:
+def limit_from_below(graph: Graph, sizes: Mapping[str, int], asked: Sequence[tuple[Dim, int]] = ()) -> list[str]:
     """Records the least sizes among the graph's limits; gives a notice for each that is more than it was.
 
     sizes   at which every step works: those of the examples
+    asked   dims and what they have to be at least, beyond what the nodes say
     """
     limits, notices = limits_of(graph), []
-    for name, least in _least_sizes(graph, sizes).items():
+    for name, least in _least_sizes(graph, sizes, asked).items():
         before = limits.get(name, Limit())
         if least > before.least:
             limits[name] = before.meet(Limit(least))
@@ -44,15 +45,20 @@ def limit_from_below(graph: Graph, sizes: Mapping[str, int]) -> list[str]:
     return notices
 
 
-def _least_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+def _least_sizes(graph: Graph, sizes: Mapping[str, int], asked: Sequence[tuple[Dim, int]]) -> dict[str, int]:
     """By halving: what works for a size works for larger ones."""
+
+    def works_at(tried: Mapping[str, int]) -> bool:
+        enough = all(evaluate_dim(dim, tried) >= least for dim, least in asked)
+        return enough and all(_has_cells(node, tried) for node in free)
+
     free = [node for node in graph.nodes if any(value.type.free_names for value in (*node.inputs, *node.outputs))]
     least: dict[str, int] = {}
     for name, works in sizes.items():
         fails = 0
         while works - fails > 1:
             size = 1 if fails == 0 else (fails + works) // 2
-            if all(_has_cells(node, {**sizes, name: size}) for node in free):
+            if works_at({**sizes, name: size}):
                 works = size
             else:
                 fails = size

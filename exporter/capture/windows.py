@@ -27,6 +27,7 @@ def unfold(context: Context, x: Value, axis: int, size: Dim, step: Dim) -> Value
     if x.type.rank == 0:
         return context.add(Reshape((width,)), x)
     axis %= x.type.rank
+    context.at_least.append((x.type.shape[axis], width))
     count = context.result_shape()[axis]
     if isinstance(count, int):
         places = np.arange(count)[:, None] * every + np.arange(width)
@@ -59,6 +60,7 @@ def im2col(
     if ph or pw:
         batched = context.add(Pad((0, 0, ph, pw), (0, 0, ph, pw)), batched)
     n, channels, height, width = batched.type.shape
+    context.at_least += [(height, dh * (kh - 1) + 1), (width, dw * (kw - 1) + 1)]
     rows, columns = (height - dh * (kh - 1) - 1) // sh + 1, (width - dw * (kw - 1) - 1) // sw + 1
     cells = []
     for i in range(kh):

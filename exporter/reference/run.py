@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from ..graph import Array, DType, Graph, Value
+from ..errors import UsageError
+from ..graph import Array, DType, Graph, Node, Value
 from ..graph.bind import bind_sizes
+from ..ops import Gather, Scatter, TakeAlong
 from ..passes.exact_values import exact_values
-from .registry import compute
+from .registry import Sizes, compute
 
 DTYPES = (DType.FLOAT32, DType.FLOAT64)
 
@@ -21,7 +23,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None 
     inputs   {input name: array of the input's shape}
     dtype    computes every float in this dtype (FLOAT64 for a judge), but for values that are the same bits everywhere
              (`exact_values`); default: as the graph says
-    raises   UsageError when a name, shape or dtype does not fit
+    raises   UsageError when a name, shape, dtype or the number of a cell does not fit
     """
     wanted = set(graph.outputs.values())
     values = {value: _array(tensor) for value, tensor in _run(graph, inputs, dtype) if value in wanted}
@@ -61,7 +63,7 @@ def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iter
             operands = [_borrowed(v.array()) if v.is_constant else tensors[v] for v in node.inputs]
             if wide and not known:
                 operands = [x.to(wide) if x.dtype.is_floating_point else x for x in operands]
-            for value, result in zip(node.outputs, compute(node.op, operands, sizes), strict=True):
+            for value, result in zip(node.outputs, _computed(node, operands, sizes), strict=True):
                 if wide and not known and result.dtype.is_floating_point:
                     result = result.to(wide)  # a cast names the dtype that the graph computes in
                 tensors[value] = result
@@ -69,6 +71,25 @@ def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iter
             for value in node.inputs:
                 if last_use[value] == position:
                     tensors.pop(value, None)
+
+
+def _computed(node: Node, operands: list[torch.Tensor], sizes: Sizes) -> Sequence[torch.Tensor]:
+    """The node's results; UsageError TP001 for numbers of cells that the tensor does not have."""
+    try:
+        return compute(node.op, operands, sizes)
+    except (IndexError, RuntimeError):
+        if not isinstance(node.op, Gather | TakeAlong | Scatter):
+            raise
+        cells = operands[0].shape[0 if isinstance(node.op, Scatter) else node.op.axis]
+        wrong = [index for index in operands[1].reshape(-1).tolist() if not 0 <= index < cells]
+        if not wrong:
+            raise
+    raise UsageError(
+        "TP001",
+        f'{node.op.name} "{node.name}": index {wrong[0]} is out of range for {cells} cells',
+        at=str(node.source) or None,
+        help=f"pass numbers from 0 to {cells - 1}",
+    )
 
 
 def _borrowed(array: Array) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Sym, TensorType
-from triport.exporter.ops import Cast, MatMul, Relu
+from triport.exporter.ops import Cast, Gather, MatMul, OpAttrs, Relu, TakeAlong
 from triport.exporter.reference import run_graph
 
 
@@ -48,3 +48,20 @@ def test_a_judge_in_float64_computes_what_a_cast_makes_in_float64_too() -> None:
     arrays = {"x": np.eye(2, dtype=np.int32), "w": np.full((2, 2), 0.5, np.float32)}
     assert run_graph(graph, arrays, dtype=DType.FLOAT64)["y"].dtype == np.float64
     assert run_graph(graph, arrays)["y"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("op", "indices", "said"),
+    [
+        (Gather(0), [[4, 9, 1]], 'gather "rows": index 9 is out of range for 5 cells'),
+        (TakeAlong(0), [[-1, 0]], 'take_along "rows": index -1 is out of range for 5 cells'),
+    ],
+)
+def test_a_number_beyond_a_table_is_named(op: OpAttrs, indices: list[list[int]], said: str) -> None:
+    graph = Graph()
+    table = graph.add_input("table", TensorType(DType.FLOAT32, (5, 2)))
+    numbers = graph.add_input("numbers", TensorType(DType.INT64, (1, len(indices[0]))))
+    graph.set_output("y", graph.add_node(op, [table, numbers], name="rows").outputs[0])
+    with pytest.raises(UsageError, match=said) as refused:
+        graph.run({"table": np.zeros((5, 2), np.float32), "numbers": np.array(indices)})
+    assert refused.value.help == "pass numbers from 0 to 4"
