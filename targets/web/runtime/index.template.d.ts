@@ -62,6 +62,8 @@ export interface Model {
   runSync(inputs: Inputs): Outputs;
   /** Runs the samples recorded from the original model and compares. */
   selfTest(): Promise<SelfTest>;
+  /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */
+  readonly memory: number;
   /** Lets go of the memory; the model cannot run afterwards. */
   dispose(): void;
 }

@@ -117,6 +117,11 @@ export class Model {
     return { passed: samples.every((sample) => sample.passed), samples };
   }
 
+  /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */
+  get memory() {
+    return this.#kernels?.memory.buffer.byteLength ?? 0;
+  }
+
   /** Lets go of the memory; the model cannot run afterwards. */
   dispose() {
     this.#kernels = undefined;

@@ -6,14 +6,21 @@ const SLACK = 64; // readable bytes behind every buffer: kernels load whole vect
 const align = (bytes) => Math.ceil(bytes / ALIGN) * ALIGN;
 
 /**
- * Gives each buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the
- * lowest place that is free during its life.
+ * Gives each buffer an offset such that buffers alive at the same time do not overlap: from the largest down, each at
+ * the lowest place that is free during its life. Large by bytes, and large by bytes times life: the better of the two.
  * @param {number[][]} buffers [bytes, first op, last op]
  * @returns {{offsets: number[], bytes: number}}
  */
 export function placeBuffers(buffers) {
+  const [one, other] = [([size]) => size, ([size, first, last]) => size * (last - first + 1)].map((weight) => {
+    const weights = buffers.map(weight);
+    return placeInOrder(buffers, [...weights.keys()].sort((a, b) => weights[b] - weights[a] || a - b));
+  });
+  return other.bytes < one.bytes ? other : one;
+}
+
+function placeInOrder(buffers, order) {
   const offsets = new Array(buffers.length).fill(0);
-  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b][0] - buffers[a][0] || a - b);
   const placed = [];
   let bytes = 0;
   for (const i of order) {

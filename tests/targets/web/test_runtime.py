@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from web_in_node import RUNTIME, in_bundle, node
 
-import triport.targets.web
 from triport.exporter import ops
 from triport.exporter.graph import DType, Graph, Quantization, Recipe, Sample, Sym, TensorType, parse_dim
 from triport.exporter.graph.conditions import RELATIONS
 from triport.exporter.graph.golden import generated_input
 from triport.exporter.reference.run import run_graph
 
-RUNTIME = Path(triport.targets.web.__file__).resolve().parent / "runtime"
 BATCH, TIME = Sym.named("batch"), Sym.named("time")
 Write = Callable[[Graph], Path]
-
-
-def node(script: str) -> Any:
-    """What a module script prints as JSON."""
-    command = ["node", "--input-type=module", "--eval", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def in_bundle(folder: Path, body: str) -> Any:
-    """What JavaScript returns that has ``model`` loaded; ``said(feeds)`` gives the text of a run's error."""
-    return node(f"""
-      import {{ load }} from "{(folder / "index.js").as_uri()}";
-      const model = await load();
-      const text = (error) => `${{error.name}}: ${{error.message}}`;
-      const said = async (feeds) => model.run(feeds).then(() => "no error", text);
-      const result = await (async () => {{ {body} }})();
-      console.log(JSON.stringify(result));
-    """)
 
 
 def doubled(*shape: Any, dtype: DType = DType.FLOAT32) -> Graph:
