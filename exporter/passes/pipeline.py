@@ -27,6 +27,7 @@ from .lift_1d import lift_1d
 from .merge_axes import merge_axes
 from .merge_constants import merge_constants
 from .name_outputs import name_outputs
+from .pad_for_constant_rows import pad_for_constant_rows
 from .place_transposes import place_transposes
 from .simplify_reshape import simplify_reshape
 from .split_3d import split_3d
@@ -57,6 +58,7 @@ def passes_for(
         fold_constants,
         *([tabulate] if tabulates else []),
         split_activation(fuses),
+        pad_for_constant_rows,
         fuse_pad,
         fold_transpose_into_matmul,
         cancel_transposes,
