@@ -13,7 +13,7 @@ INLINE void row(float *y, const float *x, int n, int logarithm) {
     for (int k = 0; k < n; k += 4) top = wasm_f32x4_max(top, load_filled(x + k, n - k, lowest));
     f4 shift = SPLAT(max_lanes(top));
     for (int k = 0; k < n; k += 4) {
-        f4 e = vexp(SUB(load_filled(x + k, n - k, lowest), shift));
+        f4 shifted = SUB(load_filled(x + k, n - k, lowest), shift), e = logarithm ? vexp(shifted) : exp_inline(shifted);
         sum = ADD(sum, e);
         if (!logarithm) store_lanes(y + k, e, n - k);
     }
@@ -29,11 +29,15 @@ INLINE void row(float *y, const float *x, int n, int logarithm) {
 INLINE void columns(float *y, const float *x, int n, int inner, int lanes, int logarithm) {
     f4 top = SPLAT(-__builtin_inff()), sum = SPLAT(0.0f);
     for (int k = 0; k < n; k++) top = wasm_f32x4_max(top, LOAD(x + k * inner));
-    for (int k = 0; k < n; k++) sum = ADD(sum, vexp(SUB(LOAD(x + k * inner), top)));
+    for (int k = 0; k < n; k++) {
+        f4 e = vexp(SUB(LOAD(x + k * inner), top));
+        sum = ADD(sum, e);
+        if (!logarithm) store_lanes(y + k * inner, e, lanes);
+    }
     f4 level = logarithm ? vlog(sum) : DIV(SPLAT(1.0f), sum);
     for (int k = 0; k < n; k++) {
-        f4 shifted = SUB(LOAD(x + k * inner), top);
-        store_lanes(y + k * inner, logarithm ? SUB(shifted, level) : MUL(vexp(shifted), level), lanes);
+        f4 value = logarithm ? SUB(SUB(LOAD(x + k * inner), top), level) : MUL(LOAD(y + k * inner), level);
+        store_lanes(y + k * inner, value, lanes);
     }
 }
 

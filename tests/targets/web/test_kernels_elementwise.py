@@ -68,6 +68,7 @@ def ulps(got: Floats, exact: npt.NDArray[np.float64]) -> float:
         ("sigmoid", torch.sigmoid, -80.0, 80.0, 3.0),
         ("softplus", lambda x: torch.logaddexp(x, torch.zeros_like(x)), -80.0, 80.0, 3.0),
         ("silu", torch.nn.functional.silu, -60.0, 60.0, 4.0),
+        ("mish", torch.nn.functional.mish, -60.0, 60.0, 4.0),
     ],
 )
 def test_function_is_within_a_few_units_in_the_last_place(
@@ -83,6 +84,13 @@ def test_function_is_within_a_few_units_in_the_last_place(
     assert ulps(kernel(name, x), exact) <= limit
 
 
+def test_gelu_errs_by_less_than_three_parts_in_ten_million_of_its_operand(kernel: Callable[..., Floats]) -> None:
+    x = spread(-100.0, 100.0)
+    x = np.concatenate([x, spread(-7.0, 7.0)])
+    exact = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
+    assert float((np.abs(kernel("gelu", x) - exact) / np.abs(x)).max()) < 3e-7
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -90,6 +98,7 @@ def test_function_is_within_a_few_units_in_the_last_place(
         ("log", [math.nan, math.inf, math.nan, -math.inf, np.log(np.float64(np.float32(3e38))), math.nan]),
         ("tanh", [math.nan, 1.0, -1.0, 0.0, 1.0, -1.0]),
         ("erf", [math.nan, 1.0, -1.0, 0.0, 1.0, -1.0]),
+        ("gelu", [math.nan, math.inf, math.nan, 0.0, 3e38, 0.0]),
         ("sigmoid", [math.nan, 1.0, 0.0, 0.5, 1.0, 0.0]),
         ("softplus", [math.nan, math.inf, 0.0, math.log(2), 3e38, 0.0]),
         ("sqrt", [math.nan, math.inf, math.nan, 0.0, math.sqrt(3e38), math.nan]),
