@@ -45,8 +45,10 @@ class Kernels:
             for name in getattr(dim, "names", ())
         }
         memory = _Memory(self, sizes)
-        weights = memory.place(len(plan.weights))
+        weights = memory.place(len(plan.weights) + plan.room)
         memory.write(weights, bytes(plan.weights))
+        for call in plan.made:
+            memory.call(call.kernel, [memory.number(argument, {}, weights) for argument in call.arguments])
         buffers = [memory.place(int(evaluate_dim(buffer.bytes, sizes))) for buffer in plan.buffers]
         where = {f"@{i}": at for i, at in enumerate(buffers)}
         for spec in plan.inputs:

@@ -62,6 +62,8 @@ class Plan:
 
     weights   as they stand in memory, where the calls find them
     stored    {first byte: what weights.bin holds in the place of these float32} (weights_file.py)
+    made      calls that run once, when the weights are loaded, and write behind them what the model's calls read
+    room      bytes behind the weights that these calls fill
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -70,10 +72,12 @@ class Plan:
     outputs: list[TensorSpec] = field(default_factory=list)
     weights: bytearray = field(default_factory=bytearray)
     stored: dict[int, Stored] = field(default_factory=dict)
+    made: list[Call] = field(default_factory=list)
+    room: int = 0
 
     def kernels(self) -> tuple[str, ...]:
         """Names of the kernels that the plan calls, sorted."""
-        return tuple(sorted({call.kernel for call in self.calls}))
+        return tuple(sorted({call.kernel for call in (*self.made, *self.calls)}))
 
 
 def buffer_ref(index: int) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Value
 from ...exporter.graph.stored import stored_form_of, stored_forms
 from .dtypes import device_array, device_dtype
+from .pack import round_up
 from .plan import Argument, Call, Plan, TensorSpec, buffer_ref, weight_ref
 from .planner import Planner
 
@@ -27,6 +29,7 @@ class Writer:
         self._forms = stored_forms(graph.metadata)
         self._weights: dict[bytes, str] = {}
         self._in_weights: dict[Value, str] = {}
+        self._made: dict[tuple[str, tuple[Argument, ...]], tuple[str, int]] = {}
         self._node = ""
         for value in graph.inputs:
             self.plan.inputs.append(self._spec(value.name, value, buffer_ref(self._planner.place(value))))
@@ -78,6 +81,16 @@ class Writer:
             blob.extend(data)
         return self._weights[key]
 
+    def made(self, kernel: str, elements: int, *arguments: Argument) -> str:
+        """The place of float32 that a kernel makes of weights once, when they are loaded: no file holds them.
+
+        The kernel is given that place and then ``arguments``, which mention weights and numbers only.
+        """
+        key = (kernel, arguments)
+        if key not in self._made:
+            self._made[key] = (f"%{len(self._made)}", elements * DType.FLOAT32.bytes)
+        return self._made[key][0]
+
     def call(self, kernel: str, *arguments: Argument) -> None:
         """One kernel call of the node at hand."""
         self.plan.calls.append(Call(kernel, arguments, self._node))
@@ -94,7 +107,24 @@ class Writer:
         for name, value in self.graph.outputs.items():
             self.plan.outputs.append(self._spec(name, value, self.operand(value)))
         self.plan.buffers = self._planner.finished()
+        self._place_made()
         return self.plan
+
+    def _place_made(self) -> None:
+        """Lets what is made stand behind all other weights, whose size is known now."""
+        plan, places = self.plan, {}
+        start = round_up(len(plan.weights), WEIGHT_ALIGNMENT)
+        end = start
+        for (kernel, arguments), (name, size) in self._made.items():
+            places[name] = weight_ref(end)
+            plan.made.append(Call(kernel, (places[name], *arguments), ""))
+            end += round_up(size, WEIGHT_ALIGNMENT)
+        if places:
+            plan.room = end - len(plan.weights)
+            plan.calls = [
+                replace(call, arguments=tuple(places.get(a, a) if isinstance(a, str) else a for a in call.arguments))
+                for call in plan.calls
+            ]
 
     def _spec(self, name: str, value: Value, at: str) -> TensorSpec:
         return TensorSpec(name, device_dtype(value.type.dtype), value.type.shape, at, value.quantization)

@@ -9,6 +9,7 @@ from ...emit import Refusal
 from ..emitters import BOUNDS, constant_weights, emits
 from ..pack import (
     LANES,
+    PANEL,
     Floats,
     pack_bias,
     pack_depthwise,
@@ -22,6 +23,12 @@ from ..writer import Writer
 
 ZERO_CHANNELS = 1024
 """Channels in the row of zeros that stands for padding (ZEROS in kernels/conv.c)."""
+
+WINOGRAD_CHANNELS = 32
+"""Fewer channels, in or out, than these are convolved as fast directly."""
+
+WINOGRAD_PIXELS = 128
+"""Cells of the result below which the transformed filters are read for too few tiles."""
 
 
 def spatial_axes(node: Node) -> Refusal | None:
@@ -52,6 +59,8 @@ def conv(node: Node, writer: Writer) -> None:
         _pixelwise(node, writer)
     elif node.op.is_depthwise(x.type, weight.type) and filters == node.op.groups:
         _depthwise(node, writer)
+    elif _winograd_pays(node):
+        _winograd(node, writer)
     else:
         packed = pack_filters(weight.array(), node.op.groups)
         shift = pack_bias(bias[0].array() if bias else None, filters, groups=node.op.groups)
@@ -95,6 +104,32 @@ def _depthwise(node: Node, writer: Writer) -> None:
     geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:3]]
     geometry += [height, width, *op.stride, *op.dilation, top, left, round_up(channels, LANES)]
     writer.call("depthwise2d", writer.result(y), *operands, geometry, *BOUNDS[op.activation])
+
+
+def _winograd_pays(node: Node) -> bool:
+    """3x3 with stride 1 over enough channels, which the transforms cost time for, and enough tiles for the filters."""
+    assert isinstance(node.op, Conv)
+    op, weight, y = node.op, node.inputs[1], node.output
+    filters, *kernel, depth = weight.type.static_shape()
+    if (tuple(kernel), op.stride, op.dilation, op.groups) != ((3, 3), (1, 1), (1, 1), 1) or depth % LANES:
+        return False
+    pixels = product(y.type.shape[1:3])
+    return min(depth, filters) >= WINOGRAD_CHANNELS and not (isinstance(pixels, int) and pixels < WINOGRAD_PIXELS)
+
+
+def _winograd(node: Node, writer: Writer) -> None:
+    """What the kernel reads are the filters transformed: 16/9 of their size, so they are made when they are loaded."""
+    assert isinstance(node.op, Conv)
+    op, (x, weight, *bias), y = node.op, node.inputs, node.output
+    filters, depth = weight.type.static_shape()[0], weight.type.static_shape()[3]
+    packed = pack_filters(weight.array(), 1)
+    panels = packed.shape[0]
+    made = writer.made("winograd_filters", panels * 16 * depth * PANEL, writer.weights(packed), panels, depth)
+    shift = writer.weights(pack_bias(bias[0].array() if bias else None, filters))
+    block = 16 if depth <= 64 else 32
+    operand, scratch = writer.operand(x), writer.scratch(block * (16 * depth + 16 * PANEL) + depth + PANEL)
+    geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:], op.padding[0][0], op.padding[1][0], block]
+    writer.call("winograd", writer.result(y), operand, made, shift, geometry, scratch, *BOUNDS[op.activation])
 
 
 def _windowed(node: Node, writer: Writer, kernel: str, packed: Floats, shift: Floats) -> None:

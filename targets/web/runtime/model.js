@@ -64,6 +64,8 @@ export class Model {
     const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
     reserve(kernels.memory, at + plan.weights.bytes);
     placeWeights(plan.weights, weights, kernels.memory.buffer, at);
+    for (const [name, ...args] of plan.weights.made ?? [])
+      kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
     return new Model(plan, kernels, () => read("golden.bin"), at);
   }
 

@@ -17,6 +17,7 @@ from triport.targets.web import WebTarget
 from triport.targets.web.dtypes import device_dtype
 
 Write = Callable[[Graph], Path]
+Close = Callable[[Graph, Mapping[str, Array], Mapping[str, Array]], None]
 Check = Callable[[Graph, Sequence[Mapping[str, Array]]], None]
 
 
@@ -31,6 +32,12 @@ def bundle(tmp_path: Path) -> Write:
         return folder
 
     return write
+
+
+@pytest.fixture
+def close() -> Close:
+    """Compares outputs with the float64 reference: shape, dtype, then values within CLOSE."""
+    return assert_close
 
 
 @pytest.fixture
