@@ -27,6 +27,7 @@ from int8_networks import NETWORKS, calibration, graph_of, samples, test_set
 import triport as tp
 from triport.exporter.ops.recurrent import Recurrent
 from triport.runtime_checks.runners import Chromium, LiteRT, Node, OnnxRuntime, ReferenceSession, Runner, Session
+from triport.runtime_checks.runners.litert import Kernels
 from triport.runtime_checks.runners.onnx_runtime import LEVELS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +38,11 @@ ARTEFACTS = {"onnx": "model.onnx", "tflite": "model.tflite", "web": "web"}
 FETCHED = ("index.js", "kernels.wasm", "plan.json", "weights.bin")
 """What a page loads of a bundle."""
 PAIRED = "ONNX Runtime, paired weights"
-WEIGHTS = ("float16", "int8-weights", "int4-weights")
-"""Schemes that leave activations in float32."""
+WEIGHTS = (("float16", ""), ("int8-weights", ""), ("int4-weights", ""), ("int4-weights", "gptq"))
+"""Schemes that leave activations in float32, and what chooses the codes."""
+RECOVERED = ("", "bias", "gptq", "gptq,bias")
+"""What recovers accuracy under the strict scheme."""
+KERNELS = {"XNNPACK": Kernels.XNNPACK, "plain kernels": Kernels.PLAIN, "reference kernels": Kernels.REFERENCE}
 BLOCK = 250
 """Samples a call."""
 
@@ -172,6 +176,7 @@ def measure(name: str, count: int, rounds: int) -> Row:
 class WeightsRow:
     """One network under a scheme that leaves activations in float32.
 
+    recover   what chose the codes; nothing: each weight has the nearest
     accuracy  fractions of the test set, in float32 and with these weights
     ratios    {port: bytes over those of the float32 artefact}
     worst     greatest difference of a port from the reference, as a share of the outputs' range
@@ -179,16 +184,19 @@ class WeightsRow:
 
     network: str
     scheme: str
+    recover: str
     accuracy: tuple[float, float]
     ratios: dict[str, float]
     worst: float
 
 
-def measure_weights(name: str, scheme: str, count: int) -> WeightsRow:
+def measure_weights(name: str, scheme: str, recover: str, count: int) -> WeightsRow:
     """Rounds one network's weights; the float32 artefacts are there already."""
     graph, inputs = graph_of(name), samples(name)[:count]
-    whole, folder = FOLDER / name / "float32", FOLDER / name / scheme
-    rounded = tp.quantize(graph, scheme)
+    whole, folder = FOLDER / name / "float32", FOLDER / name / f"{scheme}{recover and '-' + recover}"
+    rounded = tp.quantize(
+        graph, scheme, recover=recover or (), calibration={graph.inputs[0].name: calibration(name)} if recover else None
+    )
     tp.export(rounded, folder, to=PORTS, verify=False)
     truth = answers(ReferenceSession(rounded), inputs)
     worst = 0.0
@@ -199,10 +207,42 @@ def measure_weights(name: str, scheme: str, count: int) -> WeightsRow:
     return WeightsRow(
         name,
         scheme,
+        recover,
         (accuracy(whole, name), accuracy(folder, name)),
         {port: size(folder, port) / size(whole, port) for port in PORTS},
         worst / float(np.ptp(truth)),
     )
+
+
+@dataclass(frozen=True)
+class StrictRow:
+    """One network under the strict scheme.
+
+    identical  {kind of LiteRT's kernels: share of output values equal to the reference's}
+    accuracy   fractions of the test set in float32, and by what was recovered: `RECOVERED`
+    """
+
+    network: str
+    identical: dict[str, float]
+    accuracy: tuple[float, ...]
+
+
+def measure_strict(name: str, count: int) -> StrictRow:
+    """Runs the plain and the reference kernels; the float32 artefacts are there already."""
+    graph, inputs = graph_of(name), samples(name)[:count]
+    data, found = {graph.inputs[0].name: calibration(name)}, [accuracy(FOLDER / name / "float32", name)]
+    shares: dict[str, float] = {}
+    for recover in RECOVERED:
+        folder = FOLDER / name / f"int8-strict{recover and '-' + recover}"
+        quantized = tp.quantize(graph, "int8-strict", calibration=data, recover=[m for m in recover.split(",") if m])
+        tp.export(quantized, folder, to=PORTS[:2], verify=False)
+        found.append(accuracy(folder, name))
+        if not recover:
+            truth = answers(ReferenceSession(quantized), inputs)
+            for heading, kernels in KERNELS.items():
+                with LiteRT(kernels=kernels).load(folder / ARTEFACTS["tflite"]) as session:
+                    shares[heading] = float((answers(session, inputs) == truth).mean())
+    return StrictRow(name, shares, tuple(found))
 
 
 # -- tables ---------------------------------------------------------------------------------------------------------
@@ -262,15 +302,38 @@ def weights_table(rows: Sequence[WeightsRow]) -> str:
         float32, rounded = (100 * value for value in row.accuracy)
         ratios = [f"{ratio:.2f}" for ratio in row.ratios.values()]
         lines.append(
-            [row.network, row.scheme, f"{rounded:.2f}", f"{rounded - float32:+.2f}", *ratios, f"{row.worst:.0e}"]
+            [
+                row.network,
+                ", ".join(filter(None, (row.scheme, row.recover))),
+                f"{rounded:.2f}",
+                f"{rounded - float32:+.2f}",
+                *ratios,
+                f"{row.worst:.0e}",
+            ]
         )
     ratios = [f"{port}, bytes / float32" for port in PORTS]
     return markdown(["network", "scheme", "accuracy, %", "points", *ratios, "worst difference / range"], lines)
 
 
-def tables(rows: Sequence[Row], weights: Sequence[WeightsRow]) -> str:
-    """Identity, accuracy with sizes, latency, weights alone."""
-    return "\n".join((identity_table(rows), accuracy_table(rows), latency_table(rows), weights_table(weights)))
+def strict_table(rows: Sequence[StrictRow]) -> str:
+    lines = []
+    for row in rows:
+        float32, *found = (f"{100 * value:.2f}" for value in row.accuracy)
+        lines.append([row.network, *(share(row.identical[heading]) for heading in KERNELS), float32, *found])
+    methods = [f"{recover or 'int8-strict'}, %" for recover in RECOVERED]
+    return markdown(["network", *KERNELS, "float32, %", *methods], lines)
+
+
+def tables(rows: Sequence[Row], strict: Sequence[StrictRow], weights: Sequence[WeightsRow]) -> str:
+    """Identity, accuracy with sizes, latency, the strict scheme, weights alone."""
+    found = (
+        identity_table(rows),
+        accuracy_table(rows),
+        latency_table(rows),
+        strict_table(strict),
+        weights_table(weights),
+    )
+    return "\n".join(found)
 
 
 def main() -> int:
@@ -281,22 +344,28 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true")
     options = parser.parse_args()
     rows: list[Row] = []
+    strict: list[StrictRow] = []
     weights: list[WeightsRow] = []
     for name in options.networks:
         try:
             rows.append(measure(name, options.samples, options.rounds))
-            weights += [measure_weights(name, scheme, options.samples) for scheme in WEIGHTS]
+            strict += [measure_strict(name, options.samples)] if rows[-1].promised else []
+            weights += [measure_weights(name, *scheme, options.samples) for scheme in WEIGHTS]
         except MissingData as missing:
             print(f"{name}: {missing}", file=sys.stderr)
             continue
-        differing = [f"{heading} {share(value)}" for heading, value in rows[-1].identical.items() if value < 1]
+        shares = dict(rows[-1].identical)
+        if rows[-1].promised:
+            shares |= {f"int8-strict in {kind}": value for kind, value in strict[-1].identical.items()}
+        differing = [f"{heading} {share(value)}" for heading, value in shares.items() if value < 1]
         print(f"{name}: {'; '.join(differing) or 'identical everywhere'}", file=sys.stderr)
-    text = tables(rows, weights)
+    text = tables(rows, strict, weights)
     print(text)
     if options.docs:
         before, _, rest = DOCS.read_text().partition(MARKS[0])
         DOCS.write_text(before + MARKS[0] + text + MARKS[1] + rest.partition(MARKS[1])[2])
-    return int(any(value < 1 for row in rows if row.promised for value in row.identical.values()))
+    promised = [*(row.identical for row in rows if row.promised), *(row.identical for row in strict)]
+    return int(any(value < 1 for shares in promised for value in shares.values()))
 
 
 if __name__ == "__main__":

@@ -92,9 +92,8 @@ def quantize_file(
     if plan is not None:
         _refuse_idle("the plan decides this already", chosen | kept | ({} if recover else data))
     if scheme in SCHEMES and scheme not in PLANNED:
-        planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "recover": recover or None}
-        planned |= {"weights": weights}
-        _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | data | {"io": io})
+        planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "weights": weights}
+        _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | {"io": io})
     graph = graph_of(model)
     followed: Plan | None = None
     if plan is not None:
@@ -115,7 +114,15 @@ def quantize_file(
         )
     progress("quantizing")
     if followed is None:
-        quantized = quantize(graph, scheme, keep_float=keep_float, block=block)
+        quantized = quantize(
+            graph,
+            scheme,
+            keep_float=keep_float,
+            block=block,
+            recover=recover,
+            calibration=calibration,
+            samples=samples,
+        )
     else:
         quantized = quantize(
             graph,

@@ -32,7 +32,7 @@ from .forms import STRICT, decide
 from .model import graph_of
 from .observe import OBSERVERS
 from .plan import IO, Plan
-from .recover import METHODS, equalize, filters_with
+from .recover import check_methods, equalize, filters_with
 from .settle import Calibrated
 from .solve import check_plan, coded_values
 from .store_weights import BITS, check_options, store_weights
@@ -73,13 +73,14 @@ def quantize(
 
     scheme       "int8": weights and activations in 8 bits, the same integers on every port; "int8-strict": also in
                  LiteRT without XNNPACK, with weights of 6 bits; "float16", "int8-weights" and "int4-weights": weights
-                 alone, activations in float32; their options are keep_float and block
+                 alone, activations in float32; their options are keep_float, block and, of the latter two, recover
     calibration  real samples of the model's inputs, preprocessed as the model takes them: arrays, an iterable of them,
                  or the path of a file or folder
     samples      take at most so many of them; default: all
     observer     how ranges are chosen: minmax, moving-average, percentile, mse, entropy
     keep_float   patterns of nodes or layers that stay float: ``"head*"``
-    recover      what to do against a loss of accuracy: "equalize", "bias", "adaround", or several
+    recover      what to do against a loss of accuracy: "equalize", "bias", "adaround" or "gptq", or several; for
+                 weights alone one of the latter two
     plan         follow this plan; nothing is calibrated
     io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
                  codes outside. Default: what the plan says, else float32
@@ -96,18 +97,24 @@ def quantize(
     coded: dict[str, object] = {
         "calibration": calibration,
         "samples": samples,
-        "recover": recover or None,
         "plan": plan,
     }
     coded |= {"io": io if io != "float32" else None, "validation": validation, "max_drop": max_drop}
     coded |= {"observer": observer if observer != "minmax" else None, "weights": weights if weights != "full" else None}
-    check_options(scheme, block, coded)
+    methods = [recover] if isinstance(recover, str) else list(recover)
+    check_methods(methods)
+    check_options(scheme, block, methods, coded)
     _refuse_quantized(graph)
     if scheme in BITS:
-        return store_weights(graph, scheme, block=block, keep_float=keep_float)
-    methods = [recover] if isinstance(recover, str) else list(recover)
-    for method in methods:
-        _check_one_of("recover", method, METHODS)
+        return store_weights(
+            graph,
+            scheme,
+            block=block,
+            keep_float=keep_float,
+            recover=methods,
+            calibration=calibration,
+            samples=samples,
+        )
     _check_one_of("weights", weights, tuple(WEIGHTS))
     strict = (plan.scheme if plan is not None else scheme) == STRICT
     if strict and weights != "full":
@@ -131,7 +138,7 @@ def quantize(
         check_plan(_prepared(graph, plan.equalized), plan)
     prepared = _prepared(graph, plan.equalized)
     filters = weight_rule(plan.scheme, weights)
-    if {"bias", "adaround"} & set(methods):
+    if set(methods) - {"equalize"}:
         batches = batches_of(prepared, _twice(calibration), samples)
         filters = filters_with(methods, prepared, batches, filters)
     return finished(graph, prepared, plan, filters)
@@ -274,7 +281,7 @@ def _twice(calibration: Calibration | None) -> Calibration:
     if calibration is None or isinstance(calibration, Iterator):
         raise UsageError(
             "TP051",
-            'recover="bias" and "adaround" read the calibration data a second time',
+            'recover="bias", "adaround" and "gptq" read the calibration data a second time',
             help="pass arrays, a list, or an object whose __iter__ begins anew",
         )
     return calibration

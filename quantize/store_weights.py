@@ -1,4 +1,4 @@
-"""Weights in fewer bits, activations in float32: the schemes that need no samples.
+"""Weights in fewer bits, activations in float32: the schemes that need no samples, and are better with some.
 
 Every weight is rounded to numbers that a file can hold in few bits (exporter/graph/stored.py). The graph stays a float
 graph, and what its ports answer is judged as that of any other.
@@ -7,7 +7,7 @@ graph, and what its ports answer is judged as that of any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,12 @@ from ..exporter.graph.stored import CODE_RANGES, LEAST_CELLS, LEAST_SHARING, Sto
 from ..exporter.ops import Conv, ConvTranspose, Gather, Layout, Linear, MatMul
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.recurrent import Recurrent
+from .calibrate import Calibration, batches_of
 from .canonical import canonical
 from .checks import check_patterns
 from .forms import matches
+from .recover import ROUNDINGS, Rounding, rounding_of
+from .recover.layers import is_roundable, look
 
 BITS = {"float16": 16, "int8-weights": 8, "int4-weights": 4}
 """The schemes, and the bits of a weight in each."""
@@ -41,6 +44,8 @@ SHRINKAGES = np.linspace(0.7, 1.0, 13)
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
+Floats = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -56,18 +61,28 @@ class Weight:
     blocks: bool = True
 
 
-def check_options(scheme: str, block: int | None, others: Mapping[str, object]) -> None:
+def check_options(scheme: str, block: int | None, recover: Sequence[str], others: Mapping[str, object]) -> None:
     """UsageError TP050 for an option that the scheme has no use for.
 
     others   {name: value} of the options for activations in codes; None: not given
     """
     if scheme in BITS:
-        given = [name for name, value in others.items() if value is not None]
+        rounds = BITS[scheme] < 16 and rounding_of(recover) is not None
+        used = ("calibration", "samples") if rounds else ()
+        given = [name for name, value in others.items() if value is not None and name not in used]
+        given += [f"recover {method}" for method in recover if not (rounds and method in ROUNDINGS)]
         if given:
             raise UsageError(
                 "TP050",
                 f"scheme {scheme} keeps activations in float32 and has no use for {', '.join(given)}",
-                help=f"leave {'it' if len(given) == 1 else 'them'} out",
+                help=f"leave {'it' if len(given) == 1 else 'them'} out"
+                + ("" if rounds or BITS[scheme] == 16 else '; samples are for recover="gptq" or "adaround"'),
+            )
+        if rounds and others.get("calibration") is None:
+            raise UsageError(
+                "TP051",
+                f"recover {', '.join(recover)} needs samples to see what the weights are multiplied with",
+                help="calibration={input name: array of some hundred samples}; --calibration FILE on the command line",
             )
     if block is not None and scheme != "int4-weights":
         raise UsageError("TP050", f"scheme {scheme} has no blocks", help='leave out block, or take "int4-weights"')
@@ -78,24 +93,38 @@ def check_options(scheme: str, block: int | None, others: Mapping[str, object]) 
 
 
 def store_weights(
-    graph: Graph, scheme: str, *, block: int | None = None, keep_float: str | Sequence[str] = ()
+    graph: Graph,
+    scheme: str,
+    *,
+    block: int | None = None,
+    keep_float: str | Sequence[str] = (),
+    recover: Sequence[str] = (),
+    calibration: Calibration | None = None,
+    samples: int | None = None,
 ) -> Graph:
     """A copy of ``graph`` whose weights are rounded to what ``scheme`` stores.
 
     block        weights in a row that share a step ("int4-weights"); 0: all of a filter
     keep_float   patterns of nodes or layers whose weights stay as they are
+    recover      "gptq" or "adaround": codes are those that keep the layers' outputs on the ``calibration`` data,
+                 ``samples`` of them at most, and not the nearest
     """
     stored = canonical(graph)
     bits, wanted = BITS[scheme], DEFAULT_BLOCK if block is None else block
     patterns = [keep_float] if isinstance(keep_float, str) else list(keep_float)
     check_patterns(stored, stored.nodes, patterns)
     forms: set[StoredForm] = set()
-    for weight in _weights(stored, patterns, every=bits == 16):
+    weights = list(_weights(stored, patterns, every=bits == 16))
+    rounding, rows = rounding_of(recover), dict[Value, Array]()
+    if rounding is not None and calibration is not None:
+        rows = _rows_of(stored, weights, batches_of(graph, calibration, samples))
+    for weight in weights:
         array = weight.value.array()
         if bits == 16:
             form, rounded = StoredForm(16), np.asarray(array, np.float16).astype(np.float32)
         else:
-            form, rounded = _in_codes(array, weight.depth, bits, wanted if weight.blocks else 0)
+            choice = _Choice(rounding, rows[weight.value]) if rounding and weight.value in rows else None
+            form, rounded = _in_codes(weight, bits, wanted if weight.blocks else 0, choice)
         stored.replace(weight.value, stored.rebuild_constant(weight.value, rounded))
         forms.add(form)
     if not forms:
@@ -135,14 +164,14 @@ def _weights(graph: Graph, keep_float: Sequence[str], *, every: bool) -> Iterato
     kept = {value for node in graph.nodes if any(matches(node, p) for p in keep_float) for value in node.inputs}
     seen: set[Value] = set()
     for node in graph.nodes:
-        for weight in map(Weight, node.inputs) if every else _of_products(node):
+        for weight in map(Weight, node.inputs) if every else operands_of(node):
             value = weight.value
             if value not in seen and value not in kept and _can_be_stored(weight, every=every):
                 seen.add(value)
                 yield weight
 
 
-def _of_products(node: Node) -> Iterator[Weight]:
+def operands_of(node: Node) -> Iterator[Weight]:
     """The operands that a node multiplies its input with."""
     op, inputs = node.op, node.inputs
     if isinstance(op, Conv | ConvTranspose):
@@ -179,18 +208,60 @@ def _cells(array: Array, depth: tuple[int, ...]) -> int:
     return int(np.prod([array.shape[axis] for axis in depth]))
 
 
-def _in_codes(
-    array: Array, depth: tuple[int, ...], bits: int, block: int
-) -> tuple[StoredForm, npt.NDArray[np.float32]]:
+@dataclass(frozen=True)
+class _Choice:
+    """How codes are chosen for outputs, and the rows [rows, groups, cells] that filters multiply."""
+
+    rounding: Rounding
+    rows: Array
+
+    def importance(self, filters: int) -> Floats:
+        """[filters, cells]: the mean square of what each weight is multiplied with."""
+        squares = np.square(self.rows, dtype=np.float64).mean(0).astype(np.float32)
+        return np.repeat(squares, filters // len(squares), axis=0)
+
+    def codes(self, weights: Floats, steps: Floats, bits: int) -> Floats:
+        """Codes of weights [filters, cells] in steps of the same shape."""
+        grouped = (self.rows.shape[1], -1, weights.shape[1])
+        w, by = (array.astype(np.float64).reshape(grouped) for array in (weights, steps))
+        return self.rounding(w, by, self.rows, *CODE_RANGES[bits]).reshape(weights.shape).astype(np.float32)
+
+
+def _rows_of(graph: Graph, weights: Sequence[Weight], batches: Iterable[Mapping[str, Array]]) -> dict[Value, Array]:
+    """What each weight's filters multiply, of those that one kind of layer reads."""
+    wanted = {weight.value for weight in weights}
+    operands = [
+        (node, at)
+        for node in graph.nodes
+        for at, value in enumerate(node.inputs)
+        if value in wanted and is_roundable(node, at)
+    ]
+    seen = look(graph, operands, batches, sampled=True)
+    found: dict[Value, list[Array]] = {}
+    for node, at in operands:
+        found.setdefault(node.inputs[at], []).append(seen.rows[node.name, at])
+    return {
+        value: np.concatenate(parts)
+        for value, parts in found.items()
+        if len(parts) == len(value.users) and len({part.shape[1:] for part in parts}) == 1 and len(parts[0])
+    }
+
+
+def _in_codes(weight: Weight, bits: int, block: int, choice: _Choice | None) -> tuple[StoredForm, Floats]:
     """The form that an array takes, and its cells in it: codes times steps."""
+    array, depth = np.asarray(weight.value.array(), np.float32), weight.depth
     cells = _cells(array, depth)
     if bits == 4 and cells < LEAST_FOR_4_BITS:
         bits = 8
     shared = _block(cells, block) if bits == 4 and len(depth) == 1 else 0
     last = tuple(range(array.ndim - len(depth), array.ndim))
     moved = np.moveaxis(array, depth, last)
-    rows = np.asarray(moved, np.float32).reshape(-1, shared or cells)
-    rounded = _rounded(rows, bits).reshape(moved.shape)
+    filters = moved.reshape(-1, cells)
+    importance = None if choice is None else choice.importance(len(filters)).reshape(-1, shared or cells)
+    steps = _steps(filters.reshape(-1, shared or cells), bits, importance)
+    steps = np.repeat(steps, shared or cells).reshape(filters.shape)
+    codes = choice.codes(filters, steps, bits) if choice else np.clip(np.rint(filters / steps), *CODE_RANGES[bits])
+    rounded = (codes * steps).reshape(moved.shape)
     return StoredForm(bits, shared), np.ascontiguousarray(np.moveaxis(rounded, last, depth))
 
 
@@ -201,16 +272,18 @@ def _block(cells: int, wanted: int) -> int:
     return max((size for size in range(LEAST_BLOCK, wanted + 1) if cells % size == 0), default=0)
 
 
-def _rounded(rows: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
-    """Each row as whole multiples of one step: in 4 bits of that, of a few, with the least sum of squared errors."""
+def _steps(rows: Floats, bits: int, importance: Floats | None) -> Floats:
+    """The step of each row: in 4 bits that, of a few, with the least sum of squared errors, each times its
+    ``importance``."""
     least, most = CODE_RANGES[bits]
     greatest = np.abs(rows).max(1).astype(np.float64)
-    best = np.zeros(rows.shape, np.float32)
+    best = np.zeros(len(rows), np.float32)
     error = np.full(len(rows), np.inf)
     for shrinkage in SHRINKAGES if bits == 4 else (1.0,):
-        step = rounded_step(greatest * shrinkage, bits)[:, None]
-        tried = np.clip(np.rint(rows / step), least, most) * step
-        lost = np.square(tried - rows, dtype=np.float64).sum(1)
+        step = rounded_step(greatest * shrinkage, bits)
+        tried = np.clip(np.rint(rows / step[:, None]), least, most) * step[:, None]
+        squares = np.square(tried - rows, dtype=np.float64)
+        lost = (squares if importance is None else squares * importance).sum(1)
         better = lost < error
-        best[better], error[better] = tried[better], lost[better]
+        best[better], error[better] = step[better], lost[better]
     return best

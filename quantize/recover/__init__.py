@@ -2,28 +2,60 @@
 
     equalize   channels between two layers share their range
     bias       the mean of each filter's output stays
-    adaround   weights are rounded so that outputs stay
+    adaround   weights are rounded so that outputs stay, each up or down
+    gptq       likewise, one input after the other; those to come make up for what was lost
 
-All three only choose other integers: what runs is as exact as before.
+All four only choose other numbers: what runs is as exact as before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
+from ...exporter.errors import UsageError
 from ...exporter.graph import Array, Graph, Node, Quantization
 from ...exporter.ops import Conv, Linear
 from ..strict import in_steps
 from ..weights import Filters
 from ..writer import WeightRule, cut_to_pairs, paired_filters, rounded_filters, strict_codes, unit_filters
-from .adaround import rounded_for_outputs
+from .adaround import adaround
 from .bias import unshifted
 from .equalize import equalize
+from .gptq import gptq
 from .layers import look
 
-METHODS = ("equalize", "bias", "adaround")
+Floats = npt.NDArray[np.float64]
 
-__all__ = ["METHODS", "equalize", "filters_with"]
+Rounding = Callable[[Floats, Floats, Array, int, int], Floats]
+"""(weights, steps, rows, least, most) → codes; see `gptq`"""
+
+ROUNDINGS: dict[str, Rounding] = {"adaround": adaround, "gptq": gptq}
+
+METHODS = ("equalize", "bias", *ROUNDINGS)
+
+__all__ = ["METHODS", "ROUNDINGS", "Rounding", "check_methods", "equalize", "filters_with", "rounding_of"]
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """UsageError TP050 for a method that is not known, or two of which one would be idle."""
+    for method in methods:
+        if method not in METHODS:
+            raise UsageError(
+                "TP050", f"recover {method!r} is not known", help=f"recover is one of: {', '.join(METHODS)}"
+            )
+    if set(ROUNDINGS) <= set(methods):
+        raise UsageError(
+            "TP050", f"recover {' and '.join(ROUNDINGS)} both choose every weight", help="take one of the two"
+        )
+
+
+def rounding_of(methods: Sequence[str]) -> Rounding | None:
+    """What chooses codes; None where each weight gets the nearest."""
+    return next((ROUNDINGS[method] for method in methods if method in ROUNDINGS), None)
 
 
 def filters_with(
@@ -36,18 +68,27 @@ def filters_with(
 
     plain   the rule that chooses scales, and codes where no method does
     """
-    if not {"bias", "adaround"} & set(methods):
+    rounding = rounding_of(methods)
+    if rounding is None and "bias" not in methods:
         return plain
     nodes = [node for node in graph.nodes if isinstance(node.op, Conv | Linear) and node.inputs[1].is_constant]
     choose = unit_filters if plain is strict_codes else plain
-    seen = look(graph, nodes, batches, sampled="adaround" in methods)
+    seen = look(graph, [(node, 1) for node in nodes], batches, sampled=rounding is not None)
 
     def rule(node: Node, of: Quantization, to: Quantization) -> Filters:
         made = choose(node, of, to)
-        if "adaround" in methods and node.name in seen.rows:
-            made = rounded_for_outputs(node, made, seen.rows[node.name])
+        if rounding is not None:
+            made = _rounded_for_outputs(node, made, rounding, seen.rows[node.name, 1])
             made = cut_to_pairs(node, made) if plain is paired_filters else made
-        made = unshifted(node, made, of, seen.means[node.name]) if "bias" in methods else made
+        made = unshifted(node, made, of, seen.means[node.name, 1]) if "bias" in methods else made
         return in_steps(made) if plain is strict_codes else made
 
     return rule
+
+
+def _rounded_for_outputs(node: Node, made: Filters, rounding: Rounding, rows: Array) -> Filters:
+    """The same scales with codes that keep rows · weights."""
+    weight = node.inputs[1].array().astype(np.float64).reshape(rows.shape[1], -1, rows.shape[2])
+    steps = np.broadcast_to(made.scale.astype(np.float64).reshape(*weight.shape[:2], 1), weight.shape)
+    codes = rounding(weight, steps, rows, -made.largest, made.largest)
+    return replace(made, codes=codes.astype(np.int8).reshape(made.codes.shape))

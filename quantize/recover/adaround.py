@@ -6,17 +6,17 @@ towards 0 and 1 by a term that sharpens.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from ...exporter.graph import Array, Node
-from ...exporter.ops import Conv, Layout
-from ..weights import Filters
+from ...exporter.graph import Array
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
 
 STEPS = 400
 RATE = 1e-2
@@ -27,47 +27,36 @@ _STRETCH = (-0.1, 1.1)
 """The rectified sigmoid reaches 0 and 1 (Louizos et al. 2018)."""
 
 
-def rounded_for_outputs(node: Node, made: Filters, rows: Array) -> Filters:
-    """AdaRound: the choice between rounding down and up that keeps rows · weights, found by gradient descent."""
+def adaround(weights: Floats, steps: Floats, rows: Array, least: int, most: int) -> Floats:
+    """Codes least … most of ``weights`` [groups, filters, cells], in ``steps`` of the same shape.
+
+    rows   what each group's filters multiply, [rows, groups, cells]
+    """
     import torch
 
-    weight = node.inputs[1].array().astype(np.float64)
-    if isinstance(node.op, Conv) and node.op.layout is Layout.CHANNELS_LAST:
-        weight = np.moveaxis(weight, -1, 1)
-    shape = weight.shape
-    scale = made.scale.astype(np.float64)[:, None]
-    steps = weight.reshape(shape[0], -1) / scale
-    low = np.floor(steps)
+    ratio = weights / steps
+    low = np.clip(np.floor(ratio), least, most - 1)
     x = torch.from_numpy(np.ascontiguousarray(rows, np.float32))
-    exact, floor, by = (torch.from_numpy(a).to(torch.float32) for a in (steps, low, scale))
+    exact, floor, by = (torch.from_numpy(np.ascontiguousarray(a)).to(torch.float32) for a in (ratio, low, steps))
     below, above = _STRETCH
     share = (exact - floor).clamp(0.01, 0.99)
     choice = torch.log((share - below) / (above - share)).requires_grad_()
     optimizer = torch.optim.Adam([choice], lr=RATE)
     generator = torch.Generator().manual_seed(0)
+    power = _product(x, exact * by).square().mean() + 1e-12
     for step in range(STEPS):
         picked = torch.randint(0, len(x), (min(ROWS_A_STEP, len(x)),), generator=generator)
         up = (torch.sigmoid(choice) * (above - below) + below).clamp(0, 1)
-        difference = _product(x[picked], (floor + up - exact) * by, rows.shape[1] > 1)
-        loss = difference.square().mean() / (_power(x, exact * by, rows.shape[1] > 1) + 1e-12)
+        loss = _product(x[picked], (floor + up - exact) * by).square().mean() / power
         sharp = 20 - 18 * max(0.0, step / STEPS - 0.2) / 0.8
         if step > STEPS * 0.2:
             loss = loss + PUSH * (1 - (2 * up - 1).abs().pow(sharp)).mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    chosen = low + (torch.sigmoid(choice.detach()) * (above - below) + below > 0.5).numpy()
-    codes = np.clip(chosen, -made.largest, made.largest).astype(np.int8).reshape(shape)
-    if isinstance(node.op, Conv) and node.op.layout is Layout.CHANNELS_LAST:
-        codes = np.ascontiguousarray(np.moveaxis(codes, 1, -1))
-    return replace(made, codes=codes)
+    return np.asarray(low + (torch.sigmoid(choice.detach()) * (above - below) + below > 0.5).numpy(), np.float64)
 
 
-def _product(rows: Tensor, weight: Tensor, depthwise: bool) -> Tensor:
-    """rows [n, groups or 1, cells] times filters [O, cells]  →  [n, O]"""
-    return (rows * weight).sum(-1) if depthwise else rows[:, 0] @ weight.T
-
-
-def _power(rows: Tensor, weight: Tensor, depthwise: bool) -> Tensor:
-    """Mean square of the layer's outputs, against which a difference is small or large."""
-    return _product(rows, weight, depthwise).square().mean()
+def _product(rows: Tensor, weights: Tensor) -> Tensor:
+    """rows [n, groups, cells] times filters [groups, filters, cells]  →  [groups, n, filters]"""
+    return rows.transpose(0, 1) @ weights.transpose(1, 2)

@@ -118,7 +118,7 @@ def test_a_torch_program_is_quantized(folder: Path, capsys: pytest.CaptureFixtur
         (["--plan", "missing.json"], 2, "TP001"),
         (["--plan", "data.npz"], 5, "TP053"),
         (["--calibration", "data.npz", "--max-drop", "1", "--validation", "data.npz"], 2, "one array of labels"),
-        (["--scheme", "float16", "--calibration", "data.npz"], 2, "would be ignored"),
+        (["--scheme", "float16", "--calibration", "data.npz"], 2, "has no use for calibration"),
     ],
 )
 def test_what_cannot_be_meant_is_told_and_nothing_is_written(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from quantize_nets import Named, answer, captured, conv_net, signal_to_noise
@@ -10,10 +13,15 @@ from torch import nn
 
 import triport as tp
 from triport.exporter.errors import UsageError
-from triport.exporter.graph import Graph, Node
-from triport.exporter.ops import Conv
+from triport.exporter.graph import DType, Graph, Node, TensorType
+from triport.exporter.ops import Conv, ConvTranspose, Layout, Linear, MatMul
 from triport.quantize.canonical import canonical
 from triport.quantize.recover import equalize
+from triport.quantize.recover.gptq import gptq
+from triport.quantize.recover.layers import channel_axis, is_roundable, rows_of
+from triport.quantize.store_weights import operands_of
+
+LAST = Layout.CHANNELS_LAST
 
 
 def test_equalising_changes_the_weights_and_not_what_is_computed() -> None:
@@ -80,14 +88,79 @@ def test_bias_correction_keeps_the_mean_of_each_output() -> None:
     assert errors[1] < errors[0] / 2
 
 
-def test_adaround_comes_nearer_to_the_outputs_than_rounding() -> None:
+@pytest.mark.parametrize("recover", ["adaround", "gptq"])
+def test_codes_for_the_outputs_come_nearer_to_them_than_rounding(recover: str) -> None:
     graph, samples = captured(Named(nn.Sequential(nn.Linear(48, 40), nn.ReLU(), nn.Linear(40, 6))), 48, count=256)
     correlated = samples @ np.random.default_rng(1).normal(size=(48, 4)) @ np.random.default_rng(2).normal(size=(4, 48))
     x = correlated.astype(np.float32)
     exact = answer(graph, {"x": x})
     rounded = answer(tp.quantize(graph, calibration=x), {"x": x})
-    chosen = answer(tp.quantize(graph, calibration=x, recover="adaround"), {"x": x})
+    chosen = answer(tp.quantize(graph, calibration=x, recover=recover), {"x": x})
     assert signal_to_noise(exact, chosen) > signal_to_noise(exact, rounded)
+
+
+def test_inputs_that_say_nothing_of_one_another_leave_the_nearest_codes() -> None:
+    random = np.random.default_rng(3)
+    weights, steps = random.normal(0, 9, (2, 5, 70)), np.broadcast_to(random.uniform(0.5, 2, (2, 5, 1)), (2, 5, 70))
+    rows = np.repeat(np.diag(random.uniform(0.1, 9, 70)).astype(np.float32)[:, None], 2, 1)
+    np.testing.assert_array_equal(gptq(weights, steps, rows, -7, 7), np.clip(np.rint(weights / steps), -7, 7))
+
+
+def test_what_one_weight_loses_the_next_makes_up_for() -> None:
+    rows = np.ones((4, 1, 2), np.float32)  # both inputs are the same: only the sum of the weights counts
+    found = gptq(np.full((1, 1, 2), 0.4), np.ones((1, 1, 2)), rows, -7, 7)
+    assert found.sum() == 1  # of 0.8; the nearest codes are 0 and 0
+
+
+def test_filters_longer_than_memory_allows_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    weights, steps = random.normal(0, 9, (1, 6, 90)), np.ones((1, 6, 90))
+    rows = random.normal(0, 1, (300, 1, 4)) @ random.normal(0, 1, (4, 90))
+
+    def lost(codes: npt.NDArray[np.float64]) -> float:
+        return float(np.square((codes - weights)[0] @ rows[:, 0].T).sum())
+
+    whole = gptq(weights, steps, rows.astype(np.float32), -127, 127)
+    monkeypatch.setattr(sys.modules["triport.quantize.recover.gptq"], "LONGEST", 32)
+    cut = gptq(weights, steps, rows.astype(np.float32), -127, 127)
+    assert lost(whole) < lost(cut) < lost(np.rint(weights))
+
+
+LAYERS = {
+    "conv": (Conv((2, 1), ((1, 0), (0, 2)), (1, 2), 2), (3, 4, 7, 9), (6, 2, 3, 2)),
+    "conv, channels last": (Conv((1, 2), ((0, 0), (1, 1)), (2, 1), 1, LAST), (3, 7, 9, 4), (5, 2, 3, 4)),
+    "depthwise, channels last": (Conv((1, 1), ((1, 1), (1, 1)), (1, 1), 4, LAST), (3, 5, 5, 4), (8, 3, 3, 1)),
+    "conv1d": (Conv((2,), ((2, 1),), (1,)), (3, 4, 11), (6, 4, 4)),
+    "conv3d": (Conv((1, 2, 1), ((1, 1),) * 3, (1, 1, 1)), (2, 2, 4, 5, 3), (3, 2, 2, 3, 2)),
+    "transposed": (ConvTranspose((2, 3), ((1, 0), (0, -1)), (1, 2)), (3, 4, 5, 4), (4, 6, 3, 2)),
+    "transposed, cut": (ConvTranspose((2,), ((3, 2),), (1,)), (3, 4, 6), (4, 2, 2)),
+    "transposed, channels last": (ConvTranspose((2, 1), ((1, 1), (0, 1)), (1, 1), 1, LAST), (2, 4, 5, 3), (5, 3, 2, 3)),
+    "linear": (Linear(), (3, 4, 5), (6, 5)),
+    "product": (MatMul(), (3, 4, 5), (5, 6)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_rows_times_filters_are_the_outputs(name: str) -> None:
+    op, shape, weight_shape = LAYERS[name]
+    random = np.random.default_rng(5)
+    x, weight = (random.normal(size=sizes).astype(np.float32) for sizes in (shape, weight_shape))
+    graph = Graph("layer")
+    value = graph.add_input("x", TensorType(DType.FLOAT32, shape))
+    graph.set_output("y", graph.add(op, value, graph.add_constant(weight, "w")))
+    y = graph.run({"x": x})["y"]
+    (node,) = graph.nodes
+    outputs = np.moveaxis(y, channel_axis(node), -1)
+    outputs = outputs.reshape(-1, outputs.shape[-1])
+    rows = rows_of(node, 1, x, random, 400)
+    ((operand, depth),) = [(w.value, w.depth) for w in operands_of(node)][-1:]
+    assert operand is node.inputs[1] and is_roundable(node, 1)
+    last = tuple(range(weight.ndim - len(depth), weight.ndim))
+    filters = np.moveaxis(weight, depth, last).reshape(rows.shape[1], -1, rows.shape[2])
+    products = (np.asarray(rows, np.float32)[:, :, None] * filters).sum(-1).reshape(len(rows), -1)
+    distances = np.abs(products[:, None] - outputs[None]).max(2)
+    assert distances.min(1).max() < 1e-4  # each is the output somewhere
+    assert len(set(distances.argmin(1))) > len(outputs) / 3  # and they come from everywhere
 
 
 def test_data_that_are_read_twice_may_not_be_an_iterator() -> None:
@@ -98,7 +171,7 @@ def test_data_that_are_read_twice_may_not_be_an_iterator() -> None:
 
 def test_an_unknown_method_is_refused_with_those_that_are_known() -> None:
     graph, samples = captured(Named(nn.Linear(8, 2)), 8)
-    with pytest.raises(UsageError, match="equalize, bias, adaround"):
+    with pytest.raises(UsageError, match="equalize, bias, adaround, gptq"):
         tp.quantize(graph, calibration=samples, recover="magic")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from cases.stored_networks import image_network, token_network
+from cases.stored_networks import image_feeds, image_network, token_feeds, token_network
 
 import triport as tp
 from triport.exporter.errors import UsageError
@@ -139,7 +139,11 @@ def test_it_says_how_far_the_outputs_are_from_float32() -> None:
     [
         ("int5", {}, "scheme 'int5' is not known"),
         ("int8-weights", {"calibration": np.zeros((4, 8), np.float32)}, "no use for calibration"),
-        ("float16", {"io": "int8", "recover": "bias"}, "no use for recover, io"),
+        ("float16", {"io": "int8", "recover": "bias"}, "no use for io, recover bias"),
+        ("float16", {"recover": "gptq"}, "no use for recover gptq"),
+        ("int8-weights", {"recover": ["gptq", "bias"], "samples": 3}, "no use for recover bias"),
+        ("int4-weights", {"recover": "gptq"}, "recover gptq needs samples"),
+        ("int4-weights", {"recover": ["gptq", "adaround"]}, "both choose every weight"),
         ("float16", {"block": 32}, "has no blocks"),
         ("int8", {"block": 32}, "has no blocks"),
         ("int4-weights", {"block": 48}, "block 48 is not known"),
@@ -149,6 +153,51 @@ def test_it_says_how_far_the_outputs_are_from_float32() -> None:
 def test_options_without_a_meaning_are_refused(scheme: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=re.escape(says)):
         tp.quantize(linear(weights(8, 64)), scheme, **options)
+
+
+def chained(count: int, *shape: int) -> Array:
+    """Samples whose cells hang together, as those of pictures and sounds do, and have a mean."""
+    walks = np.random.default_rng(7).normal(0, 1, (count, *shape)).cumsum(-1)
+    return (walks / np.sqrt(np.arange(1, shape[-1] + 1)) + 0.3).astype(np.float32)
+
+
+@pytest.mark.parametrize("recover", ["gptq", "adaround"])
+def test_codes_that_keep_outputs_lose_less_than_the_nearest(recover: str) -> None:
+    graph, x = linear(weights(24, 128)), chained(256, 2, 128)
+    feeds = [{"x": sample} for sample in x]
+    exact = np.stack([graph.run(feed)["y"] for feed in feeds])
+    lost = {}
+    for methods in ((), (recover,)):
+        stored = tp.quantize(graph, "int4-weights", recover=methods, calibration=feeds if methods else None)
+        lost[methods] = snr(exact, np.stack([stored.run(feed)["y"] for feed in feeds]))
+        assert forms(stored) == {"w": (4, (1, 1, 48, 64))}
+    assert lost[recover,] > lost[()] + 2, lost
+
+
+def test_every_kind_of_layer_keeps_its_outputs() -> None:
+    for graph, feeds, scheme in (
+        (image_network(), image_feeds, "int8-weights"),
+        (token_network(), token_feeds, "int4-weights"),
+    ):
+        calibration = [feeds(batch) for batch in (1, 2, 7, 7)]
+        nearest = tp.quantize(graph, scheme)
+        kept = tp.quantize(graph, scheme, recover="gptq", calibration=calibration)
+        assert forms(kept) == forms(nearest)
+        before, after = ({v.name: v.array() for v in g.constants()} for g in (nearest, kept))
+        same = {name for name, form in forms(kept).items() if form and np.array_equal(before[name], after[name])}
+        assert same == ({"words"} if graph.name == "tokens" else set())
+        exact, plain, chosen = (g.run(feeds(7))["y"] for g in (graph, nearest, kept))
+        assert snr(exact, chosen) > snr(exact, plain) + 1
+
+
+def test_the_command_takes_samples_for_codes_that_keep_outputs(tmp_path: Path) -> None:
+    image_network().save(tmp_path / "m.triport")
+    np.savez(tmp_path / "data.npz", x=image_feeds(40)["x"])
+    arguments = ["--scheme", "int4-weights", "--recover", "gptq", "--calibration", str(tmp_path / "data.npz")]
+    done = quantize_command(str(tmp_path / "m.triport"), *arguments, "-o", str(tmp_path / "q.triport"))
+    assert done.returncode == 0, done.stderr
+    idle = quantize_command(str(tmp_path / "m.triport"), "--scheme", "int4-weights", *arguments[-2:])
+    assert idle.returncode == 2 and "no use for calibration" in idle.stderr and "gptq" in idle.stderr
 
 
 def test_rounded_weights_are_not_rounded_again() -> None:
