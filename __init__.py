@@ -21,6 +21,7 @@ _PUBLIC: dict[str, str] = {
     "Input": ".exporter.models:Input",
     "Layer": ".exporter.models:Layer",
     "Model": ".exporter.models:Model",
+    "Preprocessing": ".exporter.preprocessing:Preprocessing",
     "Report": ".runtime_checks:Report",
     "Sequential": ".exporter.models:Sequential",
     "activations": ".exporter.models.activations",
@@ -52,6 +53,7 @@ __all__ = [  # a literal list, or type checkers take none of the names for publi
     "Input",
     "Layer",
     "Model",
+    "Preprocessing",
     "Report",
     "Sequential",
     "__version__",
@@ -101,6 +103,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from .exporter.models import schedules as schedules
     from .exporter.models import set_random_seed as set_random_seed
     from .exporter.models import set_seed as set_seed
+    from .exporter.preprocessing import Preprocessing as Preprocessing
     from .quantize import quantize as quantize
     from .quantize.aware import quantize_aware as quantize_aware
     from .runtime_checks import Report as Report

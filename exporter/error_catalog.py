@@ -342,6 +342,12 @@ CATALOG: dict[str, Entry] = {
         "A CRC-32 stored in the file does not match the bytes that were read, so at least one bit has changed since"
         " it was written. Copy or download the file again, or restore it from a backup.",
     ),
+    "TP408": Entry(
+        "labels or preprocessing that are none",
+        "Labels and preprocessing travel in a file's metadata, by the names of outputs and inputs, and are compared "
+        "with them when they are used. These fit no output or input of the graph, or are not what docs/format.md says. "
+        "Set them anew: graph.describe(labels=..., preprocessing=...).",
+    ),
     "TP410": Entry(
         "not a .tflite file",
         "The file does not begin like a TensorFlow Lite model: bytes 4 to 7 must read TFL3. It is another kind of "

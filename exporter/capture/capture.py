@@ -14,8 +14,10 @@ from ..graph.bind import bind_sizes
 from ..graph.conditions import allows
 from ..graph.dims import dim_names
 from ..graph.golden import plan_golden, within_budget
+from ..labels import Labels
 from ..passes.dead_code import remove_dead_code
 from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
+from ..preprocessing import Declared
 from .agreement import check_against, check_sizes, check_traced
 from .answers import first_answer, fused_notices, in_eval_mode, in_plain_floats, plain_answer
 from .archive import load_program
@@ -45,6 +47,8 @@ def capture(
     name: str = "model",
     more_examples: Sequence[Examples] = (),
     input_layout: str | None = None,
+    labels: Labels | None = None,
+    preprocessing: Declared | None = None,
 ) -> Graph:
     """The portable graph of a torch module, in eval mode.
 
@@ -58,6 +62,8 @@ def capture(
                      module on them too, they are recorded like the first, and every export checks its ports on them
     input_layout     "nhwc": the graph takes images as [N, H, W, C]; examples and ``dynamic`` are still as the module
                      takes them. A phone and a browser then need not turn the image
+    labels           names of the classes, for the only output that has so many, or {output name: names}
+    preprocessing    ``tp.Preprocessing(...)``: how a picture becomes the image that the module takes; or {input: that}
 
     The module's own eager outputs on the examples are recorded as golden samples, and the graph's reference is compared
     with them before it is returned. What a user should know about the capture (dtypes that were converted, sizes that
@@ -72,7 +78,8 @@ def capture(
         inputs = normalize_inputs(plain, example_inputs, dynamic)
         more = [normalize_inputs(plain, further, dynamic) for further in more_examples]
         flat = FlatModule(plain, inputs)
-        return _captured(flat, inputs, lambda: export_program(flat, inputs), name, more, turns=turns)
+        graph = _captured(flat, inputs, lambda: export_program(flat, inputs), name, more, turns=turns)
+    return graph.describe(labels, preprocessing)
 
 
 def capture_saved(path: str | Path, *, name: str = "", input_layout: str | None = None) -> Graph:

@@ -19,7 +19,9 @@ from .stored import stored_form_of, stored_forms
 from .types import Array, DType, Quantization, Source, TensorType
 
 if TYPE_CHECKING:
+    from ..labels import Labels
     from ..ops.base import OpAttrs
+    from ..preprocessing import Declared
 
 
 class Value:
@@ -125,6 +127,20 @@ class Graph:
         """What a user should know about how the graph came about, a sentence each: what was converted or restricted."""
         told = self.metadata.get("notices", [])
         return tuple(str(notice) for notice in told) if isinstance(told, list) else ()
+
+    def describe(self, labels: Labels | None = None, preprocessing: Declared | None = None) -> Graph:
+        """Notes what its classes are called and how its images are prepared, for pages and devices; returns the graph.
+
+        labels         names of the classes, for the only output that has so many, or {output name: names}
+        preprocessing  ``tp.Preprocessing(...)``, or {input name: that}
+        raises         UsageError where they do not fit the graph
+        """
+        from ..labels import record_labels
+        from ..preprocessing import record_preprocessing
+
+        record_labels(self, labels)
+        record_preprocessing(self, preprocessing)
+        return self
 
     def constants(self) -> list[Value]:
         """Constants that a node reads or that are outputs, in order of first use."""

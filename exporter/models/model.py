@@ -27,6 +27,8 @@ from .training import Trainer
 
 if TYPE_CHECKING:
     from ..graph import Graph
+    from ..labels import Labels
+    from ..preprocessing import Declared
 
 
 class InputLayer(Layer):
@@ -134,6 +136,7 @@ class Model(Trainer):
         self._symbolic: tuple[list[SymbolicTensor], Any] | None = None
         self._specs: list[InputSpec] = []
         self._output_names: list[str] = []
+        self.described: dict[str, Any] = {}
 
     # -- a model whose ``call`` the user wrote: inputs and outputs are learnt from the first data ------------------
 
@@ -205,6 +208,11 @@ class Model(Trainer):
         from .saving import graph_of
 
         return graph_of(self)
+
+    def describe(self, labels: Labels | None = None, preprocessing: Declared | None = None) -> None:
+        """Notes what ``Graph.describe`` takes, for every graph that is made of the model and every file."""
+        given = {"labels": labels, "preprocessing": preprocessing}
+        self.described |= {name: value for name, value in given.items() if value is not None}
 
     def save(self, path: str | Path, include_optimizer: bool = False) -> None:
         """Writes one ``.triport`` file: the captured graph, the weights, and what ``load_model`` needs to train on."""

@@ -48,13 +48,19 @@ def graph_of(model: Model) -> Graph:
     try:
         tensors = {name: torch.from_numpy(array) for name, array in examples.items()}
         if len(set(names)) == len(names):
-            return capture(model, tensors, shared, name=model.name)
+            return capture(model, tensors, shared, name=model.name, **model.described)
         try:  # two sequences may be of two lengths, unless the model adds or compares them
-            return capture(model, tensors, {spec.name: free_dims(spec, apart=True) for spec in specs}, name=model.name)
+            return capture(
+                model,
+                tensors,
+                {spec.name: free_dims(spec, apart=True) for spec in specs},
+                name=model.name,
+                **model.described,
+            )
         except ModelError as error:
             if error.code != "TP205":
                 raise
-            return capture(model, tensors, shared, name=model.name)
+            return capture(model, tensors, shared, name=model.name, **model.described)
     finally:
         model.to(device)
 
@@ -138,6 +144,8 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
     for a damaged one.
     """
     from ..graph import Graph
+    from ..labels import labels_of
+    from ..preprocessing import preprocessing_of
 
     graph = Graph.load(path)
     if "config" not in graph.metadata:
@@ -163,6 +171,7 @@ def load_model(path: str | Path, custom_objects: Mapping[str, Any] | None = None
     with torch.no_grad():
         for name, slot in model.state_dict().items():
             slot.copy_(torch.from_numpy(np.array(arrays[name])))
+    model.describe(labels_of(graph) or None, preprocessing_of(graph) or None)
     if "training" in graph.metadata:
         compile_from_config(model, graph.metadata["training"])
         _restore_optimizer(model, path, graph.extra_tensors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from string import Template
 
@@ -36,15 +36,15 @@ ARRAY_TYPES: dict[DType, str] = {
 }
 
 
+NO_HELPERS: Mapping[str, str] = {}
+
+
 def joined(entry: str) -> str:
     """The modules and an entry in one scope, without imports, exports, indentation and comments on lines of their own.
 
     No text in them runs over several lines.
     """
-    sources = [(RUNTIME / name).read_text("utf-8") for name in (*MODULES, entry)]
-    text = re.sub(r"^\s*/\*\*.*?\*/\n", "", "\n".join(sources), flags=re.DOTALL | re.MULTILINE)
-    lines = [line for line in text.splitlines() if not re.match(r"\s*//|import |\s*$", line)]
-    return "\n".join(re.sub(r"^(export |\s+)", "", line) for line in lines) + "\n"
+    return "".join(_plain(name) for name in (*MODULES, entry))
 
 
 def module_script(name: str) -> str:
@@ -53,7 +53,18 @@ def module_script(name: str) -> str:
     return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined('esm.js')}{exported}"
 
 
-def classic_script(name: str, files: Mapping[str, Bytes]) -> Iterator[bytes]:
+def helper_scripts(helpers: Mapping[str, str]) -> dict[str, bytes]:
+    """Modules that pages import beside index.js: {file name: content}.
+
+    helpers   {file: the function that it exports}
+    """
+    return {
+        file: f"// Written by triport; see {Path(file).stem}.d.ts.\n{_plain(file)}export {{ {function} }};\n".encode()
+        for file, function in helpers.items()
+    }
+
+
+def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, str] = NO_HELPERS) -> Iterator[bytes]:
     """bundle.iife.js in pieces: the same code with the other files inside, as ``triport["name"]`` on the global object.
 
     In pieces, because the weights in base64 are the largest thing that an export writes.
@@ -69,7 +80,10 @@ def classic_script(name: str, files: Mapping[str, Bytes]) -> Iterator[bytes]:
         for start in range(0, len(data), BASE64_PIECE):
             yield base64.b64encode(memoryview(data)[start : start + BASE64_PIECE])
         yield b'",\n'
-    yield f"}};\n{joined('iife.js')}return {{ load }};\n}})();\n".encode()
+    yield f"}};\n{joined('iife.js')}".encode()
+    for file, function in helpers.items():
+        yield f"const {function} = (() => {{\n{_plain(file)}return {function};\n}})();\n".encode()
+    yield f"return {{ {', '.join(('load', *helpers.values()))} }};\n}})();\n".encode()
 
 
 def script_name(name: str) -> str:
@@ -84,6 +98,12 @@ def type_declarations(plan: Plan) -> str:
         inputs="\n".join(_declared(spec, "Feed") for spec in plan.inputs),
         outputs="\n".join(_declared(spec, "Tensor") for spec in plan.outputs),
     )
+
+
+def image_declarations(plan: Plan, images: Collection[str]) -> str:
+    """image.d.ts, typed to the model's inputs that are images."""
+    template = Template((RUNTIME / "image.template.d.ts").read_text("utf-8"))
+    return template.substitute(inputs="\n".join(_declared(s, "Tensor") for s in plan.inputs if s.name in images))
 
 
 def demo_files(name: str) -> dict[str, bytes]:
@@ -111,6 +131,13 @@ def package_json(name: str) -> bytes:
 def package_name(name: str) -> str:
     """A name that npm accepts: lower case, digits, dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
+def _plain(file: str) -> str:
+    """A file of runtime/ without imports, exports, indentation and comments on lines of their own."""
+    text = re.sub(r"^\s*/\*\*.*?\*/\n", "", (RUNTIME / file).read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for line in text.splitlines() if not re.match(r"\s*//|import |\s*$", line)]
+    return "\n".join(re.sub(r"^(export |\s+)", "", line) for line in lines) + "\n"
 
 
 def _declared(spec: TensorSpec, kind: str) -> str:

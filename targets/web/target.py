@@ -10,14 +10,26 @@ from ...exporter.errors import ModelError
 from ...exporter.graph import Graph, Node
 from ...exporter.graph.conditions import CONDITIONS
 from ...exporter.graph.limits import LIMITS
+from ...exporter.labels import labels_of
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
 from ..target import Capabilities
 from . import ops
-from .bundle import Bytes, classic_script, demo_files, module_script, package_json, type_declarations
+from .bundle import (
+    RUNTIME,
+    Bytes,
+    classic_script,
+    demo_files,
+    helper_scripts,
+    image_declarations,
+    module_script,
+    package_json,
+    type_declarations,
+)
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
 from .golden import pack_golden
+from .images import images_of
 from .plan import Plan, canonical_json, plan_document
 from .strip import strip
 from .weights_file import pack_weights
@@ -58,7 +70,7 @@ class WebTarget:
         for name, data in (loaded | page_files(graph, plan)).items():
             (path / name).write_bytes(data)
         with (path / "bundle.iife.js").open("wb") as file:
-            file.writelines(classic_script(graph.name, loaded))
+            file.writelines(classic_script(graph.name, loaded, helpers_of(graph)))
         if manifest:
             (path / "triport.json").write_bytes(canonical_json(dict(manifest)))
 
@@ -78,8 +90,10 @@ def make_plan(graph: Graph) -> Plan:
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
     golden, arrays = pack_golden(graph.samples)
-    kept = ("labels", "quantization", LIMITS, CONDITIONS)
-    told = {key: graph.metadata[key] for key in kept if graph.metadata.get(key)}
+    kept = ("quantization", LIMITS, CONDITIONS)
+    told: dict[str, Any] = {"labels": labels_of(graph), "images": images_of(graph)}
+    told = {key: facts for key, facts in told.items() if facts}
+    told |= {key: graph.metadata[key] for key in kept if graph.metadata.get(key)}
     if "quantization" in told:  # a page has no use for the list of what stays float
         told["quantization"] = {key: fact for key, fact in told["quantization"].items() if key != "float"}
     meta = {"name": graph.name} | told
@@ -94,9 +108,18 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
 
 def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what pages and their tools read."""
+    images = images_of(graph)
     return {
+        **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
         "index.js": module_script(graph.name).encode(),
         "index.d.ts": type_declarations(plan).encode(),
+        "labels.d.ts": (RUNTIME / "labels.d.ts").read_bytes(),
         "package.json": package_json(graph.name),
+        **helper_scripts(helpers_of(graph)),
         **demo_files(graph.name),
     }
+
+
+def helpers_of(graph: Graph) -> dict[str, str]:
+    """{file: the function that it exports} of what pages import only if they use it."""
+    return {"labels.js": "topK"} | ({"image.js": "fromImage"} if images_of(graph) else {})

@@ -1,20 +1,28 @@
-"""Running graphs as browser bundles in Node."""
+"""Running graphs as browser bundles in Node and in headless Chromium."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from triport.exporter.graph import Array, DType, Graph
 from triport.exporter.reference.run import run_graph
+from triport.runtime_checks.runners.chromium import FLAGS, NAMES
 from triport.runtime_checks.runners.node import Node
 from triport.runtime_checks.tolerance import CLOSE
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 from triport.targets.web.dtypes import device_dtype
+
+POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
 
 Write = Callable[[Graph], Path]
 Close = Callable[[Graph, Mapping[str, Array], Mapping[str, Array]], None]
@@ -50,6 +58,54 @@ def check_in_node(bundle: Write) -> Check:
                 assert_close(graph, inputs, session.run({name: in_browser(array) for name, array in inputs.items()}))
 
     return check
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_default_timeout(120_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves a folder on 127.0.0.1 under the strict policy; the function returns the address."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Content-Security-Policy", POLICY)
+            super().end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """No talk on stderr."""
+
+    def start(folder: Path) -> str:
+        server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
+        )
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def in_browser(array: Array) -> Array:

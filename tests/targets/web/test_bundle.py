@@ -35,6 +35,8 @@ FILES = {
     "index.js",
     "kernels.relaxed.wasm",
     "kernels.wasm",
+    "labels.d.ts",
+    "labels.js",
     "package.json",
     "plan.json",
     "weights.bin",

@@ -1,0 +1,248 @@
+// Pictures as the tensors that the model's image inputs take, by the rules that the model declares (meta.images).
+// exporter/preprocessing.py is the twin: the same pixels give the same numbers, to the last bit.
+
+const CHANNELS = { grey: 1, rgb: 3, bgr: 3, rgba: 4 };
+const PLAIN = { channels: undefined, size: undefined, range: undefined, mean: [0], std: [1], resize: "bilinear" };
+const RULES = { ...PLAIN, shorter_side: undefined, background: [255, 255, 255] };
+const SOURCES =
+  "an ImageData, a Blob, an img, canvas or video element, an OffscreenCanvas, ImageBitmap or VideoFrame, or a list of them";
+
+/** Resampling filters: how far they reach, and what a pixel weighs at a distance. */
+const FILTERS = {
+  bilinear: [1, (x) => Math.max(0, 1 - Math.abs(x))],
+  bicubic: [
+    2,
+    (t) => {
+      const x = Math.abs(t);
+      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+      return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+    },
+  ],
+};
+
+/**
+ * The tensor of a picture, or of several as one batch.
+ * @param model    a loaded model
+ * @param source   see SOURCES; anything with {data, width, height} of RGBA bytes will do, also in Node
+ * @param options  input: its name, where several inputs are images; the others say what the model does not declare, or
+ *                 something else than it does: size [height, width], range, mean, std, channels, resize, shorter_side,
+ *                 background
+ * @returns        {data, shape} for `run`
+ */
+export async function fromImage(model, source, options = {}) {
+  const [spec, rules] = rulesOf(model.meta, options);
+  const pictures = [];
+  for (const each of Array.isArray(source) ? source : [source]) {
+    const bands = bandsOf(await pixelsOf(each), rules);
+    if (pictures.length && `${bands[0].height}x${bands[0].width}` !== `${pictures[0][0].height}x${pictures[0][0].width}`)
+      throw new TypeError("fromImage: pictures of one batch have to be of one size: pass size: [height, width]");
+    pictures.push(bands);
+  }
+  if (!pictures.length) throw new TypeError(`fromImage: expected ${SOURCES}, got an empty list`);
+  return tensorOfBands(spec, rules, pictures);
+}
+
+/** The input that is meant, and the rules for it: those declared, then the options. */
+function rulesOf({ inputs, images = {} }, { input, ...options }) {
+  const names = Object.keys(images);
+  const name = input ?? (names.length === 1 ? names[0] : undefined);
+  if (!(name in images))
+    throw new TypeError(`fromImage: expected options.input to be one of ${names.join(", ")}, got ${name}`);
+  const unknown = Object.keys(options).find((key) => !(key in RULES));
+  if (unknown) throw new TypeError(`fromImage: unknown option ${unknown}; there are ${Object.keys(RULES).join(", ")}`);
+  const spec = inputs.find((each) => each.name === name);
+  const { layout, count, ...declared } = images[name];
+  const sizes = ["H", "W"].map((axis) => (spec.shape.length > 2 ? spec.shape[layout.indexOf(axis)] : undefined));
+  const fixed = sizes.every((size) => typeof size === "number") ? sizes : undefined;
+  const rules = { ...RULES, layout, channels: { 1: "grey", 3: "rgb", 4: "rgba" }[count], size: fixed, ...declared };
+  for (const [key, value] of Object.entries(options)) if (value !== undefined) rules[key] = value;
+  if (!rules.range && spec.dtype !== "float32" && !spec.quantization) rules.range = [0, 255];
+  checkRules(rules, name, count, fixed);
+  return [spec, rules];
+}
+
+function checkRules(rules, name, count, fixed) {
+  const fail = (problem) => {
+    throw new TypeError(`fromImage: input "${name}" ${problem}`);
+  };
+  const numbers = (key, ...counts) => {
+    const value = (rules[key] = [rules[key]].flat());
+    if (!counts.includes(value.length) || !value.every(Number.isFinite))
+      fail(`takes ${key} of ${counts.join(" or ")} numbers, got ${JSON.stringify(value)}`);
+  };
+  if (!rules.range) fail("declares no range: pass range: [0, 1], what pixels of 0 and 255 become in this model");
+  if (CHANNELS[rules.channels] !== count) fail(`has ${count} channels, got channels: ${rules.channels}`);
+  if (!(rules.resize in FILTERS) && rules.resize !== "nearest") fail(`knows no resize: ${rules.resize}`);
+  numbers("range", 2);
+  numbers("mean", 1, count);
+  numbers("std", 1, count);
+  numbers("background", 3);
+  if (rules.size) numbers("size", 2);
+  if (fixed && `${fixed}` !== `${rules.size}`) fail(`is of ${fixed.join("x")} pixels, got size: [${rules.size}]`);
+  if (rules.shorter_side && !(rules.size && rules.shorter_side >= Math.max(...rules.size)))
+    fail(`cuts ${rules.size ?? "no size"} out of pictures whose shorter side is ${rules.shorter_side}`);
+}
+
+// -- pixels -------------------------------------------------------------------------------------------------------
+
+/** RGBA bytes of a source at its own size: {data, width, height}. */
+async function pixelsOf(source) {
+  const is = (name) => typeof globalThis[name] === "function" && source instanceof globalThis[name];
+  const fail = (problem) => {
+    throw new TypeError(`fromImage: ${problem}`);
+  };
+  if (ArrayBuffer.isView(source?.data)) {
+    const { data, width, height } = source;
+    const bytes = data instanceof Uint8ClampedArray || data instanceof Uint8Array;
+    if (!bytes || !(width > 0 && height > 0) || data.length !== 4 * width * height)
+      fail(`expected RGBA bytes of ${width}x${height} pixels, got ${data.constructor.name}(${data.length})`);
+    return source;
+  }
+  if (is("Blob") || is("HTMLImageElement")) {
+    if (is("HTMLImageElement")) await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    const plain = { premultiplyAlpha: "none", colorSpaceConversion: "none" };
+    const bitmap = await createImageBitmap(source, plain).catch((error) => fail(`no picture: ${error.message}`));
+    const pixels = drawn(bitmap, bitmap.width, bitmap.height, fail);
+    bitmap.close();
+    return pixels;
+  }
+  if (is("HTMLVideoElement")) return drawn(source, source.videoWidth, source.videoHeight, fail);
+  if (is("VideoFrame")) return drawn(source, source.displayWidth, source.displayHeight, fail);
+  if (["HTMLCanvasElement", "OffscreenCanvas", "ImageBitmap"].some(is))
+    return drawn(source, source.width, source.height, fail);
+  return fail(`expected ${SOURCES}, got ${source?.constructor?.name ?? source}`);
+}
+
+/** Drawn at its own size, so that no pixel is mixed with another. */
+function drawn(source, width, height, fail) {
+  if (!width || !height) fail(`${source.constructor.name} has no pixels yet, or has been closed`);
+  const canvas =
+    typeof OffscreenCanvas === "function"
+      ? new OffscreenCanvas(width, height)
+      : Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(source, 0, 0, width, height);
+  try {
+    return context.getImageData(0, 0, width, height);
+  } catch (error) {
+    if (error.name !== "SecurityError") throw error;
+    return fail('the picture is another site\'s: serve it with CORS and load it with crossOrigin = "anonymous"');
+  }
+}
+
+/** The channels in the model's order, resized and cut: {data, width, height} each, one byte a pixel. */
+function bandsOf({ data, width, height }, { channels, background, size, resize, shorter_side: side }) {
+  const band = (at) => {
+    const bytes = new Uint8Array(width * height);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = at(4 * i);
+    return { data: bytes, width, height };
+  };
+  const laid = (channel) => (i) => {
+    const alpha = data[i + 3];
+    if (alpha === 255) return data[i + channel];
+    return Math.floor((data[i + channel] * alpha + background[channel] * (255 - alpha) + 127) / 255);
+  };
+  const [red, green, blue] = [0, 1, 2].map(laid);
+  const grey = (i) => (19595 * red(i) + 38470 * green(i) + 7471 * blue(i) + 32768) >> 16;
+  const plain = [0, 1, 2, 3].map((channel) => (i) => data[i + channel]);
+  const bands = { grey: [grey], rgb: [red, green, blue], bgr: [blue, green, red], rgba: plain }[channels].map(band);
+  if (!size) return bands;
+  if (!side) return bands.map((each) => resized(each, size, resize));
+  const short = Math.min(height, width);
+  const whole = [height, width].map((pixels) => (pixels === short ? side : Math.trunc((side * pixels) / short)));
+  return bands.map((each) => middle(resized(each, whole, resize), size));
+}
+
+/** Half, and from there to the even neighbour, as Python's round(x / 2) has it. */
+const evenHalf = (x) => Math.floor(x / 2) + (x % 4 === 3 ? 1 : 0);
+
+function middle({ data, width, height: rows }, [tall, wide]) {
+  const top = evenHalf(rows - tall), left = evenHalf(width - wide);
+  const cut = new Uint8Array(tall * wide);
+  for (let y = 0; y < tall; y++) {
+    const start = (top + y) * width + left;
+    cut.set(data.subarray(start, start + wide), y * wide);
+  }
+  return { data: cut, width: wide, height: tall };
+}
+
+/** As Pillow's Image.resize does on 8 bits: first along the rows, then down the columns. */
+function resized(band, [tall, wide], resize) {
+  const across = band.width === wide ? band : { ...band, data: alongRows(band, wide, resize), width: wide };
+  if (across.height === tall) return across;
+  const turned = { data: transposed(across.data, across.height, wide), width: across.height, height: wide };
+  return { data: transposed(alongRows(turned, tall, resize), wide, tall), width: wide, height: tall };
+}
+
+function transposed(data, rows, columns) {
+  const out = new Uint8Array(data.length);
+  for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++) out[x * rows + y] = data[y * columns + x];
+  return out;
+}
+
+function alongRows({ data, width, height }, wide, resize) {
+  const out = new Uint8ClampedArray(wide * height);
+  const scale = width / wide;
+  let nearest = scale / 2;
+  for (let x = 0; x < wide; x++, nearest += scale) {
+    const [first, weights] = resize === "nearest" ? [Math.floor(nearest)] : weightsOf(x, scale, width, FILTERS[resize]);
+    for (let y = 0; y < height; y++) {
+      let sum = 1 << 21;
+      const start = y * width + first;
+      if (weights) for (let i = 0; i < weights.length; i++) sum += data[start + i] * weights[i];
+      out[y * wide + x] = weights ? sum >> 22 : data[start];
+    }
+  }
+  return out;
+}
+
+/** The pixels that make pixel x: the first, and what each weighs in 2**-22. */
+function weightsOf(x, scale, width, [reach, weigh]) {
+  const wider = Math.max(scale, 1), support = reach * wider, centre = (x + 0.5) * scale;
+  const first = Math.max(0, Math.trunc(centre - support + 0.5));
+  const count = Math.min(width, Math.trunc(centre + support + 0.5)) - first;
+  const shares = Array.from({ length: count }, (_, i) => weigh((i + first - centre + 0.5) * (1 / wider)));
+  const total = shares.reduce((sum, share) => sum + share, 0);
+  return [first, shares.map((share) => Math.trunc((share / total) * 4194304 + (share < 0 ? -0.5 : 0.5)))];
+}
+
+// -- numbers ------------------------------------------------------------------------------------------------------
+
+const ROUNDED = {
+  uint8: [Uint8Array, 0, 255],
+  int8: [Int8Array, -128, 127],
+  int32: [Int32Array, -(2 ** 31), 2 ** 31 - 1],
+};
+
+/** To the nearest whole number, halves to the even one. */
+function roundEven(x) {
+  const low = Math.floor(x), rest = x - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
+}
+
+/** What each pixel value becomes in channel c. */
+function tableOf({ range: [low, high], mean, std }, c, { dtype, quantization: codes }) {
+  const number = (p) => (low + (p * (high - low)) / 255 - mean[c % mean.length]) / std[c % std.length];
+  if (dtype === "float32") return Float32Array.from({ length: 256 }, (_, p) => number(p));
+  const [type, least, most] = ROUNDED[dtype];
+  const coded = (x) => (codes ? Math.fround(Math.fround(x) / Math.fround(codes.scale)) : x);
+  const code = (p) => roundEven(coded(number(p))) + (codes ? codes.zero_point : 0);
+  return type.from({ length: 256 }, (_, p) => Math.min(most, Math.max(least, code(p))));
+}
+
+function tensorOfBands(spec, rules, pictures) {
+  const [{ width, height }] = pictures[0];
+  const count = pictures[0].length, cells = width * height;
+  const tables = pictures[0].map((_, c) => tableOf(rules, c, spec));
+  const data = new tables[0].constructor(pictures.length * count * cells);
+  const [step, apart] = rules.layout === "NCHW" ? [1, cells] : [count, 1];
+  pictures.forEach((bands, n) =>
+    bands.forEach((band, c) => {
+      const start = n * count * cells + c * apart;
+      for (let i = 0; i < cells; i++) data[start + i * step] = tables[c][band.data[i]];
+    }),
+  );
+  const sizes = { N: pictures.length, H: height, W: width, C: count };
+  const shape = spec.shape.length === 2 ? [pictures.length, count * cells] : [...rules.layout].map((axis) => sizes[axis]);
+  return { data, shape };
+}
