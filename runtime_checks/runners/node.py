@@ -55,12 +55,13 @@ class NodeProcess:
 
     clock_is_cpu = True
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, *command: str | Path) -> None:
+        """command   script and arguments; left out: the host of bundles"""
         self._timeout = timeout
         self._timed_out = False
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            ["node", str(HOST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            ["node", *map(str, command or (HOST,))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
 
     def ask(self, message: bytes) -> bytes:

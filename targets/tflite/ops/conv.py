@@ -9,7 +9,8 @@ import numpy as np
 from ....exporter.graph import Array, Node
 from ....exporter.ops import Conv, Layout
 from ...emit import Refusal
-from ..padding import VALID, pad_in_front, scheme, windows
+from ...windows import windows
+from ..padding import VALID, pad_in_front, scheme
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
 from ..schema import FUSED_ACTIVATIONS, schema
 from ..writer import Writer

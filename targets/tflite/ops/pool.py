@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from ....exporter.graph import Array, DType, Node, TensorType, Value
+from ....exporter.graph import DType, Node, TensorType, Value
 from ....exporter.ops import Add, AveragePool, MaxPool, Mul, Pad, Pow, Reshape, Slice, Transpose
 from ....exporter.ops.quantized import LOWEST
 from ...emit import Refusal
-from ..padding import VALID, Window, is_never_negative, pad, pad_in_front, scheme, windows
+from ...windows import Window, share_of_padding, windows
+from ..padding import VALID, is_never_negative, pad, pad_in_front, scheme
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
 from ..schema import schema
 from ..sizes import shape_tensor
@@ -107,21 +108,10 @@ def average_pool(node: Node, writer: Writer) -> None:
         return
     means = writer.step("AVERAGE_POOL_2D", [x], node, "means with padding", node.output.type, _options(op, VALID))
     if all(isinstance(window.size, int) for window in along):
-        factors = writer.constant(_share_of_padding(along), "window over cells")
+        factors = writer.constant(share_of_padding(along), "window over cells")
         writer.operator("MUL", [means, factors], output, schema.MulOptionsT())
     else:
         writer.operator("DIV", [means, _share_of_cells(node, writer, along)], output, schema.DivOptionsT())
-
-
-def _share_of_padding(along: tuple[Window, ...]) -> Array:
-    """What a mean over all cells of a window must be multiplied by to leave out padding: [1, H', W', 1]."""
-    factors = []
-    for window in along:
-        size, count = cast(int, window.size), cast(int, window.count)
-        first = np.arange(count) * window.stride - window.before
-        cells = np.minimum(first + window.extent, size) - np.maximum(first, 0)
-        factors.append(window.extent / cells)
-    return np.outer(*factors).astype(np.float32)[np.newaxis, :, :, np.newaxis]
 
 
 def _share_of_cells(node: Node, writer: Writer, along: tuple[Window, ...]) -> int:

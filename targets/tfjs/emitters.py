@@ -1,0 +1,63 @@
+"""TensorFlow.js's table of emitters, and the conditions that several of them share."""
+
+from __future__ import annotations
+
+from ...exporter.graph import DType, Node
+from ..emit import Condition, Emitters, Refusal
+from .writer import Writer
+
+EMITTERS: Emitters[Writer] = Emitters("tfjs")
+
+emits = EMITTERS.emits
+unsupported = EMITTERS.unsupported
+
+OWN_RUNTIME = "export it for triport's own runtime: leave --web-runtime out"
+
+NUMBERS = (DType.FLOAT32, DType.INT32, DType.INT64)
+MOVABLE = (*NUMBERS, DType.INT8, DType.UINT8, DType.BOOL)
+"""Dtypes of what moves cells without computing."""
+
+
+def of_dtype(*accepted: DType, operand: int = 0) -> Condition:
+    """Condition: the operand has one of these dtypes."""
+
+    def condition(node: Node) -> Refusal | None:
+        value = node.inputs[operand]
+        if value.type.dtype in accepted:
+            return None
+        names = ", ".join(dtype.value for dtype in accepted)
+        return Refusal(
+            f"the kernel takes {names}; {value.name} is {value.type.dtype.value}",
+            f"cast the operand in the model, or {OWN_RUNTIME}",
+            "TP105",
+        )
+
+    return condition
+
+
+def at_most_rank(limit: int) -> Condition:
+    """Condition: neither an operand nor the result has more axes than the kernel walks."""
+
+    def condition(node: Node) -> Refusal | None:
+        rank = max(value.type.rank for value in (*node.inputs, *node.outputs))
+        if rank <= limit:
+            return None
+        return Refusal(
+            f"the kernel takes at most {limit} axes, here are {rank}",
+            f"merge axes with a reshape before this layer, or {OWN_RUNTIME}",
+            "TP102",
+        )
+
+    return condition
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """The first refusal among several conditions."""
+
+    def condition(node: Node) -> Refusal | None:
+        return next((refusal for check in conditions if (refusal := check(node)) is not None), None)
+
+    return condition
+
+
+FLOAT = of_dtype(DType.FLOAT32)

@@ -1,0 +1,142 @@
+"""Convolution: _FusedConv2D, FusedDepthwiseConv2dNative, and Conv2DBackpropInput for the transposed one.
+
+The kernels take a stride or a dilation, and one group or one filter bank a channel. A dilated filter with a stride is
+written with zeros between its taps; other groups are convolutions side by side.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from ....exporter.graph import Array, Node
+from ....exporter.ops import Activation, Conv, ConvTranspose, Layout
+from ....exporter.ops.conv import Padding
+from ...emit import Refusal
+from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
+from ..sizes import shape_tensor
+from ..writer import Writer
+
+FUSED = {Activation.RELU: "Relu", Activation.RELU6: "Relu6"}
+
+
+def constant_weights(node: Node) -> Refusal | None:
+    """Condition: the weight, and the bias where there is one, are stored in the model."""
+    if all(value.is_constant for value in node.inputs[1:]):
+        return None
+    return Refusal(
+        "the weight is computed while the model runs, and it is rearranged when the file is written",
+        f"store it in the model, or {OWN_RUNTIME}",
+        "TP102",
+    )
+
+
+def two_spatial_axes(node: Node) -> Refusal | None:
+    """Condition: two spatial axes, channels last, as the passes that prepare a graph leave it."""
+    if cast(Conv, node.op).layout is not Layout.CHANNELS_LAST:
+        raise AssertionError(f"{node.describe()} reached TensorFlow.js with its channels first")
+    rank = node.inputs[0].type.rank
+    if rank == 4:
+        return None
+    return Refusal(f"there are kernels for two spatial axes, not for {rank - 2}", OWN_RUNTIME, "TP103")
+
+
+@emits(Conv, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
+def conv(node: Node, writer: Writer) -> None:
+    op, (x, weight, *bias) = cast(Conv, node.op), node.inputs
+    filters, dilation = weight.array(), op.dilation
+    if max(op.stride) > 1 and max(dilation) > 1:
+        filters, dilation = spread(filters, dilation), (1, 1)
+    image = writer.tensor(x)
+    offsets = bias[0].array() if bias else np.zeros(len(filters), np.float32)
+    if op.is_depthwise(x.type, weight.type):
+        _, height, width, _ = filters.shape
+        stored = np.ascontiguousarray(filters.transpose(1, 2, 3, 0)).reshape(height, width, op.groups, -1)
+        y = _write(writer, op, "FusedDepthwiseConv2dNative", image, stored, offsets, dilation, weight.name)
+    else:
+        parts = split(writer, image, op.groups)
+        banks = zip(parts, np.split(filters, op.groups), np.split(offsets, op.groups), strict=True)
+        results = [
+            _write(writer, op, "_FusedConv2D", part, bank.transpose(1, 2, 3, 0), some, dilation, weight.name)
+            for part, bank, some in banks
+        ]
+        y = beside(writer, results)
+    writer.bind(node.output, y)
+
+
+def _write(
+    writer: Writer, op: Conv, kind: str, image: str, filters: Array, bias: Array, dilation: tuple[int, ...], name: str
+) -> str:
+    """One convolution. A fused activation stands behind a bias, so there always is one."""
+    fused = ["BiasAdd"] if op.activation is Activation.NONE else ["BiasAdd", FUSED[op.activation]]
+    operands = [image, writer.constant(filters, name), writer.constant(bias, f"{name}/bias")]
+    return writer.node(
+        kind,
+        operands,
+        "conv",
+        num_args=1,
+        fused_ops=fused,
+        strides=(1, *op.stride, 1),
+        dilations=(1, *dilation, 1),
+        padding="EXPLICIT",
+        explicit_paddings=explicit(op.padding),
+        data_format="NHWC",
+    )
+
+
+def explicit(padding: Padding) -> tuple[int, ...]:
+    """(before, after) of all four axes."""
+    return (0, 0, *(side for sides in padding for side in sides), 0, 0)
+
+
+def spread(filters: Array, dilation: tuple[int, ...]) -> Array:
+    """[O, kh, kw, I] with zeros between the taps."""
+    outputs, height, width, inputs = filters.shape
+    down, across = dilation
+    wide = np.zeros((outputs, (height - 1) * down + 1, (width - 1) * across + 1, inputs), filters.dtype)
+    wide[:, ::down, ::across] = filters
+    return wide
+
+
+def split(writer: Writer, image: str, groups: int) -> list[str]:
+    """The channels in equal parts."""
+    if groups == 1:
+        return [image]
+    first = writer.node("Split", [writer.int32(3, "axis"), image], "groups", num_split=groups)
+    return [first, *(f"{first}:{i}" for i in range(1, groups))]
+
+
+def beside(writer: Writer, images: list[str]) -> str:
+    """Images with their channels one after the other."""
+    if len(images) == 1:
+        return images[0]
+    return writer.node("ConcatV2", [*images, writer.int32(3, "axis")], "together", N=len(images))
+
+
+@emits(ConvTranspose, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
+def conv_transpose(node: Node, writer: Writer) -> None:
+    """The gradient of the convolution that the filters, without dilation, would be. Bias and activation follow."""
+    op, (x, weight, *bias) = cast(ConvTranspose, node.op), node.inputs
+    filters = spread(weight.array(), op.dilation)
+    outputs = filters.shape[0]
+    shape = shape_tensor(writer, (*node.output.type.shape[:3], outputs), "size")
+    parts = split(writer, writer.tensor(x), op.groups)
+    results = [
+        writer.node(
+            "Conv2DBackpropInput",
+            [shape, writer.constant(np.ascontiguousarray(bank.transpose(1, 2, 0, 3)), weight.name), part],
+            "conv",
+            strides=(1, *op.stride, 1),
+            padding="EXPLICIT",
+            explicit_paddings=explicit(op.padding),
+            data_format="NHWC",
+        )
+        for part, bank in zip(parts, np.split(filters, op.groups, axis=3), strict=True)
+    ]
+    y = beside(writer, results)
+    if bias:
+        y = writer.node("AddV2", [y, writer.tensor(bias[0])], "sum")
+    if op.activation is not Activation.NONE:
+        y = writer.node(FUSED[op.activation], [y], "activation")
+    writer.bind(node.output, y)
