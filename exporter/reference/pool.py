@@ -28,6 +28,8 @@ _MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 def max_pool(op: MaxPool, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
     lowest = -math.inf if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
     padded = F.pad(channels_first(x, op.layout), pad_sides(op.padding), value=lowest)
+    if not x.dtype.is_floating_point:
+        padded = padded.contiguous()  # channels last, torch counts the cells in their own type: 127 of int8 at most
     return from_channels_first(_MAX[len(op.kernel)](padded, op.kernel, op.stride, 0, op.dilation), op.layout)
 
 

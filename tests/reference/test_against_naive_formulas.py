@@ -139,6 +139,16 @@ def test_max_pool(size: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, 
     close(computed(MaxPool(kernel, stride, pad, dilation), x), naive.pool(x, kernel, stride, pad, dilation, "max"))
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_max_pool_of_codes_takes_images_of_more_cells_than_the_type_counts(
+    dtype: type[np.integer[Any]],
+) -> None:
+    x = RANDOM.integers(0, 127, (1, 12, 13, 3)).astype(dtype)
+    op = MaxPool((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), Layout.CHANNELS_LAST)
+    first = naive.pool(x.transpose(0, 3, 1, 2).astype(np.float64), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), "max")
+    np.testing.assert_array_equal(computed(op, x), first.transpose(0, 2, 3, 1))
+
+
 @pytest.mark.parametrize(("size", "kernel", "stride", "pad", "dilation", "groups"), WINDOWS)
 @pytest.mark.parametrize("counted", [False, True])
 def test_average_pool(size: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, groups: int, counted: bool) -> None:
