@@ -15,6 +15,7 @@ VENV_STAMP := .venv/.installed-$(shell { cat requirements-dev.txt; sed '/^\[tool
 COMPAT_STAMP := .venv-compat/.installed-$(shell sha256sum < requirements-compat.txt | cut -c1-16)
 COMPAT_DIR := build/compat
 PEERS_STAMP := .venv-peers/.installed-$(shell cat requirements-peers.txt requirements-onnx2tf.txt | sha256sum | cut -c1-16)
+NPM_BENCH_STAMP := .npm-bench/.installed-$(shell sha256sum < benchmarks/web_peers/package.json | cut -c1-16)
 NETWORKS_STAMP := .venv-networks/.installed-$(shell cat requirements-networks.txt requirements-dev.txt Makefile | sha256sum | cut -c1-16)
 
 # Chrome, Chromium or Edge: $CHROME, or the first of these on PATH.
@@ -26,7 +27,7 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers bench-int8 kernels clean
+.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers bench-int8 bench-web kernels clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/' | expand -t 18
@@ -109,8 +110,8 @@ $(NETWORKS_STAMP): | $(VENV_STAMP)
 	    > .venv-networks/install.log 2>&1 || { tail -n 30 .venv-networks/install.log >&2; exit 1; }
 	@touch $@
 
-bench: venv browser ## print every figure of docs/benchmarks.md anew, those of bench-int8 apart
-	@for script in $(filter-out benchmarks/bench_int8.py,$(wildcard benchmarks/bench_*.py)); do echo "== $$script"; .venv/bin/python "$$script"; done
+bench: venv browser ## print every figure of docs/benchmarks.md anew, those of bench-int8 and bench-web apart
+	@for script in $(filter-out benchmarks/bench_int8.py benchmarks/bench_web.py,$(wildcard benchmarks/bench_*.py)); do echo "== $$script"; .venv/bin/python "$$script"; done
 
 bench-peers: venv $(PEERS_STAMP) ## compare the speed of our files with that of other converters' (4 GB, 10 minutes)
 	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_peers.py --docs
@@ -126,6 +127,16 @@ $(PEERS_STAMP):
 	done
 	@touch $@
 
+bench-web: venv browser $(NPM_BENCH_STAMP) ## compare our browser bundles with onnxruntime-web, LiteRT.js and TF.js (200 MB, 10 minutes)
+	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_web.py --docs
+
+$(NPM_BENCH_STAMP):
+	@command -v npm >/dev/null || { echo "npm is needed for the other runtimes: install nodejs and npm" >&2; exit 1; }
+	@rm -rf .npm-bench && mkdir -p .npm-bench && cp benchmarks/web_peers/package.json .npm-bench/
+	@npm install --prefix .npm-bench --no-package-lock --no-audit --no-fund --loglevel=error > .npm-bench/install.log 2>&1 || \
+	    { tail -n 30 .npm-bench/install.log >&2; exit 1; }
+	@touch $@
+
 bench-int8: venv browser ## train small networks, quantize them and compare every port's integers (at first half an hour)
 	@ls /usr/share/datasets/fashion-mnist/*.gz >/dev/null 2>&1 && command -v espeak-ng >/dev/null || { \
 	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing dataset-fashion-mnist and espeak-ng" && \
@@ -139,4 +150,4 @@ kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py
 
 clean: ## remove what the commands made, the virtual environments too
-	@rm -rf .venv .venv-compat .venv-networks .venv-peers .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-compat .venv-networks .venv-peers .npm-bench .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,114 @@
+"""A Chromium that counts CPU time, and the little server its pages come from."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, CDPSession, Page, Playwright
+from web_networks import FOLDER, ROOT
+
+from triport.runtime_checks.runners.chromium import FLAGS, NAMES
+
+PAGES = Path(__file__).resolve().parent / "web_page"
+RELOADED_MS = 600_000
+
+
+def npm_folder() -> Path | None:
+    """The folder with the peers' packages: $TRIPORT_NODE_MODULES, else what `make bench-web` installed."""
+    given = os.environ.get("TRIPORT_NODE_MODULES")
+    folder = Path(given) if given else ROOT / ".npm-bench" / "node_modules"
+    return folder if folder.is_dir() else None
+
+
+class Server:
+    """Serves the benchmark's pages, build/web as /nets and the npm packages as /npm, on 127.0.0.1.
+
+    served   the files asked for, in order; cleared by the caller
+    """
+
+    def __init__(self) -> None:
+        self.served: list[Path] = []
+        self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES}
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _handler(self) -> type[http.server.SimpleHTTPRequestHandler]:
+        server = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+                ".mjs": "text/javascript",
+                ".wasm": "application/wasm",
+            }
+
+            def translate_path(self, path: str) -> str:
+                first, _, rest = path.split("?")[0].lstrip("/").partition("/")
+                file = server._roots[first] / rest if first in server._roots else PAGES / first
+                if file.is_file():
+                    server.served.append(file)
+                return str(file)
+
+            def log_message(self, *_: object) -> None:
+                """No talk on stderr."""
+
+        return Handler
+
+
+def executable() -> str:
+    """The browser: $CHROME, or the first of the usual names on PATH."""
+    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        raise SystemExit("no Chrome, Chromium or Edge: apt-get install chromium, or set CHROME=/path/to/it")
+    return found
+
+
+def launched(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
+
+
+class Measured:
+    """A page whose main thread's CPU time is counted."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.page: Page = browser.new_page()
+        self.page.set_default_timeout(RELOADED_MS)
+        self.page.goto(f"{url}/measure.html")
+        self.page.wait_for_function("globalThis.bench")
+        self._session: CDPSession = self.page.context.new_cdp_session(self.page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        return self.page.evaluate("([name, given]) => bench[name](...given)", [name, list(arguments)])
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the page's main thread so far, by the thread's own clock."""
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
+
+    def close(self) -> None:
+        self.page.close()
+
+
+@contextmanager
+def fresh_profile(playwright: Playwright) -> Iterator[Page]:
+    """A page of a browser that has never seen anything."""
+    with tempfile.TemporaryDirectory(prefix="triport-bench-", ignore_cleanup_errors=True) as profile:
+        context = playwright.chromium.launch_persistent_context(profile, executable_path=executable(), args=list(FLAGS))
+        try:
+            yield context.pages[0] if context.pages else context.new_page()
+        finally:
+            context.close()
