@@ -89,20 +89,18 @@ def write_slice(
     bounds: tuple[Sequence[Dim], Sequence[Dim], Sequence[int]],
     output: int,
 ) -> None:
-    """SLICE where every step is 1 and every size is known or reaches the end, else STRIDED_SLICE.
+    """SLICE where every step is 1 and every size is known, else STRIDED_SLICE.
+
+    STRIDED_SLICE reaches the end of a free axis by its mask; XNNPACK takes that, but not SLICE's size of -1.
 
     bounds   starts, stops and steps along every axis; those that are no known distance from either end are computed
     """
     starts, stops, steps = bounds
     ends = [size - stop for size, stop in zip(type.shape, stops, strict=True)]
-    known = [start for start in starts if isinstance(start, int)]
-    if (
-        len(known) == len(starts)
-        and all(step == 1 for step in steps)
-        and all(end == 0 or isinstance(stop, int) for end, stop in zip(ends, stops, strict=True))
-    ):
-        sizes = [stop - start if isinstance(stop, int) else -1 for start, stop in zip(known, stops, strict=True)]
-        inputs = [tensor, writer.int32s(known, "begin"), writer.int32s(sizes, "size")]
+    known = [(start, stop) for start, stop in zip(starts, stops, strict=True) if isinstance(start, int)]
+    sizes = [stop - start for start, stop in known if isinstance(stop, int)]
+    if len(sizes) == type.rank and all(step == 1 for step in steps):
+        inputs = [tensor, writer.int32s([start for start, _ in known], "begin"), writer.int32s(sizes, "size")]
         writer.operator("SLICE", inputs, output, schema.SliceOptionsT())
         return
     end_mask = sum(1 << axis for axis, end in enumerate(ends) if end == 0)

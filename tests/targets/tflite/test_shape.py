@@ -226,3 +226,13 @@ def test_product_with_a_constant_matrix(bench: Any, sketch: Any) -> None:
     right = sketch.constant(4, 5)
     graph = sketch.output(sketch.op(MatMul(), sketch.input(BATCH, 3, 4), right))
     bench.agree(graph, lambda a: a.astype(np.float64) @ right.array())
+
+
+def test_a_slice_beside_a_free_axis_stays_in_xnnpack(bench: Any, sketch: Any) -> None:
+    """SLICE writes the size of a free axis as -1, which XNNPACK does not take."""
+    y = sketch.op(Relu(), sketch.op(Slice((2,), (1,), (3,), (1,)), sketch.op(Relu(), sketch.input(BATCH, 4, 5))))
+    graph = sketch.output(y)
+    runtime = bench.load(graph, "xnnpack")
+    runtime.run({"x": np.zeros((2, 4, 5), np.float32)})
+    assert runtime.codes().count("DELEGATE") == 1
+    bench.agree(graph, lambda x: np.maximum(x, 0)[:, :, 1:3])

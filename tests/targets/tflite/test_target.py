@@ -103,7 +103,7 @@ def test_no_transpose_is_left_in_a_convolutional_network(bench: Any, sketch: Any
     codes = bench.codes(prepare(channels_first_network(sketch), bench.target))
     assert codes == [
         "PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD", "MAX_POOL_2D", "PAD", "CONV_2D", "DEPTH_TO_SPACE",
-        "SLICE", "RESIZE_BILINEAR", "MEAN", "FULLY_CONNECTED",
+        "STRIDED_SLICE", "RESIZE_BILINEAR", "MEAN", "FULLY_CONNECTED",
     ]  # fmt: skip
 
 
