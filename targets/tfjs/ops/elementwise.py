@@ -126,7 +126,7 @@ def floor_divide(node: Node, writer: Writer) -> None:
 
 
 def _floor_quotient(writer: Writer, a: str, b: str) -> str:
-    """floor(a / b) of int32. The kernels divide in float32, and what they miss beyond 24 bits is added."""
+    """floor(a / b) of int32 whose sum fits too. The kernels divide in float32: what they miss is added."""
     rest = writer.node("FloorMod", [a, b], "rest")
     multiple = writer.node("Sub", [a, rest], "multiple")
     guess = writer.node("FloorDiv", [multiple, b], "guess")

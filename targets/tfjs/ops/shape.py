@@ -61,21 +61,29 @@ def slice_(node: Node, writer: Writer) -> None:
 def write_slice(
     writer: Writer, tensor: str, type: TensorType, starts: Sequence[Dim], stops: Sequence[Dim], steps: Sequence[int]
 ) -> str:
-    """Slice where every step is 1 and every size is known or reaches the end, else StridedSlice."""
+    """Slice, and then every step-th cell: StridedSlice of floats, GatherV2 of all else, which the wasm backend's
+    StridedSlice takes for floats."""
     ends = [size - stop for size, stop in zip(type.shape, stops, strict=True)]
-    whole = [isinstance(stop, int) or end == 0 for stop, end in zip(stops, ends, strict=True)]
-    if all(isinstance(start, int) for start in starts) and all(whole) and all(step == 1 for step in steps):
-        known = [cast(int, start) for start in starts]
-        sizes = [stop - start if isinstance(stop, int) else -1 for start, stop in zip(known, stops, strict=True)]
-        return writer.node("Slice", [tensor, writer.int32s(known, "begin"), writer.int32s(sizes, "size")], "slice")
-    mask = sum(1 << axis for axis, end in enumerate(ends) if end == 0)
-    # What the mask covers is never read: 0 saves computing it.
-    last = [0 if end == 0 else stop for stop, end in zip(stops, ends, strict=True)]
-    bounds = [shape_tensor(writer, starts, "begin"), shape_tensor(writer, last, "end"), writer.int32s(steps, "strides")]
-    return writer.node(
-        "StridedSlice", [tensor, *bounds], "slice",
-        begin_mask=0, end_mask=mask, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
-    )  # fmt: skip
+    if any(starts) or any(end != 0 for end in ends):
+        sizes = [stop - start for start, stop in zip(starts, stops, strict=True)]
+        # Up to the end is -1: it saves computing the size.
+        kept = [-1 if end == 0 and not isinstance(size, int) else size for size, end in zip(sizes, ends, strict=True)]
+        bounds = [shape_tensor(writer, starts, "begin"), shape_tensor(writer, kept, "size")]
+        tensor, type = writer.node("Slice", [tensor, *bounds], "slice"), type.with_shape(tuple(sizes))
+    if all(step == 1 for step in steps):
+        return tensor
+    if type.dtype is DType.FLOAT32:
+        zeros = writer.int32s([0] * type.rank, "zeros")
+        return writer.node(
+            "StridedSlice", [tensor, zeros, zeros, writer.int32s(steps, "strides")], "steps",
+            begin_mask=0, end_mask=2**type.rank - 1, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0,
+        )  # fmt: skip
+    for axis, step in enumerate(steps):
+        if step > 1:
+            bounds = [writer.int32(0, "start"), shape_tensor(writer, [type.shape[axis]], "stop")]
+            places = writer.node("Range", [*bounds, writer.int32(step, "step")], "places", Tidx=DType.INT32)
+            tensor = writer.node("GatherV2", [tensor, places, writer.int32(axis, "axis")], "steps", batch_dims=0)
+    return tensor
 
 
 @emits(Concat, accepts=of_dtype(*MOVABLE))
