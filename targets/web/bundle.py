@@ -19,8 +19,15 @@ from .plan import Plan, TensorSpec
 RUNTIME = Path(__file__).parent / "runtime"
 DEMO = Path(__file__).parent / "demo"
 
-MODULES = ("dims.js", "tensors.js", "schedule.js", "golden.js", "weights.js", "model.js")
-"""Each after those it imports."""
+MODULES = ("arrays.js", "dims.js", "tensors.js", "schedule.js", "queue.js", "files.js", "model.js")
+"""What every page fetches, each after those it imports."""
+
+TOOLS: dict[str, tuple[str, ...]] = {
+    "golden.js": ("arrays.js", "golden.js"),
+    "weights.js": ("weights.js",),
+    "node.js": ("node.js",),
+}
+"""{file beside index.js: what it is made of}: what few pages need, imported when they do."""
 
 BASE64_PIECE = 3 * 2**16
 """Bytes turned into base64 at a time: a multiple of 3, so that the pieces need no padding between them."""
@@ -39,18 +46,29 @@ ARRAY_TYPES: dict[DType, str] = {
 NO_HELPERS: Mapping[str, str] = {}
 
 
-def joined(entry: str) -> str:
-    """The modules and an entry in one scope, without imports, exports, indentation and comments on lines of their own.
+def joined(*modules: str) -> str:
+    """The modules in one scope, without imports, exports, indentation and comments on lines of their own.
 
     No text in them runs over several lines.
     """
-    return "".join(_plain(name) for name in (*MODULES, entry))
+    return "".join(map(_plain, modules))
 
 
 def module_script(name: str) -> str:
     """index.js"""
     exported = "export { load };\n"
-    return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined('esm.js')}{exported}"
+    return (
+        f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined(*MODULES, 'esm.js')}{exported}"
+    )
+
+
+def tool_scripts() -> dict[str, str]:
+    """The modules that index.js imports when a page needs them, by file name."""
+    scripts = {}
+    for file, modules in TOOLS.items():
+        exported = re.findall(r"^export (?:async )?function (\w+)", (RUNTIME / file).read_text("utf-8"), re.MULTILINE)
+        scripts[file] = f"{joined(*modules)}export {{ {', '.join(exported)} }};\n"
+    return scripts
 
 
 def helper_scripts(helpers: Mapping[str, str]) -> dict[str, bytes]:
@@ -80,7 +98,7 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
         for start in range(0, len(data), BASE64_PIECE):
             yield base64.b64encode(memoryview(data)[start : start + BASE64_PIECE])
         yield b'",\n'
-    yield f"}};\n{joined('iife.js')}".encode()
+    yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'iife.js')}".encode()
     for file, function in helpers.items():
         yield f"const {function} = (() => {{\n{_plain(file)}return {function};\n}})();\n".encode()
     yield f"return {{ {', '.join(('load', *helpers.values()))} }};\n}})();\n".encode()

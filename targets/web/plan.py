@@ -94,13 +94,14 @@ def buffers_of(arguments: Sequence[Argument]) -> list[int]:
 
 
 def plan_document(
-    plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any], weights: Mapping[str, Any]
+    plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any], weights: Mapping[str, Any], sums: Mapping[str, str]
 ) -> dict[str, Any]:
     """plan.json as data.
 
     meta      what ``model.meta`` shows: name, labels …
     golden    recorded samples (golden.py)
     weights   where the parts of weights.bin go (weights_file.py)
+    sums      {file: SHA-256 in base64} of the files that are loaded after this one
     """
     checked = {str(i): call.name for i, call in enumerate(plan.calls) if call.kernel in CHECKED_KERNELS}
     return {
@@ -114,6 +115,7 @@ def plan_document(
         "ops": [[call.kernel, *(spell(argument) for argument in call.arguments)] for call in plan.calls],
         "names": checked,
         "golden": list(golden),
+        "sums": dict(sums),
     }
 
 

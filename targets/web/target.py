@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from .bundle import (
     image_declarations,
     module_script,
     package_json,
+    tool_scripts,
     type_declarations,
 )
 from .dtypes import DEVICE_DTYPES
@@ -98,12 +101,13 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
         told["quantization"] = {key: fact for key, fact in told["quantization"].items() if key != "float"}
     meta = {"name": graph.name} | told
     parts, weights = pack_weights(plan)
-    return {
-        "plan.json": canonical_json(plan_document(plan, meta, golden, parts)),
+    files: dict[str, Bytes] = {
         "weights.bin": weights,
         "golden.bin": arrays,
         **{name: strip((COMPILED / name).read_bytes(), plan.kernels()) for name in KERNEL_FILES},
     }
+    sums = {name: base64.b64encode(hashlib.sha256(data).digest()).decode() for name, data in files.items()}
+    return {"plan.json": canonical_json(plan_document(plan, meta, golden, parts, sums))} | files
 
 
 def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
@@ -112,6 +116,7 @@ def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     return {
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
         "index.js": module_script(graph.name).encode(),
+        **{name: script.encode() for name, script in tool_scripts().items()},
         "index.d.ts": type_declarations(plan).encode(),
         "labels.d.ts": (RUNTIME / "labels.d.ts").read_bytes(),
         "package.json": package_json(graph.name),

@@ -54,4 +54,3 @@ export function stepsOf(dim) {
 }
 
 export const showShape = (shape) => `[${shape.join(",")}]`;
-export const elements = (shape) => shape.reduce((count, size) => count * size, 1);

@@ -1,5 +1,7 @@
 // The entry of the ES module: reads the bundle's files beside index.js, in a page, a worker or Node.
+import { fileError, hasSum } from "./files.js";
 import { fromBase64, Model } from "./model.js";
+import { stopIfAborted } from "./queue.js";
 
 const FILES = {
   "plan.json": new URL("./plan.json", import.meta.url),
@@ -9,30 +11,15 @@ const FILES = {
   "kernels.relaxed.wasm": new URL("./kernels.relaxed.wasm", import.meta.url),
 };
 
-// The name is a variable, so that bundlers for the web leave it alone.
-const fromNode = (name) => import(/* @vite-ignore */ name);
+// What few pages need, fetched when it is.
+const TOOLS = { golden: () => import("./golden.js"), weights: () => import("./weights.js") };
+const forNode = () => import("./node.js");
 
 /** A folder as a URL: an address, else what a page takes from its own address, and Node for a path. */
 async function located(folder) {
   const here = globalThis.location?.href;
   if (here || /^[a-z][a-z\d+.-]+:/i.test(folder)) return new URL(folder, here);
-  return (await fromNode("node:url")).pathToFileURL(folder);
-}
-
-async function readFile(name, folder) {
-  const url = folder === undefined ? FILES[name] : new URL(name, await located(folder));
-  // Bundlers inline small files.
-  if (url.protocol === "data:") return fromBase64(url.pathname.split(";base64,")[1]);
-  const fail = (problem) => {
-    throw new Error(`${name}: ${problem} at ${url}; load(folder) takes the web/ that triport export wrote`);
-  };
-  if (url.protocol === "file:" && typeof process === "object") {
-    const { readFile } = await fromNode("node:fs/promises");
-    const bytes = await readFile(url).catch((error) => fail(error.code === "ENOENT" ? "no such file" : error.message));
-    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-  }
-  const response = await fetch(url).catch((error) => fail(error.message));
-  return response.ok ? response.arrayBuffer() : fail(`${response.status} ${response.statusText}`);
+  return (await forNode()).urlOf(folder);
 }
 
 /** The folder that a text or URL stands for; without the last slash its name would be taken for a file's. */
@@ -41,14 +28,96 @@ function folder(url) {
   return text.endsWith("/") ? text : `${text}/`;
 }
 
+/** A file as a Response; `again`: past the browser's own cache, which may hold another export's. */
+async function request(url, again, signal) {
+  // Bundlers inline small files.
+  if (url.protocol === "data:") return new Response(fromBase64(url.pathname.split(";base64,")[1]));
+  if (url.protocol === "file:" && typeof process === "object") return (await forNode()).fileAt(url);
+  const response = await fetch(url, { signal, cache: again ? "reload" : "default" });
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return response;
+}
+
+/** The bytes of a response, straight into `room` where it is given; what does not fit there is only counted. */
+async function receive(response, room, progress) {
+  if (!room) return new Uint8Array(await response.arrayBuffer());
+  const reader = response.body.getReader();
+  for (let part; !(part = await reader.read()).done; ) {
+    const { value } = part;
+    if (progress.loaded + value.length <= room.length) room.set(value, progress.loaded);
+    progress.loaded += value.length;
+    progress.tell?.({ loaded: progress.loaded, total: room.length });
+  }
+  return room;
+}
+
+/** Why a file could not be read, and what to do. */
+function reason(error, url, { loaded }, total) {
+  if (loaded) return `the download broke off after ${loaded} of ${total} bytes (${error.message}) at ${url}; call load() again`;
+  const problem = error.code === "ENOENT" ? "no such file" : error.message;
+  return url.protocol === "file:" && typeof process !== "object"
+    ? `${problem} at ${url}; browsers read no files from file://: use bundle.iife.js there, or serve the folder`
+    : `${problem} at ${url}; load(folder) takes the web/ that triport export wrote`;
+}
+
+/**
+ * A reader of the bundle's files, read(name, planned, room): the file's bytes; what `planned`, a promise of the plan,
+ * has a sum of is checked, and read once more, past the browser's own cache, when it is another file.
+ */
+function reader(base, { cache, onProgress }, signal) {
+  const stored = cache && import("./cache.js").then(({ openStore }) => openStore(cache));
+  stored?.catch(() => {});
+  return async (name, planned, makeRoom) => {
+    const url = base === undefined ? FILES[name] : new URL(name, await located(base));
+    const store = planned && (await stored);
+    for (let attempt = store ? 0 : 1; ; attempt++) {
+      const progress = { loaded: 0, tell: makeRoom && onProgress };
+      let room;
+      const fail = (error) => {
+        stopIfAborted(signal());
+        if (attempt) throw fileError(name, reason(error, url, progress, room?.length), error);
+      };
+      const response = await (attempt ? request(url, attempt > 1, signal()) : store.find(url, planned, name)).catch(fail);
+      if (!response) continue;
+      room = await makeRoom?.();
+      const bytes = await receive(response, room, progress).catch(fail);
+      const sum = (await planned)?.sums[name];
+      const whole = !room || progress.loaded === room.length;
+      if (bytes && (!sum || (whole && (await hasSum(bytes, sum))))) {
+        if (attempt) store?.keep(url, sum, bytes);
+        return bytes;
+      }
+      if (!attempt) await store.drop(url);
+      if (attempt > 1) {
+        const seen = whole ? "its SHA-256 is another" : `expected ${room.length} bytes, got ${progress.loaded}`;
+        throw fileError(name, `not the file that was exported with plan.json (${seen}) at ${url}; copy the whole folder again`);
+      }
+    }
+  };
+}
+
 /**
  * Loads the model.
- * @param options  the folder of the other files (an address; in Node a path will do), or an object. baseUrl: that folder,
- *                 when they do not stand beside this one; relaxed: false for kernels whose float results are the same
- *                 on every machine
+ * @param options  the folder of the other files (an address; in Node a path will do), or an object: LoadOptions of
+ *                 index.d.ts
  */
-export function load(options = {}) {
+export async function load(options = {}) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
   const base = given.baseUrl === undefined ? undefined : folder(given.baseUrl);
-  return Model.open((name) => readFile(name, base), given);
+  stopIfAborted(given.signal);
+  // What is still under way when one file cannot be read ends.
+  let loading = new AbortController();
+  const end = () => loading.abort(given.signal.reason);
+  given.signal?.addEventListener("abort", end);
+  try {
+    return await Model.open(
+      reader(base, given, () => loading?.signal),
+      TOOLS,
+      given,
+    );
+  } finally {
+    given.signal?.removeEventListener("abort", end);
+    loading.abort();
+    loading = undefined;
+  }
 }

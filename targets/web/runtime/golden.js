@@ -1,6 +1,5 @@
 // Golden samples: inputs stored in golden.bin or made by a rule, and the outputs the original model gave for them.
-import { elements } from "./dims.js";
-import { ARRAYS } from "./tensors.js";
+import { ARRAYS, elements } from "./arrays.js";
 
 /** `lowbias32` (Wellons 2018): a bijection of 32-bit integers. */
 function mix(x) {
@@ -18,18 +17,41 @@ function generated({ dtype, shape, seed, low, high }) {
   });
 }
 
-/** A sample's array as `{data, shape}`; `bytes` is golden.bin. */
-export function goldenTensor(spec, bytes) {
+/** A sample's array as `{data, shape}`; `bytes` is golden.bin's. */
+function goldenTensor(spec, bytes) {
   const { dtype, shape, at } = spec;
   return { data: at === undefined ? generated(spec) : new ARRAYS[dtype](bytes, at, elements(shape)), shape };
 }
 
 /** Largest difference of an output from what is expected; NaN and infinities must stand at the same places. */
-export function compare(got, expected, tolerance) {
+function compare(got, expected, tolerance) {
   let difference = got.data.length === expected.data.length ? 0 : Infinity;
   expected.data.forEach((value, i) => {
     const here = Object.is(got.data[i], value) ? 0 : Math.abs(got.data[i] - value);
     difference = Math.max(difference, Number.isNaN(here) ? Infinity : here);
   });
   return { passed: difference <= tolerance, difference, tolerance, got, expected };
+}
+
+/**
+ * Runs samples and compares.
+ * @param run      {name: tensor} → promise of {name: tensor}
+ * @param samples  plan.json's
+ * @param bytes    an ArrayBuffer: golden.bin
+ * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, outputs: object}[]}>}
+ */
+export async function runSamples(run, samples, bytes) {
+  const done = [];
+  for (const { inputs, outputs } of samples) {
+    const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
+    const start = performance.now();
+    const results = await run(feeds);
+    const ms = performance.now() - start;
+    const compared = Object.entries(outputs).map(([name, spec]) => [
+      name,
+      compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
+    ]);
+    done.push({ passed: compared.every(([, c]) => c.passed), ms, outputs: Object.fromEntries(compared) });
+  }
+  return { passed: done.every((sample) => sample.passed), samples: done };
 }

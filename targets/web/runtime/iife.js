@@ -1,12 +1,24 @@
 // The entry of the classic script: the files stand in EMBEDDED as base64, so nothing is fetched.
+import { runSamples } from "./golden.js";
 import { fromBase64, Model } from "./model.js";
+import { stopIfAborted } from "./queue.js";
+import { expandWeights } from "./weights.js";
 
-async function readEmbedded(name) {
-  return fromBase64(EMBEDDED[name]);
-}
+const TOOLS = { golden: () => ({ runSamples }), weights: () => ({ expandWeights }) };
 
-export function load(options = {}) {
+/** The embedded files; one that has a place in memory is copied there. */
+const embedded = (onProgress) => async (name, planned, makeRoom) => {
+  const bytes = new Uint8Array(fromBase64(EMBEDDED[name]));
+  const room = await makeRoom?.();
+  if (!room) return bytes;
+  room.set(bytes);
+  onProgress?.({ loaded: room.length, total: room.length });
+  return room;
+};
+
+export async function load(options = {}) {
   if (typeof options === "string" || options instanceof URL || options.baseUrl !== undefined)
     throw new TypeError(`load: this script holds the model itself and reads no files, got ${options.baseUrl ?? options}`);
-  return Model.open(readEmbedded, options);
+  stopIfAborted(options.signal);
+  return Model.open(embedded(options.onProgress), TOOLS, options);
 }

@@ -47,19 +47,49 @@ export interface SelfTest {
   samples: { passed: boolean; ms: number; outputs: Record<keyof Outputs, Comparison> }[];
 }
 
+/** How much of weights.bin is there, in bytes. */
+export interface Progress {
+  loaded: number;
+  total: number;
+}
+
 export interface LoadOptions {
   /** Where the bundle's other files stand, when not beside index.js. */
   baseUrl?: string | URL;
   /** false: kernels whose float results are the same on every machine, a little slower. Default: what the engine has. */
   relaxed?: boolean;
+  /** Ends the downloads: load() rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called as the weights come in. */
+  onProgress?: (progress: Progress) => void;
+  /** true: refuse inputs that hold a NaN. */
+  checkNaN?: boolean;
+}
+
+export interface RunOptions {
+  /** Aborted before its turn, the run never starts and rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** true: refuse inputs that hold a NaN. Default: what load() was given. */
+  checkNaN?: boolean;
+}
+
+/** What load() rejects with when a file of the bundle cannot be used. */
+export interface LoadError extends Error {
+  name: "LoadError";
+  /** The file, such as "weights.bin". */
+  file: string;
+  cause?: unknown;
 }
 
 export interface Model {
   readonly meta: Meta;
-  /** Runs the model once. Throws TypeError for a wrong name, dtype, length or shape. */
-  run(inputs: Inputs): Promise<Outputs>;
+  /**
+   * Runs the model once, after the runs that were called before; the arrays are read when the turn comes. Rejects with
+   * a TypeError for a wrong name, dtype, length or shape.
+   */
+  run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
   /** `run` without a promise. */
-  runSync(inputs: Inputs): Outputs;
+  runSync(inputs: Inputs, options?: Pick<RunOptions, "checkNaN">): Outputs;
   /** Runs the samples recorded from the original model and compares. */
   selfTest(): Promise<SelfTest>;
   /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */

@@ -1,9 +1,9 @@
 // A loaded model: weights in WebAssembly memory, one schedule for each set of sizes that was asked for.
-import { elements } from "./dims.js";
-import { compare, goldenTensor } from "./golden.js";
-import { ARRAYS, bindInputs } from "./tensors.js";
+import { ARRAYS, elements } from "./arrays.js";
+import { fileError } from "./files.js";
+import { makeQueue, stopIfAborted } from "./queue.js";
 import { makeSchedule } from "./schedule.js";
-import { placeWeights } from "./weights.js";
+import { bindInputs, checkNumbers } from "./tensors.js";
 
 const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, shape, ...(quantization && { quantization }) });
 const PAGE = 65536;
@@ -18,11 +18,40 @@ export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => c
 
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
-  if (typeof WebAssembly === "undefined") throw new Error("this engine has no WebAssembly");
-  if (!WebAssembly.validate(Uint8Array.from(SIMD)))
-    throw new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 89, Safari 16.4 and Node 18 have it");
+  const none = typeof WebAssembly === "undefined";
+  if (none || !WebAssembly.validate(Uint8Array.from(SIMD)))
+    throw new Error(
+      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 89, Safari 16.4 and Node 18 have it`,
+    );
   const relaxed = options.relaxed ?? WebAssembly.validate(Uint8Array.from(RELAXED));
   return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
+}
+
+/** The plan in plan.json's bytes. */
+function parsePlan(bytes) {
+  const text = new TextDecoder().decode(bytes);
+  let plan;
+  try {
+    plan = JSON.parse(text);
+  } catch (error) {
+    throw fileError("plan.json", `expected the plan that triport export wrote, got ${text.slice(0, 40)}`, error);
+  }
+  if (plan.format !== "triport-web" || plan.version !== 1)
+    throw fileError("plan.json", `expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
+  return plan;
+}
+
+/** The module's exports, with room for the weights at byte `at` of their memory. */
+async function start(file, wasm, plan) {
+  const { instance } = await WebAssembly.instantiate(wasm).catch((error) => {
+    throw fileError(file, error.message, error);
+  });
+  const kernels = instance.exports;
+  const unknown = plan.ops.find(([name]) => !(name in kernels));
+  if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: plan.json is of another export`);
+  const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
+  reserve(kernels.memory, at + plan.weights.bytes);
+  return { kernels, at };
 }
 
 export class Model {
@@ -30,62 +59,72 @@ export class Model {
   #kernels;
   #golden;
   #weights;
+  #checkNaN;
+  #enter = makeQueue();
   #schedules = new Map();
   #current;
 
-  constructor(plan, kernels, golden, weights) {
+  constructor(plan, kernels, golden, weights, { checkNaN }) {
     this.#plan = plan;
     this.#kernels = kernels;
     this.#golden = golden;
     this.#weights = weights;
+    this.#checkNaN = checkNaN;
     this.meta = { ...plan.meta, inputs: plan.inputs.map(publicSpec), outputs: plan.outputs.map(publicSpec) };
   }
 
   /**
-   * @param {(name: string) => Promise<ArrayBuffer>} read  a file of the bundle by name
-   * @param options  relaxed: false forces the kernels whose float results are the same on every machine
+   * @param read     (name, planned, makeRoom) => promise of a file's bytes, a Uint8Array: straight into the one that
+   *                 makeRoom() gives, where there is such; planned: a promise of the plan, which has the files' sums
+   * @param tools    {golden, weights}: functions that give the modules of these names
+   * @param options  LoadOptions of index.d.ts
    */
-  static async open(read, options) {
-    const files = await Promise.allSettled(["plan.json", chooseKernels(options), "weights.bin"].map(read));
-    // The same one each time, when all are missing.
-    const missing = files.find((file) => file.status === "rejected");
-    if (missing) throw missing.reason;
-    const [planBytes, wasm, weights] = files.map((file) => file.value);
-    const plan = JSON.parse(new TextDecoder().decode(planBytes));
-    if (plan.format !== "triport-web" || plan.version !== 1)
-      throw new Error(`plan.json: expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
-    const expected = plan.weights.file ?? plan.weights.bytes;
-    if (weights.byteLength !== expected)
-      throw new Error(`weights.bin: expected ${expected} bytes, got ${weights.byteLength}`);
-    const { instance } = await WebAssembly.instantiate(wasm);
-    const kernels = instance.exports;
-    const unknown = plan.ops.find(([name]) => !(name in kernels));
-    if (unknown) throw new Error(`kernel ${unknown[0]} is missing: plan.json and the .wasm are of different exports`);
-    const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
-    reserve(kernels.memory, at + plan.weights.bytes);
-    placeWeights(plan.weights, weights, kernels.memory.buffer, at);
+  static async open(read, tools, options) {
+    const file = chooseKernels(options);
+    const planned = read("plan.json").then(parsePlan);
+    const started = read(file, planned).then(async (wasm) => start(file, wasm, await planned));
+    // Where the file is what the calls read, it comes in there.
+    const written = read("weights.bin", planned, async () => {
+      const [{ kernels, at }, { weights }] = [await started, await planned];
+      const bytes = weights.file ?? weights.bytes;
+      return weights.stored ? new Uint8Array(bytes) : new Uint8Array(kernels.memory.buffer, at, bytes);
+    });
+    // All are under way; that one cannot be read is said of the first.
+    for (const part of [started, written]) part.catch(() => {});
+    const plan = await planned;
+    const { kernels, at } = await started;
+    const bytes = await written;
+    if (plan.weights.stored) {
+      const { expandWeights } = await tools.weights();
+      expandWeights(plan.weights, bytes.buffer, kernels.memory.buffer, at);
+    }
     for (const [name, ...args] of plan.weights.made ?? [])
       kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
-    return new Model(plan, kernels, () => read("golden.bin"), at);
+    stopIfAborted(options.signal);
+    const golden = async () => [(await tools.golden()).runSamples, await read("golden.bin", planned)];
+    return new Model(plan, kernels, golden, at, options);
   }
 
   /**
-   * Runs the model once.
-   * @param feeds  {name: typed array} or {name: {data, shape}}
-   * @returns      {name: {data, shape}}, freshly allocated
+   * Runs the model once, after the runs that were called before.
+   * @param feeds    {name: typed array} or {name: {data, shape}}, read when the turn comes
+   * @param options  RunOptions of index.d.ts
+   * @returns        {name: {data, shape}}, freshly allocated
    */
-  async run(feeds) {
-    return this.runSync(feeds);
+  async run(feeds, options = {}) {
+    return this.#enter(() => this.runSync(feeds, options), options.signal);
   }
 
   /** `run` without a promise, for loops that measure or that already are in a worker. */
-  runSync(feeds) {
-    if (!this.#kernels) throw new Error("run() after dispose()");
-    const { tensors, sizes } = bindInputs(this.#plan.inputs, feeds, this.meta);
-    const schedule = this.#schedule(sizes);
+  runSync(feeds, { checkNaN = this.#checkNaN } = {}) {
+    if (!this.#kernels) throw new Error("run() after dispose(): load() gives another model");
+    const bound = bindInputs(this.#plan.inputs, feeds, this.meta);
+    if (checkNaN) checkNumbers(this.#plan.inputs, bound);
+    const schedule = this.#schedule(bound.sizes);
     const { buffer } = this.#kernels.memory;
     schedule.inputs.forEach(({ dtype, at }, i) => {
-      new ARRAYS[dtype](buffer, at, tensors[i].data.length).set(tensors[i].data);
+      const { data } = bound.tensors[i];
+      new ARRAYS[dtype](buffer, at, data.length).set(data);
     });
     schedule.calls.forEach(({ name, kernel, args }, i) => {
       if (kernel(...args)) throw new RangeError(`${name} "${this.#plan.names?.[i] ?? i}": an index is out of range`);
@@ -98,25 +137,10 @@ export class Model {
     );
   }
 
-  /**
-   * Runs the samples that were recorded from the original model and compares.
-   * @returns {{passed: boolean, samples: {passed: boolean, ms: number, outputs: object}[]}}
-   */
+  /** Runs the samples that were recorded from the original model and compares: golden.js. */
   async selfTest() {
-    const bytes = await this.#golden();
-    const samples = [];
-    for (const { inputs, outputs } of this.#plan.golden) {
-      const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
-      const start = performance.now();
-      const results = await this.run(feeds);
-      const ms = performance.now() - start;
-      const compared = Object.entries(outputs).map(([name, spec]) => [
-        name,
-        compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
-      ]);
-      samples.push({ passed: compared.every(([, c]) => c.passed), ms, outputs: Object.fromEntries(compared) });
-    }
-    return { passed: samples.every((sample) => sample.passed), samples };
+    const [runSamples, bytes] = await this.#golden();
+    return runSamples((feeds) => this.run(feeds), this.#plan.golden, bytes.buffer);
   }
 
   /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */

@@ -1,13 +1,6 @@
 // What goes in and what comes out: names, dtypes, shapes, and the sizes of the free dims that the shapes settle.
-import { elements, namesIn, parseDim, showShape, stepsOf } from "./dims.js";
-
-export const ARRAYS = {
-  float32: Float32Array,
-  int32: Int32Array,
-  uint8: Uint8Array,
-  int8: Int8Array,
-  bool: Uint8Array,
-};
+import { ARRAYS, elements } from "./arrays.js";
+import { namesIn, parseDim, showShape, stepsOf } from "./dims.js";
 
 const describe = (value) =>
   ArrayBuffer.isView(value) || Array.isArray(value) ? `${value.constructor.name}(${value.length})` : String(value);
@@ -114,4 +107,12 @@ export function bindInputs(specs, feeds, { limits, conditions }) {
   });
   checkConditions(conditions, sizes);
   return { tensors, sizes };
+}
+
+/** Refuses feeds with a NaN in them: {tensors} of `bindInputs`. */
+export function checkNumbers(specs, { tensors }) {
+  specs.forEach((spec, i) => {
+    const at = tensors[i].data.findIndex(Number.isNaN);
+    if (at >= 0) fail(spec, "numbers", `NaN at index ${at}`);
+  });
 }

@@ -1,4 +1,4 @@
-// Weights as the calls read them, from those in the file: copied, or expanded from float16, or from codes and steps.
+// Weights as the calls read them, from a file that holds some in fewer bits: float16, or codes and steps.
 
 /** The float32 of every float16, by its bits. */
 function halves() {
@@ -13,15 +13,15 @@ function halves() {
 }
 
 /**
- * @param weights  plan.json's: bytes in memory, and where the file differs from memory, copied and stored parts
+ * @param weights  plan.json's, with copied and stored parts
  * @param file     weights.bin
  * @param buffer   the memory, which has room for them at byte `at`
  */
-export function placeWeights(weights, file, buffer, at) {
+export function expandWeights(weights, file, buffer, at) {
   let table;
-  for (const [to, from, bytes] of weights.copied ?? [[0, 0, file.byteLength]])
+  for (const [to, from, bytes] of weights.copied)
     new Uint8Array(buffer, at + to, bytes).set(new Uint8Array(file, from, bytes));
-  for (const [to, bits, view, from, stepsFrom] of weights.stored ?? []) {
+  for (const [to, bits, view, from, stepsFrom] of weights.stored) {
     const [outer, shared, columns, inner] = view;
     const cells = new Float32Array(buffer, at + to, outer * shared * columns * inner);
     if (bits === 16) {

@@ -1,0 +1,12 @@
+// A bundle's files: what is said of one that cannot be used, and whether one is what was exported.
+
+/** An error that says which file cannot be used, and why. */
+export const fileError = (file, problem, cause) =>
+  Object.assign(new Error(`${file}: ${problem}`, { cause }), { name: "LoadError", file });
+
+/** Whether the bytes have this SHA-256 (base64); true where the engine cannot tell: outside of secure contexts. */
+export async function hasSum(bytes, sum) {
+  const owned = bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice(); // shared memory is not taken
+  const digest = await globalThis.crypto?.subtle?.digest("SHA-256", owned).catch(() => undefined);
+  return !digest || btoa(String.fromCharCode(...new Uint8Array(digest))) === sum;
+}

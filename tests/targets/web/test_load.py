@@ -1,0 +1,212 @@
+"""load() and its files over http: what is said of one that is missing, cut short or changed; progress and abort."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faulty_site import Fault, FaultySite, faulty_site
+
+from triport.exporter import ops
+from triport.exporter.graph import DType, Graph, Sample, Sym, TensorType
+from triport.exporter.reference.run import run_graph
+
+BATCH = Sym.named("batch")
+Write = Callable[[Graph], Path]
+
+LAYER = """
+  import { load } from "@index";
+  const text = (error) => `${error.name}: ${error.message}`;
+  const failed = (promise) => promise.then(() => "no error", text);
+  process.on("unhandledRejection", (error) => { console.error("unhandled", error); process.exit(9); });
+  const result = await (async () => { @body })();
+  console.log(JSON.stringify(result));
+"""
+
+
+def in_node(site: FaultySite | Path, body: str) -> Any:
+    """What a script returns that has `load`, and `failed(promise)`: the text of its error; the files come over http."""
+    folder = site if isinstance(site, Path) else site.folder
+    script = LAYER.replace("@index", (folder / "index.js").as_uri()).replace("@body", body)
+    if isinstance(site, FaultySite):
+        script = script.replace("@site", site.url)
+    command = ["node", "--input-type=module", "--eval", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def layer(weight_dtype: type[np.floating[Any]] = np.float32) -> Graph:
+    """One linear layer with 600 kB of weights, or 300 as float16, and a golden sample."""
+    rng = np.random.default_rng(7)
+    graph = Graph("layer")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 600)))
+    weight = graph.add_constant(rng.standard_normal((256, 600)).astype(weight_dtype).astype(np.float32))
+    if weight_dtype is np.float16:
+        graph.metadata["quantization"] = {"stored": [[16, 0]]}
+    graph.set_output("y", graph.add(ops.Linear(), x, weight))
+    inputs = {"x": rng.standard_normal((2, 600)).astype(np.float32)}
+    graph.samples = [Sample(inputs, run_graph(graph, inputs))]
+    return graph
+
+
+@pytest.fixture
+def site(bundle: Write) -> Iterator[FaultySite]:
+    with faulty_site(bundle(layer())) as site:
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        (
+            {"weights.bin": [Fault.SHORT] * 2},
+            "LoadError: weights.bin: not the file that was exported with plan.json "
+            "(expected 615424 bytes, got 307712) at @site/weights.bin; copy the whole folder again",
+        ),
+        (
+            {"weights.bin": [Fault.CHANGED] * 2},
+            "LoadError: weights.bin: not the file that was exported with plan.json "
+            "(its SHA-256 is another) at @site/weights.bin; copy the whole folder again",
+        ),
+        (
+            {"kernels.relaxed.wasm": [Fault.CHANGED] * 2, "kernels.wasm": [Fault.CHANGED] * 2},
+            "LoadError: kernels.@kind: not the file that was exported with plan.json "
+            "(its SHA-256 is another) at @site/kernels.@kind; copy the whole folder again",
+        ),
+        (
+            {"weights.bin": [Fault.MISSING]},
+            "LoadError: weights.bin: 404 Not Found at @site/weights.bin; "
+            "load(folder) takes the web/ that triport export wrote",
+        ),
+        (
+            {"plan.json": [Fault.MISSING], "weights.bin": [Fault.MISSING]},
+            "LoadError: plan.json: 404 Not Found at @site/plan.json; "
+            "load(folder) takes the web/ that triport export wrote",
+        ),
+        (
+            {"plan.json": [Fault.PAGE]},
+            "LoadError: plan.json: expected the plan that triport export wrote, got <!doctype html><title>app</title>",
+        ),
+        (
+            {"weights.bin": [Fault.BROKEN_OFF]},
+            "LoadError: weights.bin: the download broke off after 307712 of 615424 bytes (terminated) "
+            "at @site/weights.bin; call load() again",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_and_the_next_load_works(
+    faults: dict[str, list[Fault]], said: str, site: FaultySite
+) -> None:
+    site.faults.update(faults)
+    answer, passed, kind = in_node(
+        site,
+        """
+        const kind = WebAssembly.validate(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
+          10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11)) ? "relaxed.wasm" : "wasm";
+        const answer = await failed(load("@site"));
+        return [answer, (await (await load("@site")).selfTest()).passed, kind];
+        """,
+    )
+    assert (answer, passed) == (said.replace("@site", site.url).replace("@kind", kind), True)
+
+
+def test_a_file_that_a_cache_kept_from_another_export_is_asked_for_again(site: FaultySite) -> None:
+    site.faults["weights.bin"] = [Fault.CHANGED]
+    assert in_node(site, 'return (await (await load("@site")).selfTest()).passed;') is True
+    assert site.asked.count("weights.bin") == 2
+
+
+def test_golden_samples_of_another_export_are_named(site: FaultySite) -> None:
+    site.faults["golden.bin"] = [Fault.CHANGED] * 2
+    said = in_node(site, 'return failed((await load("@site")).selfTest());')
+    assert said.startswith("LoadError: golden.bin: not the file that was exported with plan.json (its SHA-256")
+
+
+def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
+    folder = bundle(layer())
+    weights = folder / "weights.bin"
+    weights.write_bytes(bytes(4) + weights.read_bytes()[4:])
+    said = in_node(folder, "return failed(load());")
+    assert said.startswith("LoadError: weights.bin: not the file that was exported with plan.json (its SHA-256 is")
+
+
+def test_kernels_that_are_of_another_plan_are_named(bundle: Write) -> None:
+    folder = bundle(layer())
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["ops"][0][0] = "gemmm"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    said = in_node(folder, "return failed(load({ relaxed: false }));")
+    assert said == "LoadError: kernels.wasm: kernel gemmm is missing: plan.json is of another export"
+
+
+def test_an_error_says_which_file_and_keeps_its_cause(bundle: Write) -> None:
+    folder = bundle(layer())
+    (folder / "weights.bin").unlink()
+    facts = in_node(folder, "return load().catch(({ name, file, cause }) => [name, file, cause.code]);")
+    assert facts == ["LoadError", "weights.bin", "ENOENT"]
+
+
+@pytest.mark.parametrize("weight_dtype", [np.float32, np.float16])
+def test_progress_ends_with_every_byte_of_the_weights(weight_dtype: type[np.floating[Any]], bundle: Write) -> None:
+    with faulty_site(bundle(layer(weight_dtype))) as site:
+        steps, passed = in_node(
+            site,
+            """
+            const steps = [];
+            const model = await load({ baseUrl: "@site", onProgress: (step) => steps.push(step) });
+            return [steps, (await model.selfTest()).passed];
+            """,
+        )
+    assert passed
+    loaded = [step["loaded"] for step in steps]
+    assert loaded == sorted(loaded) and len(loaded) > 1
+    assert {step["total"] for step in steps} == {loaded[-1]} == {(site.folder / "weights.bin").stat().st_size}
+
+
+def test_an_error_of_the_progress_callback_ends_the_load(site: FaultySite) -> None:
+    said = in_node(site, 'return failed(load({ baseUrl: "@site", onProgress() { throw new Error("mine"); } }));')
+    assert "mine" in said
+
+
+@pytest.mark.parametrize("file", ["plan.json", "kernels", "weights.bin"])
+def test_a_download_that_stalls_is_aborted_with_the_signals_reason(file: str, site: FaultySite) -> None:
+    for name in ("kernels.wasm", "kernels.relaxed.wasm") if file == "kernels" else (file,):
+        site.faults[name] = [Fault.STALLS]
+    said = in_node(
+        site,
+        """
+        const stop = new AbortController();
+        const loading = failed(load({ baseUrl: "@site", signal: stop.signal }));
+        while (!(await (await fetch("@site/asked")).json()).some((name) => name.startsWith("@file")));
+        stop.abort();
+        const again = async () => (await (await load("@site")).selfTest()).passed;
+        const early = failed(load({ baseUrl: "@site", signal: AbortSignal.abort(new Error("mine")) }));
+        return [await loading, await early, await again()];
+        """.replace("@file", file),
+    )
+    assert said == ["AbortError: This operation was aborted", "Error: mine", True]
+
+
+def test_one_failure_ends_the_other_downloads(site: FaultySite) -> None:
+    site.faults.update({"weights.bin": [Fault.STALLS], "plan.json": [Fault.MISSING]})
+    # Node ends only when no download is left.
+    assert in_node(site, 'return failed(load("@site"));').startswith("LoadError: plan.json: 404")
+
+
+def test_a_signal_that_is_aborted_later_does_not_touch_the_model(site: FaultySite) -> None:
+    passed = in_node(
+        site,
+        """
+        const stop = new AbortController();
+        const model = await load({ baseUrl: "@site", signal: stop.signal });
+        stop.abort();
+        return (await model.selfTest()).passed;
+        """,
+    )
+    assert passed is True
