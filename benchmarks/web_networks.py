@@ -1,8 +1,8 @@
 """The networks that the browser benchmark runs, and their files for every runtime in build/web.
 
 Weights are drawn from one seed; batch norms have statistics as after training. A network's folder holds `web/` (ours),
-`model.onnx` (images channels first, as ONNX has them), `model.tflite` and, once the exporter writes it, `tfjs/` (both
-channels last), `web-int8/`, and the input as `input.bin`.
+`model.onnx` (images channels first, as ONNX has them), `model.tflite` and `tfjs/` (both channels last), `web-int8/`,
+and the input as `input.bin`.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ def write(name: str, *, peers: bool) -> Net:
     _export(graph, folder, ["web"])
     if peers:
         _export(fix_sizes(graph, {"batch": 1}), folder, ["tflite"])  # LiteRT.js wants every size fixed
+        _write_graph_model(graph, folder / "tfjs")
         (folder / "input.nchw.bin").write_bytes(x.tobytes())
         first = _kept(folder / "nchw.triport", lambda: _captured(name, None)) if images else graph
         _export(first, folder, ["onnx"])
@@ -139,6 +140,16 @@ def _export(graph: Graph, folder: Path, ports: list[str], what: str = "") -> Non
             shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
             made.rename(place)
     shutil.rmtree(work)
+
+
+def _write_graph_model(graph: Graph, folder: Path) -> None:
+    """For TF.js."""
+    from triport.targets.prepare import prepare
+    from triport.targets.tfjs import TfjsTarget
+
+    shutil.rmtree(folder, ignore_errors=True)
+    target = TfjsTarget()
+    target.write(prepare(graph, target), folder, {})
 
 
 def _captured(name: str, layout: str | None) -> Graph:
