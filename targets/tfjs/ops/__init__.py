@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from . import activation, conv, elementwise, index, linear, logic, pool, quantized, recurrent, reduce, resize, shape
+from . import (
+    activation,
+    conv,
+    conv_transpose,
+    elementwise,
+    index,
+    linear,
+    logic,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 
-FAMILIES = (activation, conv, elementwise, index, linear, logic, pool, quantized, recurrent, reduce, resize, shape)
+FAMILIES = (
+    activation,
+    conv,
+    conv_transpose,
+    elementwise,
+    index,
+    linear,
+    logic,
+    pool,
+    quantized,
+    recurrent,
+    reduce,
+    resize,
+    shape,
+)
 
 __all__ = [
     "FAMILIES",
     "activation",
     "conv",
+    "conv_transpose",
     "elementwise",
     "index",
     "linear",

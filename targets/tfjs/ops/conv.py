@@ -1,4 +1,4 @@
-"""Convolution: _FusedConv2D, FusedDepthwiseConv2dNative, and Conv2DBackpropInput for the transposed one.
+"""Convolution: _FusedConv2D, and FusedDepthwiseConv2dNative for one filter bank a channel.
 
 The kernels take a stride or a dilation, and one group or one filter bank a channel. A dilated filter with a stride is
 written with zeros between its taps; other groups are convolutions side by side.
@@ -11,11 +11,10 @@ from typing import cast
 import numpy as np
 
 from ....exporter.graph import Array, Node
-from ....exporter.ops import Activation, Conv, ConvTranspose, Layout
+from ....exporter.ops import Activation, Conv, Layout
 from ....exporter.ops.conv import Padding
 from ...emit import Refusal
 from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
-from ..sizes import shape_tensor
 from ..writer import Writer
 
 FUSED = {Activation.RELU: "Relu", Activation.RELU6: "Relu6"}
@@ -50,44 +49,51 @@ def conv(node: Node, writer: Writer) -> None:
         filters, dilation = spread(filters, dilation), (1, 1)
     image = writer.tensor(x)
     offsets = bias[0].array() if bias else np.zeros(len(filters), np.float32)
-    if op.is_depthwise(x.type, weight.type):
+    depthwise = op.is_depthwise(x.type, weight.type)
+    if depthwise:
         _, height, width, _ = filters.shape
-        stored = np.ascontiguousarray(filters.transpose(1, 2, 3, 0)).reshape(height, width, op.groups, -1)
-        y = _write(writer, op, "FusedDepthwiseConv2dNative", image, stored, offsets, dilation, weight.name)
+        banks = [np.ascontiguousarray(filters.transpose(1, 2, 3, 0)).reshape(height, width, op.groups, -1)]
     else:
-        parts = split(writer, image, op.groups)
-        banks = zip(parts, np.split(filters, op.groups), np.split(offsets, op.groups), strict=True)
-        results = [
-            _write(writer, op, "_FusedConv2D", part, bank.transpose(1, 2, 3, 0), some, dilation, weight.name)
-            for part, bank, some in banks
-        ]
-        y = beside(writer, results)
-    writer.bind(node.output, y)
+        banks = [part.transpose(1, 2, 3, 0) for part in np.split(filters, op.groups)]
+    parts = split(writer, image, len(banks))
+    kind = "FusedDepthwiseConv2dNative" if depthwise else "_FusedConv2D"
+    results = [
+        write_conv(
+            writer,
+            kind,
+            [part, writer.constant(bank, weight.name), writer.constant(some, f"{weight.name}/bias")],
+            op.activation,
+            op.padding,
+            op.stride,
+            dilation,
+        )
+        for part, bank, some in zip(parts, banks, np.split(offsets, len(banks)), strict=True)
+    ]
+    writer.bind(node.output, beside(writer, results))
 
 
-def _write(
-    writer: Writer, op: Conv, kind: str, image: str, filters: Array, bias: Array, dilation: tuple[int, ...], name: str
+def write_conv(
+    writer: Writer,
+    kind: str,
+    operands: list[str],
+    activation: Activation,
+    padding: Padding,
+    stride: tuple[int, ...] = (1, 1),
+    dilation: tuple[int, ...] = (1, 1),
 ) -> str:
-    """One convolution. A fused activation stands behind a bias, so there always is one."""
-    fused = ["BiasAdd"] if op.activation is Activation.NONE else ["BiasAdd", FUSED[op.activation]]
-    operands = [image, writer.constant(filters, name), writer.constant(bias, f"{name}/bias")]
+    """One convolution of image, filters and bias. A fused activation stands behind a bias, so there always is one."""
     return writer.node(
         kind,
         operands,
         "conv",
         num_args=1,
-        fused_ops=fused,
-        strides=(1, *op.stride, 1),
+        fused_ops=["BiasAdd"] if activation is Activation.NONE else ["BiasAdd", FUSED[activation]],
+        strides=(1, *stride, 1),
         dilations=(1, *dilation, 1),
         padding="EXPLICIT",
-        explicit_paddings=explicit(op.padding),
+        explicit_paddings=(0, 0, *(side for sides in padding for side in sides), 0, 0),
         data_format="NHWC",
     )
-
-
-def explicit(padding: Padding) -> tuple[int, ...]:
-    """(before, after) of all four axes."""
-    return (0, 0, *(side for sides in padding for side in sides), 0, 0)
 
 
 def spread(filters: Array, dilation: tuple[int, ...]) -> Array:
@@ -112,31 +118,3 @@ def beside(writer: Writer, images: list[str]) -> str:
     if len(images) == 1:
         return images[0]
     return writer.node("ConcatV2", [*images, writer.int32(3, "axis")], "together", N=len(images))
-
-
-@emits(ConvTranspose, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
-def conv_transpose(node: Node, writer: Writer) -> None:
-    """The gradient of the convolution that the filters, without dilation, would be. Bias and activation follow."""
-    op, (x, weight, *bias) = cast(ConvTranspose, node.op), node.inputs
-    filters = spread(weight.array(), op.dilation)
-    outputs = filters.shape[0]
-    shape = shape_tensor(writer, (*node.output.type.shape[:3], outputs), "size")
-    parts = split(writer, writer.tensor(x), op.groups)
-    results = [
-        writer.node(
-            "Conv2DBackpropInput",
-            [shape, writer.constant(np.ascontiguousarray(bank.transpose(1, 2, 0, 3)), weight.name), part],
-            "conv",
-            strides=(1, *op.stride, 1),
-            padding="EXPLICIT",
-            explicit_paddings=explicit(op.padding),
-            data_format="NHWC",
-        )
-        for part, bank in zip(parts, np.split(filters, op.groups, axis=3), strict=True)
-    ]
-    y = beside(writer, results)
-    if bias:
-        y = writer.node("AddV2", [y, writer.tensor(bias[0])], "sum")
-    if op.activation is not Activation.NONE:
-        y = writer.node(FUSED[op.activation], [y], "activation")
-    writer.bind(node.output, y)

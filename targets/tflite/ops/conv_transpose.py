@@ -1,25 +1,21 @@
 """Transposed convolution, spelled as ordinary convolutions whose results are interleaved.
 
 TRANSPOSE_CONV takes its output's shape as a tensor, batch included, so a free batch would make every size behind it
-unknown until the model runs, and XNNPACK would leave the operator alone. So the result is taken apart by *phase*: along
-an axis with stride s, the cells j*s, j*s + 1, … s - 1 of the result each are a convolution of the input with every s-th
-tap of the kernel, in reverse order. No multiplication is spent on zeros that stride would put between cells.
-
-    stride 2, kernel 4:   y[2q] = x[q] k[0] + x[q-1] k[2],   y[2q + 1] = x[q] k[1] + x[q-1] k[3]
+unknown until the model runs, and XNNPACK would leave the operator alone. So the result is taken apart by phases
+(targets/phases.py).
 
 The phases of one convolution stand side by side in its channels; DEPTH_TO_SPACE interleaves them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from ....exporter.graph import Dim, Node, TensorType
 from ....exporter.ops import ConvTranspose
+from ...phases import Axis, FloatArray, axes_of, window
 from ..padding import VALID, pad
 from ..registry import FLOAT, all_of, emits
 from ..schema import FUSED_ACTIVATIONS, schema
@@ -27,66 +23,16 @@ from ..writer import Writer
 from .conv import constant_weights, depthwise_filters, two_spatial_axes, zeros
 from .shape import write_reshape, write_slice
 
-FloatArray = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """One spatial axis.
-
-    taps      per phase: (offset in the input, index in the kernel) of each tap
-    count     cells of the result per phase; their interleaving is ``crop`` + result + rest
-    """
-
-    taps: tuple[tuple[tuple[int, int], ...], ...]
-    size: Dim
-    count: Dim
-    crop: int
-
-    @property
-    def first(self) -> int:
-        """Offset of the first input cell that a phase reads, relative to the cell's own position."""
-        return min((offset for phase in self.taps for offset, _ in phase), default=0)
-
-    @property
-    def extent(self) -> int:
-        return max((offset for phase in self.taps for offset, _ in phase), default=0) - self.first + 1
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """Cells before and after the input; negative ones crop it."""
-        return -self.first, cast(int, self.count - self.size) + self.extent - 1 + self.first
-
-
-def _axis(size: Dim, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> _Axis:
-    """Cells start either at the first kept cell, or earlier where that saves taps and a slice crops the rest."""
-    wanted = (size - 1) * stride + dilation * (kernel - 1) + 1 - sum(padding)
-    choices = []
-    for crop in {0, padding[0] % stride}:
-        phases = []
-        for phase in range(stride):
-            taps = []
-            for index in range(kernel):
-                offset, rest = divmod(phase + padding[0] - crop - index * dilation, stride)
-                if rest == 0:
-                    taps.append((offset, index))
-            phases.append(tuple(sorted(taps)))
-        count = -((-(wanted + crop)) // stride)
-        choices.append(_Axis(tuple(phases), size, count, crop))
-    return min(choices, key=lambda axis: (axis.extent, axis.crop))
-
 
 @emits(ConvTranspose, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
 def conv_transpose(node: Node, writer: Writer) -> None:
     op, (x, weight) = cast(ConvTranspose, node.op), node.inputs[:2]
     kernel = op.kernel(weight.type)
-    height, width = (
-        _axis(x.type.shape[i + 1], kernel[i], op.stride[i], op.dilation[i], op.padding[i]) for i in range(2)
-    )
+    height, width = axes_of(node)
     channels = cast(int, node.output.type.shape[3])
     image = _framed(node, writer, (height, width))
     cells = x.type.with_shape((x.type.shape[0], height.count, width.count, channels))
-    if op.groups == 1 and _no_zeros_added(height, kernel[0]) and _no_zeros_added(width, kernel[1]):
+    if op.groups == 1 and height.adds_no_zeros(kernel[0]) and width.adds_no_zeros(kernel[1]):
         phases = _one_convolution(node, writer, (height, width), image, cells)
     else:
         phases = _convolution_each(node, writer, (height, width), image, cells)
@@ -94,12 +40,7 @@ def conv_transpose(node: Node, writer: Writer) -> None:
         _interleave(node, writer, (height, width), phases, cells)
 
 
-def _no_zeros_added(axis: _Axis, kernel: int) -> bool:
-    """Whether one window holds the taps of every phase without gaps."""
-    return axis.extent * len(axis.taps) == kernel
-
-
-def _framed(node: Node, writer: Writer, axes: tuple[_Axis, _Axis]) -> int:
+def _framed(node: Node, writer: Writer, axes: tuple[Axis, Axis]) -> int:
     """The input padded (or cropped) so that every phase is a VALID convolution."""
     x = node.inputs[0]
     image, type = writer.tensor(x), x.type
@@ -119,22 +60,11 @@ def _framed(node: Node, writer: Writer, axes: tuple[_Axis, _Axis]) -> int:
     return image
 
 
-def _window(node: Node, axes: tuple[_Axis, _Axis], row: int, column: int) -> FloatArray:
-    """The filters of one phase: [O/groups, extent, extent, I] with zeros where a phase has fewer taps."""
-    weight = cast(FloatArray, node.inputs[1].array())
-    height, width = axes
-    filters = np.zeros((weight.shape[0], height.extent, width.extent, weight.shape[3]), np.float32)
-    for y, kernel_y in height.taps[row]:
-        for x, kernel_x in width.taps[column]:
-            filters[:, y - height.first, x - width.first] = weight[:, kernel_y, kernel_x]
-    return filters
-
-
-def _one_convolution(node: Node, writer: Writer, axes: tuple[_Axis, _Axis], image: int, cells: TensorType) -> int:
+def _one_convolution(node: Node, writer: Writer, axes: tuple[Axis, Axis], image: int, cells: TensorType) -> int:
     """All phases as the channels of one CONV_2D: [N, rows, columns, phases * O]"""
     height, width = axes
     pairs = [(row, column) for row in range(len(height.taps)) for column in range(len(width.taps))]
-    filters = np.concatenate([_window(node, axes, *pair) for pair in pairs])
+    filters = np.concatenate([window(node, axes, *pair) for pair in pairs])
     bias = zeros(writer, len(filters))
     if len(node.inputs) == 3:
         bias = writer.constant(np.tile(node.inputs[2].array(), len(pairs)), f"{node.inputs[2].name}/phases")
@@ -150,14 +80,14 @@ def _phase_tensor(node: Node, writer: Writer, role: str, type: TensorType) -> in
     return writer.temporary(node, role, type)
 
 
-def _convolution_each(node: Node, writer: Writer, axes: tuple[_Axis, _Axis], image: int, cells: TensorType) -> int:
+def _convolution_each(node: Node, writer: Writer, axes: tuple[Axis, Axis], image: int, cells: TensorType) -> int:
     """A convolution for every phase, with its own taps only; their results concatenated."""
     op = cast(ConvTranspose, node.op)
     bias = writer.tensor(node.inputs[2]) if len(node.inputs) == 3 else zeros(writer, cast(int, cells.shape[3]))
     results = []
     for row in range(op.stride[0]):
         for column in range(op.stride[1]):
-            filters, view = _tight(_window(node, axes, row, column), axes, row, column)
+            filters, view = _tight(window(node, axes, row, column), axes, row, column)
             weight = _grouped(filters, op.groups)
             part = _cut(node, writer, image, axes, view, cells)
             role = f"phase {row}, {column}"
@@ -179,7 +109,7 @@ View = tuple[tuple[int, int], tuple[int, int]]
 """(first cell, extent) of what one phase reads of the framed input, along both axes."""
 
 
-def _tight(filters: FloatArray, axes: tuple[_Axis, _Axis], row: int, column: int) -> tuple[FloatArray, View]:
+def _tight(filters: FloatArray, axes: tuple[Axis, Axis], row: int, column: int) -> tuple[FloatArray, View]:
     """The filters without the zeros around the phase's own taps."""
     view = []
     for axis, phase in zip(axes, (row, column), strict=True):
@@ -196,7 +126,7 @@ def _grouped(filters: FloatArray, groups: int) -> FloatArray:
     return np.ascontiguousarray(parts.reshape(groups * outputs, tall, wide, inputs // groups))
 
 
-def _cut(node: Node, writer: Writer, image: int, axes: tuple[_Axis, _Axis], view: View, cells: TensorType) -> int:
+def _cut(node: Node, writer: Writer, image: int, axes: tuple[Axis, Axis], view: View, cells: TensorType) -> int:
     """What a phase reads of the framed input."""
     x = node.inputs[0].type
     framed = x.with_shape((x.shape[0], *(axis.count + axis.extent - 1 for axis in axes), x.shape[3]))
@@ -227,7 +157,7 @@ def _convolution_options(node: Node, depth_multiplier: int = 0) -> object:
     return made
 
 
-def _interleave(node: Node, writer: Writer, axes: tuple[_Axis, _Axis], phases: int, cells: TensorType) -> None:
+def _interleave(node: Node, writer: Writer, axes: tuple[Axis, Axis], phases: int, cells: TensorType) -> None:
     """[N, rows, columns, phases * O] → the result, cropped to what is kept."""
     op, output = cast(ConvTranspose, node.op), node.output.type
     tall, wide = op.stride
