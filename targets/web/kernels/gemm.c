@@ -5,16 +5,20 @@
 #define CACHE_FLOATS 24576  // rows of x that stay in the second-level cache while all panels pass over them
 #define WIDE 4              // panels side by side when there is a single row: enough sums in flight to hide latency
 
+__attribute__((noinline)) void store_part(float *y, int stride, const float *whole, int rows, int columns) {
+    for (; rows; rows--, y += stride, whole += PANEL)
+        for (int c = 0; c < columns; c += 4) store_lanes(y + c, LOAD(whole + c), columns - c);
+}
+
 INLINE void tile(int rows, float *y, const float *x, const float *w, const float *bias, int depth, int columns,
                  int x_stride, int y_stride, f4 lo, f4 hi) {
     Acc acc[ROWS];
     const float *xs[ROWS];
-    float *ys[ROWS];
 #pragma unroll
-    for (int r = 0; r < rows; r++) xs[r] = x + r * x_stride, ys[r] = y + r * y_stride;
+    for (int r = 0; r < rows; r++) xs[r] = x + r * x_stride;
     tile_start(acc, rows, bias);
     tile_madd(acc, rows, xs, w, depth);
-    tile_store(acc, rows, ys, columns, lo, hi);
+    tile_store(acc, rows, y, y_stride, columns, lo, hi);
 }
 
 static void row_times_panels(float *y, const float *x, const float *w, const float *bias, int depth, int n, f4 lo,
@@ -34,10 +38,7 @@ static void row_times_panels(float *y, const float *x, const float *w, const flo
             }
         }
 #pragma unroll
-        for (int p = 0; p < WIDE; p++) {
-            float *to = y + column + p * PANEL;
-            tile_store(&acc[p], 1, &to, PANEL, lo, hi);
-        }
+        for (int p = 0; p < WIDE; p++) tile_store(&acc[p], 1, y + column + p * PANEL, 0, PANEL, lo, hi);
     }
     for (; column < n; column += PANEL, w += PANEL * depth)
         tile(1, y + column, x, w, bias + column, depth, smaller(PANEL, n - column), 0, 0, lo, hi);
@@ -46,20 +47,19 @@ static void row_times_panels(float *y, const float *x, const float *w, const flo
 void matrix_product(float *y, const float *x, const float *w, const float *bias, int m, int n, int depth, float low,
                     float high) {
     f4 lo = SPLAT(low), hi = SPLAT(high);
-    if (m == 1) { row_times_panels(y, x, w, bias, depth, n, lo, hi); return; }
+    if (m < ROWS) {
+        for (; m; m--, x += depth, y += n) row_times_panels(y, x, w, bias, depth, n, lo, hi);
+        return;
+    }
     int block = larger(ROWS, CACHE_FLOATS / larger(1, depth) / ROWS * ROWS);
     for (int first = 0; first < m; first += block) {
         int end = smaller(m, first + block);
-        for (int column = 0; column < n; column += PANEL) {
-            const float *panel = w + column * depth, *shift = bias + column, *from = x + first * depth;
-            float *to = y + first * n + column;
-            int columns = smaller(PANEL, n - column), rows = end - first;
-            for (; rows >= ROWS; rows -= ROWS, from += ROWS * depth, to += ROWS * n)
-                tile(ROWS, to, from, panel, shift, depth, columns, depth, n, lo, hi);
-            for (; rows >= 2; rows -= 2, from += 2 * depth, to += 2 * n)
-                tile(2, to, from, panel, shift, depth, columns, depth, n, lo, hi);
-            if (rows) tile(1, to, from, panel, shift, depth, columns, depth, n, lo, hi);
-        }
+        for (int column = 0; column < n; column += PANEL)
+            for (int row = first; row < end; row += ROWS) {
+                int at = smaller(row, m - ROWS);  // the last tile may compute rows again
+                tile(ROWS, y + at * n + column, x + at * depth, w + column * depth, bias + column, depth,
+                     smaller(PANEL, n - column), depth, n, lo, hi);
+            }
     }
 }
 

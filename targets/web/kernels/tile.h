@@ -29,22 +29,17 @@ INLINE void tile_madd(Acc acc[], int rows, const float *const x[], const float *
     }
 }
 
-// Writes `columns` (1 to 8) columns of each row, clamped to [lo, hi].
-INLINE void tile_store(const Acc acc[], int rows, float *const y[], int columns, f4 lo, f4 hi) {
-    if (columns == PANEL) {
-#pragma unroll
-        for (int r = 0; r < rows; r++) {
-            STORE(y[r], clamp(acc[r].left, lo, hi));
-            STORE(y[r] + 4, clamp(acc[r].right, lo, hi));
-        }
-        return;
-    }
-    float whole[ROWS * PANEL];
+// Stores rows of fewer than 8 columns, which come as [rows][8]. In gemm.c.
+void store_part(float *y, int stride, const float *whole, int rows, int columns);
+
+// Writes `columns` (1 to 8) columns of each row, clamped to [lo, hi]; y has `stride` floats from row to row.
+INLINE void tile_store(Acc acc[], int rows, float *y, int stride, int columns, f4 lo, f4 hi) {
+    float whole[ROWS * PANEL], *to = columns == PANEL ? y : whole;
+    int step = columns == PANEL ? stride : PANEL;
 #pragma unroll
     for (int r = 0; r < rows; r++) {
-        STORE(whole + r * PANEL, clamp(acc[r].left, lo, hi));
-        STORE(whole + r * PANEL + 4, clamp(acc[r].right, lo, hi));
+        STORE(to + r * step, clamp(acc[r].left, lo, hi));
+        STORE(to + r * step + 4, clamp(acc[r].right, lo, hi));
     }
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < columns; c++) y[r][c] = whole[r * PANEL + c];
+    if (columns < PANEL) store_part(y, stride, whole, rows, columns);
 }

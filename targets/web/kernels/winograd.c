@@ -1,6 +1,6 @@
-// 3x3 convolution with stride 1 in fewer products (Winograd's F(2x2, 3x3); Lavin & Gray, arXiv:1509.09308): 4x4 cells of x
-// and the filters are transformed, 16 matrix products are formed of them where a direct sum takes 36, and what comes out
-// is transformed back into 2x2 cells of y. [N, H, W, C] → [N, H', W', C'].
+// 3x3 convolution with stride 1 in fewer products (Winograd's F(2x2, 3x3); Lavin & Gray, arXiv:1509.09308): 4x4 cells of
+// x and the filters are transformed, 16 products are formed of them where a direct sum takes 36, and what comes out is
+// transformed back into 2x2 cells of y. [N, H, W, C] → [N, H', W', C'].
 #include "gemm.h"
 #include "tile.h"
 
@@ -34,7 +34,7 @@ KERNEL(winograd_filters)(float *u, const float *w, int panels, int depth) {
         }
 }
 
-// The transform of 4x4 cells: of four in a row, a - c, b + c, c - b, b - d. `step` floats from one cell of v to the next.
+// The transform of 4x4 cells: of four in a row, a - c, b + c, c - b, b - d. `step` floats between cells of v.
 static void tile_in(float *v, const float *const at[CELLS], int depth, int step) {
     for (int k = 0; k < depth; k += 4) {
         f4 down[4][4];

@@ -21,9 +21,6 @@ from ..pack import (
 from ..plan import Argument
 from ..writer import Writer
 
-ZERO_CHANNELS = 1024
-"""Channels in the row of zeros that stands for padding (ZEROS in kernels/conv.c)."""
-
 WINOGRAD_CHANNELS = 32
 """Fewer channels, in or out, than these are convolved as fast directly."""
 
@@ -140,7 +137,7 @@ def _windowed(node: Node, writer: Writer, kernel: str, packed: Floats, shift: Fl
     geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:], *op.kernel(weight.type)]
     geometry += [*op.stride, *op.dilation, top, left, op.groups]
     operands = writer.operand(x), writer.weights(packed), writer.weights(shift)
-    zeros = writer.scratch(min(packed.shape[1], ZERO_CHANNELS))
+    zeros = writer.scratch(x.type.shape[-1] // op.groups)
     writer.call(kernel, writer.result(y), *operands, geometry, zeros, *BOUNDS[op.activation])
 
 
