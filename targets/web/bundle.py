@@ -25,6 +25,7 @@ MODULES = ("arrays.js", "dims.js", "tensors.js", "schedule.js", "queue.js", "fil
 TOOLS: dict[str, tuple[str, ...]] = {
     "golden.js": ("arrays.js", "golden.js"),
     "weights.js": ("weights.js",),
+    "cache.js": ("cache.js",),
     "node.js": ("node.js",),
 }
 """{file beside index.js: what it is made of}: what few pages need, imported when they do."""

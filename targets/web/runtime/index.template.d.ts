@@ -62,6 +62,11 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Called as the weights come in. */
   onProgress?: (progress: Progress) => void;
+  /**
+   * true, or a name: hold the files in the browser's Cache API, in the cache "triport" or of that name, and download them
+   * again only when they are another export's. Without effect where there is no such API.
+   */
+  cache?: boolean | string;
   /** true: refuse inputs that hold a NaN. */
   checkNaN?: boolean;
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty_site import POLICY
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from triport.exporter.graph import Array, DType, Graph
@@ -21,8 +22,6 @@ from triport.runtime_checks.tolerance import CLOSE
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 from triport.targets.web.dtypes import device_dtype
-
-POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'"
 
 Write = Callable[[Graph], Path]
 Close = Callable[[Graph, Mapping[str, Array], Mapping[str, Array]], None]

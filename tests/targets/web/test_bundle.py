@@ -26,6 +26,7 @@ Write = Callable[[Graph], Path]
 
 FILES = {
     "bundle.iife.js",
+    "cache.js",
     "demo.css",
     "demo.js",
     "golden.bin",

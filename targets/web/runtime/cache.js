@@ -1,0 +1,48 @@
+// A bundle's files in the Cache API, each under its address and SHA-256: what is held is never another export's.
+
+/** The key of a file: its address, and the sum among the parameters. */
+function keyOf(url, sum) {
+  const key = new URL(url);
+  key.searchParams.set("sha256", sum);
+  return key.href;
+}
+
+/** The entries of an address with any sum. */
+const IGNORE_SUM = { ignoreSearch: true };
+
+/**
+ * @param name  the cache's name; true: "triport"
+ * @returns     {find, keep, drop}, none of which rejects; undefined where there is no Cache API: outside of secure
+ *              contexts, in Node, where the user forbids it
+ */
+export async function openStore(name) {
+  let cache;
+  try {
+    cache = await caches.open(name === true ? "triport" : name);
+  } catch {
+    return undefined;
+  }
+  const drop = async (url) => {
+    for (const held of await cache.keys(url, IGNORE_SUM)) await cache.delete(held);
+  };
+  return {
+    /** The file as a Response; undefined when it is not held. Does not wait for the plan where no export's is held. */
+    async find(url, planned, file) {
+      try {
+        if (!(await cache.match(url, IGNORE_SUM))) return undefined;
+        return await cache.match(keyOf(url, (await planned).sums[file]));
+      } catch {
+        return undefined;
+      }
+    },
+    /** Holds the checked bytes in the place of other exports' files. */
+    async keep(url, sum, bytes) {
+      const response = new Response(bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice()); // copies
+      await drop(url).catch(() => {});
+      // No room, or an address that is not http's: the file is downloaded again next time.
+      await cache.put(keyOf(url, sum), response).catch(() => {});
+    },
+    /** Lets go of a file that is not what it should be. */
+    drop: (url) => drop(url).catch(() => {}),
+  };
+}
