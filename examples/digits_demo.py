@@ -154,6 +154,8 @@ def main() -> int:
         train_x, train_y, batch_size=32, epochs=arguments.epochs, validation_data=(test_x, test_y), verbose="auto"
     )
 
+    model.describe(labels=list("0123456789"), preprocessing=tp.Preprocessing(range=(0, 16), channels="grey"))
+
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "digits.triport"
     model.save(file)

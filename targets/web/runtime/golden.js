@@ -38,7 +38,7 @@ function compare(got, expected, tolerance) {
  * @param run      {name: tensor} → promise of {name: tensor}
  * @param samples  plan.json's
  * @param bytes    an ArrayBuffer: golden.bin
- * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, outputs: object}[]}>}
+ * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, inputs: object, outputs: object}[]}>}
  */
 export async function runSamples(run, samples, bytes) {
   const done = [];
@@ -51,7 +51,8 @@ export async function runSamples(run, samples, bytes) {
       name,
       compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
     ]);
-    done.push({ passed: compared.every(([, c]) => c.passed), ms, outputs: Object.fromEntries(compared) });
+    const passed = compared.every(([, each]) => each.passed);
+    done.push({ passed, ms, inputs: feeds, outputs: Object.fromEntries(compared) });
   }
   return { passed: done.every((sample) => sample.passed), samples: done };
 }

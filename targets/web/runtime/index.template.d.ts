@@ -44,7 +44,7 @@ export interface Comparison {
 
 export interface SelfTest {
   passed: boolean;
-  samples: { passed: boolean; ms: number; outputs: Record<keyof Outputs, Comparison> }[];
+  samples: { passed: boolean; ms: number; inputs: Inputs; outputs: Record<keyof Outputs, Comparison> }[];
 }
 
 /** How much of weights.bin is there, in bytes. */
