@@ -11,8 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from ..exporter.graph import Array, Dim, TensorType
-from ..exporter.ops import Layout
+from ..exporter.graph import Array, Dim, TensorType, Value
+from ..exporter.ops import Add, AveragePool, Layout, Mul, Pad, Pow, Reshape, Slice, Transpose
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,21 @@ def share_of_padding(along: tuple[Window, ...]) -> Array:
         cells = np.minimum(first + window.extent, size) - np.maximum(first, 0)
         factors.append(window.extent / cells)
     return np.outer(*factors).astype(np.float32)[np.newaxis, :, :, np.newaxis]
+
+
+_KEEP_NAN = (Add, AveragePool, Mul, Pad, Reshape, Slice, Transpose)
+"""What may stand between the power and the pool: a pool over three axes is written as two."""
+
+
+def may_be_nan(x: Value) -> bool:
+    """Whether x comes of an op that makes NaN of ordinary numbers: a fractional power, as of negative ones.
+
+    XNNPACK's mean over a window that holds NaN is infinite.
+    """
+    made_by = x.producer
+    while made_by is not None and isinstance(made_by.op, _KEEP_NAN):
+        made_by = made_by.inputs[0].producer
+    if made_by is None or not isinstance(made_by.op, Pow):
+        return False
+    exponent = made_by.inputs[1]
+    return not (exponent.is_constant and np.array_equal(exponent.array(), np.round(exponent.array())))

@@ -10,7 +10,7 @@ import numpy as np
 from ....exporter.graph import Dim, Node
 from ....exporter.ops import AveragePool, MaxPool
 from ...emit import Refusal
-from ...windows import Window, share_of_padding, windows
+from ...windows import Window, may_be_nan, share_of_padding, windows
 from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
 from ..sizes import shape_tensor
 from ..writer import Writer
@@ -24,6 +24,13 @@ def _dense(node: Node) -> Refusal | None:
     if all(step == 1 for step in dilation):
         return None
     return Refusal(f"a graph model cannot state pooling with dilation {dilation}", OWN_RUNTIME, "TP103")
+
+
+def _numbers_alone(node: Node) -> Refusal | None:
+    """Condition: the op in front does not make NaN of ordinary numbers."""
+    if not may_be_nan(node.inputs[0]):
+        return None
+    return Refusal("XNNPACK's mean over a window that holds NaN is infinite", OWN_RUNTIME, "TP103")
 
 
 def _along(node: Node) -> tuple[Window, ...]:
@@ -50,7 +57,7 @@ def max_pool(node: Node, writer: Writer) -> None:
     writer.bind(node.output, _pool(writer, "MaxPool", x, op, scheme or "VALID"))
 
 
-@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense))
+@emits(AveragePool, accepts=all_of(two_spatial_axes, FLOAT, _dense, _numbers_alone))
 def average_pool(node: Node, writer: Writer) -> None:
     """SAME leaves padding out of the mean; zeros in front are counted."""
     op, along, x = cast(AveragePool, node.op), _along(node), writer.tensor(node.inputs[0])

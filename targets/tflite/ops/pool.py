@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import cast
 
-import numpy as np
-
 from ....exporter.graph import DType, Node, TensorType, Value
-from ....exporter.ops import Add, AveragePool, MaxPool, Mul, Pad, Pow, Reshape, Slice, Transpose
+from ....exporter.ops import AveragePool, MaxPool
 from ....exporter.ops.quantized import LOWEST
 from ...emit import Refusal
-from ...windows import Window, share_of_padding, windows
+from ...windows import Window, may_be_nan, share_of_padding, windows
 from ..padding import VALID, is_never_negative, pad, pad_in_front, scheme
 from ..registry import FLOAT, OTHER_PORTS, all_of, emits
 from ..schema import schema
@@ -75,19 +73,9 @@ def _has_cells(node: Node) -> Refusal | None:
     return Refusal(f"XNNPACK makes up the shape of the mean of {node.inputs[0].type}", OTHER_PORTS, "TP103")
 
 
-_KEEP_NAN = (Add, AveragePool, Mul, Pad, Reshape, Slice, Transpose)
-"""What may stand between the power and the pool: a pool over three axes is written as two."""
-
-
 def _numbers_alone(node: Node) -> Refusal | None:
-    """Condition: the op in front does not make NaN of ordinary numbers, as a fractional power of negative ones is."""
-    made_by = node.inputs[0].producer
-    while made_by is not None and isinstance(made_by.op, _KEEP_NAN):
-        made_by = made_by.inputs[0].producer
-    if made_by is None or not isinstance(made_by.op, Pow):
-        return None
-    exponent = made_by.inputs[1]
-    if exponent.is_constant and np.array_equal(exponent.array(), np.round(exponent.array())):
+    """Condition: the op in front does not make NaN of ordinary numbers."""
+    if not may_be_nan(node.inputs[0]):
         return None
     return Refusal("XNNPACK's mean over a window that holds NaN is infinite", OTHER_PORTS, "TP103")
 

@@ -166,3 +166,13 @@ def test_a_sequence_that_is_too_long_to_unroll_is_refused() -> None:
     with pytest.raises(ModelError, match="600 steps") as error:
         prepare(graph, TfjsTarget())
     assert error.value.code == "TP102"
+
+
+@pytest.mark.parametrize("backend", Backend, ids=lambda backend: backend.value)
+def test_the_mean_behind_a_fractional_power_is_a_sum(backend: Backend, open_graph: Open) -> None:
+    graph = Graph("power")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 1, 2, 4)))
+    power = graph.add(ops.Pow(), x, graph.add_constant(np.array(1.5, np.float32)))
+    graph.set_output("y", graph.add(ops.AveragePool((2, 2), (2, 2), _NO, (1, 1)), power))
+    got = open_graph(graph, backend).run({"x": np.array([[[[1, 4, -1, 1], [1, 4, 1, 1]]]], np.float32)})["y"]
+    np.testing.assert_array_equal(got, [[[[4.5, np.nan]]]])
