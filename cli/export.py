@@ -18,6 +18,13 @@ from .console import names, print_json, print_report, say
     type=click.Choice(["nhwc"]),
     help="Take images as [N, H, W, C] where the model takes [N, C, H, W]; samples come so too.",
 )
+@click.option(
+    "--web-runtime",
+    default="triport",
+    show_default=True,
+    metavar="RUNTIME",
+    help="What web/ runs in: triport (its own kernels), or ort, litert or tfjs from npm.",
+)
 @click.option("--samples", metavar="FILE.npz", help="Compare on these inputs too: one array for each input, by name.")
 @click.option(
     "--in", "runners", metavar="RUNTIMES", help="Check in these runtimes, for example chromium or litert-plain."
@@ -30,6 +37,7 @@ def command(
     ports: str,
     out: str,
     input_layout: str | None,
+    web_runtime: str,
     samples: str | None,
     runners: str | None,
     no_verify: bool,
@@ -55,6 +63,7 @@ def command(
             strict_verify=strict_verify,
             runners=names("--in", runners),
             input_layout=input_layout,
+            web_runtime=web_runtime,
             progress=say,
         )
     except ExportFailed as failure:

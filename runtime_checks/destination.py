@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..exporter.errors import FormatError, UsageError
+from ..targets.packed.packings import packing_of
 from ..targets.target import Target
 from .inspection import MAX_PLAN_BYTES, read_json
 from .manifest import FILE, read_manifest
@@ -56,6 +57,8 @@ def _check_bundle(folder: Path, place: Path) -> None:
 
 
 def _is_bundle(place: Path) -> bool:
+    if packing_of(place) is not None:
+        return True
     try:
         return read_json(place / "plan.json", MAX_PLAN_BYTES).get("format") == "triport-web"
     except FormatError:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from ..targets.packed.packings import PACKINGS, Packing
 from ..targets.registry import TARGET_NAMES
 from .report import host_facts
-from .runners import Reference, Runner, default_runners, get_runner
+from .runners import Missing, Reference, Runner, default_runners, get_runner
+from .runners.packed import find_modules, installed_version
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,20 @@ def doctor() -> Diagnosis:
     """Looks at everything; starts nothing but programs that are asked for their version."""
     torch = _runtime("torch", "training, capture, and the float64 reference", Reference())
     runtimes = [_runtime(name, use, get_runner(name)) for name, use in _USES.items()]
+    runtimes += [_packing(packing) for packing in PACKINGS.values()]
     ports: dict[str, str] = {}
     for target in TARGET_NAMES:
         gaps = [gap for runner in default_runners(target) if (gap := runner.missing())]
         ports[target] = f"{gaps[0].what}: {gaps[0].install}" if gaps else ""
     return Diagnosis([*map(_package, _PACKAGES), torch, *runtimes], ports, host_facts())
+
+
+def _packing(packing: Packing) -> Component:
+    use = f"verifying --web-runtime {packing.name}"
+    found = find_modules(packing, Path.cwd())
+    if isinstance(found, Missing):
+        return Component(packing.title, use, "", found.what, found.install)
+    return Component(packing.title, use, installed_version(packing, found))
 
 
 def _package(name: str) -> Component:

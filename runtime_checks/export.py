@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..exporter.errors import CheckError, FormatError, UsageError
 from ..exporter.graph import Graph
 from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, turn_inputs
-from ..targets.registry import TARGET_NAMES, get_target
+from ..targets.packed.target import PackedTarget
+from ..targets.registry import OURS, TARGET_NAMES, get_target
 from ..targets.target import Target
 from .destination import check_destination
 from .inspection import needs_of, parameter_count
@@ -71,6 +72,7 @@ def export(
     strict_verify: bool = False,
     runners: Sequence[str] | None = None,
     input_layout: str | None = None,
+    web_runtime: str = OURS,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Report:
     """Writes a model for the ports in ``to`` and proves that they answer as the model does.
@@ -83,6 +85,8 @@ def export(
     runners         runtimes to check in instead of the usual ones: onnxruntime, litert, node, chromium …
     input_layout    "nhwc": images that the model takes as [N, C, H, W] are [N, H, W, C] in every artefact, and in
                     ``samples``; a phone and a browser then need not turn them
+    web_runtime     what the browser port runs in: "triport", our own kernels, which need nothing else; or "ort",
+                    "litert" or "tfjs", runtimes that the page brings from npm (docs/web-runtimes.md)
     progress        is told what happens, in a few words
 
     Returns the report, which lies beside the artefacts as report.json and report.html too. Raises UsageError when
@@ -91,7 +95,7 @@ def export(
     what; the artefacts go to ``out_dir/failed``, what was in ``out_dir`` stays), and EnvironmentError_ when the folder
     cannot be written.
     """
-    targets = chosen_targets(to)
+    targets = chosen_targets(to, web_runtime)
     folder = _folder(out_dir, targets)
     if not verify and (samples is not None or strict_verify or runners):
         raise UsageError(
@@ -99,13 +103,17 @@ def export(
             "without verification there is nothing for samples, strict verification or chosen runtimes to do",
             help="leave out --no-verify (verify=False), or leave out the others",
         )
-    chosen = choose_runners([target.name for target in targets], runners) if verify else {}
+    packed = next((target for target in targets if isinstance(target, PackedTarget)), None)
+    around = (packed.packing, folder) if packed else None
+    chosen = choose_runners([target.name for target in targets], runners, None, around) if verify else {}
     if strict_verify:
         require_all(chosen)
     graph = as_graph(model, input_layout)
     if verify:
         facts = graph.metadata.get("quantization") or {}
-        chosen = choose_runners([target.name for target in targets], runners, facts.get("scheme"))
+        chosen = choose_runners([target.name for target in targets], runners, facts.get("scheme"), around)
+    if packed:
+        packed.check(graph)
     extra = given_cases(samples, {value.name: value.type for value in graph.inputs}) if samples is not None else []
     prepared = prepare_all(graph, targets)
     check_weights(graph)
@@ -189,13 +197,22 @@ def make_report(
     )
 
 
-def chosen_targets(to: Sequence[str]) -> list[Target]:
-    """The ports by their names, in letters of any case; UsageError TP001 for none, an unknown one, or one twice."""
+def chosen_targets(to: Sequence[str], web_runtime: str = OURS) -> list[Target]:
+    """The ports by their names, in letters of any case; UsageError TP001 for none, an unknown one, or one twice.
+
+    UsageError TP005 for a web runtime without the browser port.
+    """
     names = list(to) if isinstance(to, Iterable) and not isinstance(to, str) else [to]
-    targets = [get_target(name) for name in names]
+    targets = [get_target(name, web_runtime) for name in names]
     if not names or len({target.name for target in targets}) != len(names):
         known = ", ".join(TARGET_NAMES)
         raise UsageError("TP001", f"to must name each port once, got {names}", help=f"the ports are: {known}")
+    if web_runtime != OURS and not any(target.name == "web" for target in targets):
+        raise UsageError(
+            "TP005",
+            f"a web runtime ({web_runtime}) packs the browser port, and that is not among {', '.join(names)}",
+            help=f"--to web --web-runtime {web_runtime}, or leave --web-runtime out",
+        )
     return targets
 
 

@@ -16,6 +16,7 @@ from ..exporter.graph import Graph, Value
 from ..exporter.graph.kinds import kind_of
 from ..exporter.graph.limits import Limit, limits_of
 from ..exporter.graph.steps import Steps, read_steps
+from ..targets.packed.packings import packing_of
 
 MAX_PLAN_BYTES = 256 * 2**20
 WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
@@ -40,7 +41,8 @@ class TensorSummary:
 class Summary:
     """One file or folder.
 
-    kind           "triport graph", "torch program", "ONNX", "TFLite", "browser bundle" or "export folder"
+    kind           "triport graph", "torch program", "ONNX", "TFLite", "browser bundle", "browser folder for" a runtime
+                   of npm, or "export folder"
     parameters     numbers in its weights; int64 constants are shapes and indices and do not count. None for a
                    bundle, whose weights are packed with gaps
     weight_bytes   what they take
@@ -98,6 +100,10 @@ def inspect(path: str | Path) -> Summary:
     if path.is_dir():
         if (path / "plan.json").exists():
             return _bundle(path)
+        if (packing := packing_of(path)) is not None:
+            from .inspection_packed import inspect_packed
+
+            return inspect_packed(path, packing)
         if (path / "triport.json").exists():
             return _export_folder(path)
         raise FormatError(
@@ -125,7 +131,8 @@ def inspect(path: str | Path) -> Summary:
 def needs_of(artefact: Path) -> dict[str, str]:
     """What it takes to run an artefact that triport wrote: {"opset": "13", …}."""
     if artefact.is_dir():
-        return dict(WEB_NEEDS)
+        packing = packing_of(artefact)
+        return dict(packing.packages) if packing else dict(WEB_NEEDS)
     if artefact.suffix == ".onnx":
         from .inspection_onnx import needs_onnx
 
@@ -195,7 +202,7 @@ def _bundle(path: Path) -> Summary:
         ops = counted(str(op[0]) for op in plan["ops"])
         name = str(plan.get("meta", {}).get("name", path.name))
         quantization = scheme_text(plan.get("meta", {}).get("quantization")) or "none"
-        limits = _limits(plan.get("meta", {}))
+        limits = limits_in(plan.get("meta", {}))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise FormatError("TP423", f"{file} is not the plan of a bundle", because=str(error)) from error
     return Summary(
@@ -237,13 +244,13 @@ def _export_folder(path: Path) -> Summary:
         ops={},
         quantization=scheme_text(document.get("quantization")) or "none",
         needs={},
-        limits=_limits(document),
+        limits=limits_in(document),
         parts=parts,
     )
 
 
-def _limits(document: Mapping[str, Any]) -> dict[str, list[int | None]]:
-    """``limits`` of a plan or a triport.json; those that are none are left out."""
+def limits_in(document: Mapping[str, Any]) -> dict[str, list[int | None]]:
+    """``limits`` of a plan, a meta.json or a triport.json; those that are none are left out."""
     found = document.get("limits") or {}
     pairs = found.items() if isinstance(found, Mapping) else ()
     return {str(name): list(pair) for name, pair in pairs if _is_limit(pair)}

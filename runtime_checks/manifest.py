@@ -21,6 +21,7 @@ from ..exporter.graph.container import TensorTable, write_container
 from ..exporter.graph.limits import LIMITS
 from ..exporter.passes.input_layout import METADATA_KEY, layout_of, output_layout_of
 from ..exporter.version import VERSION
+from ..targets.packed.packings import FACTS
 from .inspection import parameter_count
 from .truth import exact_outputs
 
@@ -95,9 +96,16 @@ def file_sums(folder: Path, artefact: str) -> dict[str, dict[str, Any]]:
 
 
 def download_bytes(files: Mapping[str, Mapping[str, Any]]) -> int:
-    """What a device loads of an artefact: everything, or of a bundle what a page fetches before its first inference."""
+    """What a device loads of an artefact: everything, or of a bundle what a page fetches before its first inference.
+
+    A runtime that comes from npm is not counted.
+    """
     sizes = {name: int(facts["bytes"]) for name, facts in files.items()}
-    if not any(name.endswith("/plan.json") for name in sizes):
+    names = {name.rpartition("/")[2] for name in sizes}
+    if FACTS in names and "plan.json" not in names:  # around a runtime from npm, which comes beside it
+        beside = ("triport.json", "package.json", "index.html", "demo.js", "index.d.ts", "golden.bin")
+        return sum(size for name, size in sizes.items() if name.rpartition("/")[2] not in beside)
+    if "plan.json" not in names:
         return sum(sizes.values())
     kernels = max(size for name, size in sizes.items() if name.endswith(".wasm"))
     return kernels + sum(size for name, size in sizes.items() if name.rsplit("/", 1)[-1] in _FETCHED)

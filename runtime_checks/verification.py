@@ -7,12 +7,13 @@ from pathlib import Path
 
 from ..exporter.errors import CheckError, EnvironmentError_, TriportError, UsageError
 from ..exporter.graph import Graph
+from ..targets.packed.packings import Packing
 from ..targets.target import Target
 from .divergence import Divergence, first_divergence
 from .latency import measure
 from .parity import Check, check_port
 from .report import RunnerReport, Status
-from .runners import Runner, default_runners, get_runner
+from .runners import Runner, default_runners, get_runner, packed_runners
 from .samples import Case
 from .truth import Truth, has_reference
 
@@ -20,11 +21,15 @@ NO_TRUTH = "nothing to compare with: torch is not installed and the model carrie
 
 
 def choose_runners(
-    targets: Sequence[str], wanted: Sequence[str] | None, scheme: str | None = None
+    targets: Sequence[str],
+    wanted: Sequence[str] | None,
+    scheme: str | None = None,
+    packed: tuple[Packing, Path] | None = None,
 ) -> dict[str, list[Runner]]:
     """{target: runtimes}: those asked for, and the usual ones where none of them runs the target.
 
     scheme   by which the graph was quantized
+    packed   the runtime from npm that the browser port is packed around, and the export folder
 
     UsageError TP005 when one that was asked for runs no port of this export.
     """
@@ -38,7 +43,10 @@ def choose_runners(
             f"{names} would have nothing to run: the ports are {', '.join(targets)}",
             help=f"leave it out, or export its port too: triport export model.triport --to {','.join(needed)}",
         )
-    return {name: [r for r in asked if r.target == name] or default_runners(name, scheme) for name in targets}
+    chosen = {name: [r for r in asked if r.target == name] or default_runners(name, scheme) for name in targets}
+    if packed is not None and "web" in chosen:
+        chosen["web"] = packed_runners(*packed, wanted)
+    return chosen
 
 
 def require_all(runners: dict[str, list[Runner]]) -> None:

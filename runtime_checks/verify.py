@@ -9,8 +9,9 @@ from typing import Any
 from ..exporter.errors import UsageError
 from ..exporter.graph import DType, Graph
 from ..exporter.passes.input_layout import METADATA_KEY
+from ..targets.packed.packings import packing_of
 from ..targets.prepare import legalised
-from ..targets.registry import get_target
+from ..targets.registry import OURS, get_target
 from .export import as_graph
 from .manifest import check_files, download_bytes, fingerprint, golden_samples, read_manifest
 from .report import PortReport, Report, host_facts
@@ -40,7 +41,9 @@ def verify(
     folder = Path(folder)
     document = read_manifest(folder)
     ports: Mapping[str, Any] = document["ports"]
-    chosen = choose_runners(list(ports), runners, (document.get("quantization") or {}).get("scheme"))
+    packing = packing_of(folder / ports["web"]["artefact"]) if "web" in ports else None
+    around = (packing, folder) if packing else None
+    chosen = choose_runners(list(ports), runners, (document.get("quantization") or {}).get("scheme"), around)
     if strict_verify:
         require_all(chosen)
     for port in ports.values():
@@ -49,7 +52,7 @@ def verify(
     truth = _truth(document, graph, samples)
     reports = []
     for name, port in ports.items():
-        target = get_target(name)
+        target = get_target(name, packing.name if packing else OURS)
         prepared = legalised(graph, target) if graph is not None else None
         results = verify_port(folder / port["artefact"], chosen[name], truth, target, prepared)
         size = sum(facts["bytes"] for facts in port["files"].values())

@@ -18,6 +18,9 @@ TENSORFLOW_JS = {
     f"@tensorflow/{name}": "4.22.0" for name in ("tfjs-core", "tfjs-converter", "tfjs-backend-cpu", "tfjs-backend-wasm")
 }
 
+WEB_RUNTIMES = TENSORFLOW_JS | {"onnxruntime-web": "1.30.0", "@litertjs/core": "2.5.3"}
+"""Every runtime that a browser folder can be packed around."""
+
 
 def installed(packages: dict[str, str]) -> Path:
     """A folder with these packages in its node_modules.

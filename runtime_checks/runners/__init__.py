@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ...exporter.errors import UsageError
+from ...targets.packed.packings import Packing
 from .base import Clock, Missing, Runner, Session
 from .chromium import Chromium
 from .litert import Kernels, LiteRT
 from .node import Node
 from .onnx_runtime import OnnxRuntime
+from .packed import PackedChromium, PackedNode
 from .reference import Reference, ReferenceSession
 
 __all__ = [
@@ -20,12 +23,15 @@ __all__ = [
     "Missing",
     "Node",
     "OnnxRuntime",
+    "PackedChromium",
+    "PackedNode",
     "Reference",
     "ReferenceSession",
     "Runner",
     "Session",
     "default_runners",
     "get_runner",
+    "packed_runners",
 ]
 
 RUNNERS: dict[str, Callable[[], Runner]] = {
@@ -51,6 +57,21 @@ def get_runner(name: str) -> Runner:
             "TP001", f"there is no runtime called {name!r}", help=f"the runtimes are: {', '.join(RUNNERS)}"
         )
     return make()
+
+
+def packed_runners(packing: Packing, near: Path, wanted: Sequence[str] | None = None) -> list[Runner]:
+    """What a browser folder around a runtime from npm is checked in: Node, or the browser where it does not run there.
+
+    near     the export folder: the runtime is looked for in node_modules there and above
+    wanted   names of those that were asked for, instead
+    """
+    makes: dict[str, Callable[[], Runner]] = {
+        "node": lambda: PackedNode(packing, near),
+        "chromium": lambda: PackedChromium(packing, near),
+    }
+    names = [str(name).lower() for name in wanted or ()]
+    chosen = [name for name in names if name in makes] or ["node" if packing.in_node else "chromium"]
+    return [makes[name]() for name in chosen]
 
 
 def default_runners(target: str, scheme: str | None = None) -> list[Runner]:

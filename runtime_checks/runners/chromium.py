@@ -68,25 +68,26 @@ class Chromium:
         self.timeout = timeout
 
     def missing(self) -> Missing | None:
-        if self._found() is None:
+        if self.found() is None:
             what = "no Chrome, Chromium or Edge: neither $CHROME nor PATH has one"
             return Missing(what, "apt-get install chromium, or set CHROME=/path/to/it")
         return None
 
     def version(self) -> str:
-        answer = subprocess.run([self._found() or "", "--version"], capture_output=True, text=True, check=False)
+        answer = subprocess.run([self.found() or "", "--version"], capture_output=True, text=True, check=False)
         numbers = [word for word in answer.stdout.split() if word[:1].isdigit()]
         return numbers[0] if numbers else answer.stdout.strip()
 
     def load(self, artefact: Path) -> BundleSession:
-        executable = self._found()
+        executable = self.found()
         if executable is None:
             missing = self.missing()
             assert missing is not None
             raise missing.error()
         return BundleSession(BrowserProcess(executable, artefact, self.timeout), "the browser", "bundle/index.js")
 
-    def _found(self) -> str | None:
+    def found(self) -> str | None:
+        """The browser that would be started."""
         for name in (self.executable or os.environ.get("CHROME"), *NAMES):
             if name and (found := shutil.which(name)):
                 return found
@@ -98,10 +99,13 @@ class BrowserProcess:
 
     clock_is_cpu = False
 
-    def __init__(self, executable: str, bundle: Path, timeout: float) -> None:
+    def __init__(
+        self, executable: str, bundle: Path, timeout: float, modules: Path | None = None, import_map: str = ""
+    ) -> None:
+        """modules, import_map   a node_modules to serve too, and the map by which the page finds packages in it"""
         self._timeout = timeout
         self._profile = tempfile.TemporaryDirectory(prefix="triport-browser-", ignore_cleanup_errors=True)
-        self._server = PageServer(bundle)
+        self._server = PageServer(bundle, modules, import_map)
         self._process, self._leash = _start(executable, self._profile.name, self._server.page)
         give_up = time.monotonic() + START_SECONDS
         while not self._server.opened.wait(0.2):

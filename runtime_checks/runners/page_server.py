@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import queue
 import secrets
 import threading
@@ -28,10 +30,15 @@ class PageServer:
     jobs      messages for the page
     answers   messages from the page
     opened    set once the page runs and asks for its first message
+    policy    what the page may do: an import map stands in the page itself, so that its hash is allowed
     """
 
-    def __init__(self, bundle: Path) -> None:
-        self.bundle = bundle.resolve()
+    def __init__(self, bundle: Path, modules: Path | None = None, import_map: str = "") -> None:
+        """modules, import_map   a node_modules to serve as modules/, and the import map of the page"""
+        self._roots = {"bundle": bundle.resolve()} | ({"modules": modules.resolve()} if modules else {})
+        self._map = import_map
+        digest = base64.b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
+        self.policy = POLICY.replace("'wasm", f"'sha256-{digest}' 'wasm") if import_map else POLICY
         self.jobs: queue.Queue[bytes | None] = queue.Queue()
         self.answers: queue.Queue[bytes] = queue.Queue()
         self.opened = threading.Event()
@@ -42,9 +49,21 @@ class PageServer:
         self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
         self._thread.start()
 
+    def content(self, path: str) -> tuple[bytes, str] | None:
+        """What a path below the prefix stands for, and the suffix that says its type; None when there is nothing."""
+        file = self.file(path)
+        if file is None:
+            return None
+        data = file.read_bytes()
+        if self._map and path == "page.html":
+            found = f'<script type="importmap">{self._map}</script>\n<script type="module"'.encode()
+            data = data.replace(b'<script type="module"', found, 1)
+        return data, file.suffix
+
     def file(self, path: str) -> Path | None:
-        """The file behind a path below the prefix; None when there is none or it lies outside the two folders."""
-        root, name = (self.bundle, path.removeprefix("bundle/")) if path.startswith("bundle/") else (PAGE, path)
+        """The file behind a path below the prefix; None when there is none or it lies outside the folders served."""
+        first, _, rest = path.partition("/")
+        root, name = (self._roots[first], rest) if first in self._roots else (PAGE, path)
         found = (root / name).resolve()
         return found if found.is_relative_to(root) and found.is_file() else None
 
@@ -88,8 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             job = mailbox.next_job()
             status = 410 if mailbox.closed else 200 if job is not None else 204
             self._answer(status, job or b"", "application/octet-stream")
-        elif file := mailbox.file(path.removeprefix(mailbox.prefix)):
-            self._answer(200, file.read_bytes(), _TYPES.get(file.suffix, "application/octet-stream"))
+        elif content := mailbox.content(path.removeprefix(mailbox.prefix)):
+            self._answer(200, content[0], _TYPES.get(content[1], "application/octet-stream"))
         else:
             self._answer(404, b"", "text/plain")
 
@@ -106,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", self.server.mailbox.policy)
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(body)

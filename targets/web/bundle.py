@@ -52,7 +52,7 @@ def joined(*modules: str) -> str:
 
     No text in them runs over several lines.
     """
-    return "".join(_plain(RUNTIME / name) for name in modules)
+    return "".join(plain_source(RUNTIME / name) for name in modules)
 
 
 def module_script(name: str) -> str:
@@ -78,7 +78,7 @@ def helper_scripts(helpers: Mapping[str, str]) -> dict[str, bytes]:
     helpers   {file: the function that it exports}
     """
     return {
-        file: f"// Written by triport.\n{_plain(RUNTIME / file)}export {{ {function} }};\n".encode()
+        file: f"// Written by triport.\n{plain_source(RUNTIME / file)}export {{ {function} }};\n".encode()
         for file, function in helpers.items()
     }
 
@@ -101,7 +101,7 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
         yield b'",\n'
     yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'iife.js')}".encode()
     for file, function in helpers.items():
-        yield f"const {function} = (() => {{\n{_plain(RUNTIME / file)}return {function};\n}})();\n".encode()
+        yield f"const {function} = (() => {{\n{plain_source(RUNTIME / file)}return {function};\n}})();\n".encode()
     yield f"return {{ {', '.join(('load', *helpers.values()))} }};\n}})();\n".encode()
 
 
@@ -129,7 +129,7 @@ def demo_files(name: str) -> dict[str, bytes]:
     """index.html with its script and style: they stand in files of their own, so that a strict CSP lets them in."""
     page = Template((DEMO / "index.html").read_text("utf-8")).substitute(name=_escaped(name))
     style = re.sub(r"\n\s+", "\n", (DEMO / "demo.css").read_text("utf-8"))
-    files = {"index.html": page, "demo.js": _plain(DEMO / "demo.js"), "demo.css": style}
+    files = {"index.html": page, "demo.js": plain_source(DEMO / "demo.js"), "demo.css": style}
     return {file: text.encode() for file, text in files.items()} | {"icon.svg": (DEMO / "icon.svg").read_bytes()}
 
 
@@ -153,7 +153,7 @@ def package_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
 
 
-def _plain(path: Path) -> str:
+def plain_source(path: Path) -> str:
     """A script without imports, exports, indentation and comments on lines of their own."""
     text = re.sub(r"^\s*/\*\*.*?\*/\n", "", path.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     lines = [line for line in text.splitlines() if not re.match(r"\s*//|import |\s*$", line)]

@@ -232,7 +232,7 @@ def test_strict_verification_wants_every_runtime_before_anything_is_written(
 def test_the_browser_steps_in_where_there_is_no_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triport.runtime_checks.runners import Chromium
 
-    browser = Chromium()._found()
+    browser = Chromium().found()
     assert browser
     monkeypatch.setenv("CHROME", browser)
     (tmp_path / "bin").mkdir()

@@ -1,0 +1,135 @@
+"""The files of a packed folder beside the model: index.js, its types, package.json, a page, and what they read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ...exporter.graph import DType, Graph, TensorType
+from ...exporter.graph.conditions import CONDITIONS
+from ...exporter.graph.limits import LIMITS
+from ..web.bundle import ARRAY_TYPES, package_name, plain_source
+from ..web.bundle import RUNTIME as OURS
+from ..web.dtypes import device_dtype
+from ..web.golden import pack_golden
+from ..web.plan import canonical_json, spell
+from .packings import FACTS, FORMAT, VERSION, Packing
+
+RUNTIME = Path(__file__).parent / "runtime"
+
+SHARED = ("arrays.js", "dims.js", "tensors.js", "golden.js")
+"""Of our own bundle: how feeds are checked and samples compared. Each after those it imports."""
+
+
+def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path: Path) -> None:
+    """Writes all of them.
+
+    graph         with the sizes that pages see, a free batch among them
+    model_files   what the folder holds of the model, by name
+    """
+    golden, arrays = pack_golden(graph.samples)
+    facts = canonical_json(facts_of(graph, packing, model_files) | {"golden": golden})
+    texts = {
+        "index.js": index_script(graph.name, packing, model_files),
+        "index.d.ts": declarations(graph),
+        "package.json": package_json(graph.name, packing),
+        "index.html": page(graph.name, packing),
+        "demo.js": (RUNTIME / "demo.js").read_text("utf-8"),
+    }
+    if "./nothing.js" in packing.browser.values():
+        texts["nothing.js"] = "export default {};\n"
+    files = {FACTS: facts, "golden.bin": arrays, **{name: text.encode() for name, text in texts.items()}}
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+
+
+def facts_of(graph: Graph, packing: Packing, model_files: Sequence[str]) -> dict[str, Any]:
+    """meta.json, but for the samples."""
+    told = {key: graph.metadata[key] for key in ("labels", LIMITS, CONDITIONS) if graph.metadata.get(key)}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "runtime": packing.name,
+        "packages": dict(packing.packages),
+        "files": list(model_files),
+        "meta": {"name": graph.name} | told,
+        "inputs": [_tensor(value.name, value.type) for value in graph.inputs],
+        "outputs": [_tensor(name, value.type) for name, value in graph.outputs.items()],
+    }
+
+
+def index_script(name: str, packing: Packing, model_files: Sequence[str]) -> str:
+    """index.js: the runtime's import, the files with their addresses, and the sources in one scope."""
+    places = "\n".join(
+        f'  "{file}": new URL("./{file}", import.meta.url),' for file in (FACTS, "golden.bin", *model_files)
+    )
+    sources = [OURS / source for source in SHARED]
+    sources += [RUNTIME / source for source in ("files.js", "packed.js", f"{packing.name}.js", "load.js")]
+    body = "".join(plain_source(source) for source in sources)
+    return (
+        f"// {name}, written by triport for {packing.title}. load() gives a model; see index.d.ts.\n"
+        f"{packing.imports}\nconst FILES = {{\n{places}\n}};\n{body}export {{ load }};\n"
+    )
+
+
+def declarations(graph: Graph) -> str:
+    """index.d.ts, typed to the model's inputs and outputs."""
+    template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
+    return template.substitute(
+        inputs="\n".join(_declared(value.name, value.type, "Feed") for value in graph.inputs),
+        outputs="\n".join(_declared(name, value.type, "Tensor") for name, value in graph.outputs.items()),
+    )
+
+
+def package_json(name: str, packing: Packing) -> str:
+    """An npm package that brings the runtime, in the one version that it was tested with."""
+    package = {
+        "name": package_name(name),
+        "version": "1.0.0",
+        "type": "module",
+        "main": "./index.js",
+        "types": "./index.d.ts",
+        "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}, "./*": "./*"},
+        "sideEffects": False,
+        "engines": {"node": ">=18"},
+        "dependencies": dict(packing.packages),
+    }
+    return json.dumps(package, indent=2) + "\n"
+
+
+def import_map(packing: Packing, modules: str, folder: str = ".") -> str:
+    """JSON of an import map: where the runtime is, by the addresses of a node_modules and of the packed folder."""
+    places = {
+        name: f"{folder}{file[1:]}" if file.startswith("./") else f"{modules}/{file}"
+        for name, file in packing.browser.items()
+    }
+    return json.dumps({"imports": places})
+
+
+def page(name: str, packing: Packing) -> str:
+    """index.html: runs the recorded samples, after ``npm install`` in the folder."""
+    escaped = name.replace("&", "&amp;").replace("<", "&lt;")
+    template = (RUNTIME / "index.html").read_text("utf-8")
+    words = {"$name": escaped, "$title": packing.title, "$map": import_map(packing, "./node_modules")}
+    return re.sub(r"\$\w+", lambda found: words[found.group()], template)
+
+
+def _tensor(name: str, type: TensorType) -> dict[str, Any]:
+    of = type.quantization
+    coded = {"quantization": {"scale": of.scale, "zero_point": of.zero_point}} if of else {}
+    # What the file holds where that is not what pages give and get.
+    carried = {"carrier": type.dtype.value} if type.dtype is not device_dtype(type.dtype) else {}
+    shape = [spell(dim) for dim in type.shape]
+    return {"name": name, "dtype": device_dtype(type.dtype).value, "shape": shape} | coded | carried
+
+
+def _declared(name: str, type: TensorType, kind: str) -> str:
+    dtype: DType = device_dtype(type.dtype)
+    shape = ", ".join(str(dim) for dim in type.shape)
+    dims = ", ".join(str(dim) if isinstance(dim, int) else "number" for dim in type.shape)
+    array = ARRAY_TYPES[dtype]
+    return f"  /** {dtype.value} [{shape}] */\n  {json.dumps(name)}: {kind}<{array}, readonly [{dims}]>;"

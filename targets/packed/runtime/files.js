@@ -1,0 +1,34 @@
+// The folder's files: beside index.js, or in a folder that the page names; over http, or from the disk in Node.
+
+// The name is a variable, so that bundlers for the web leave it alone.
+const fromNode = (name) => import(/* @vite-ignore */ name);
+
+async function located(folder) {
+  const here = globalThis.location?.href;
+  if (here || /^[a-z][a-z\d+.-]+:/i.test(folder)) return new URL(folder, here);
+  return (await fromNode("node:url")).pathToFileURL(folder);
+}
+
+/** A file's bytes as an ArrayBuffer; an Error names what is missing. */
+export async function readFile(name, folder) {
+  const url = folder === undefined ? FILES[name] : new URL(name, await located(folder));
+  const fail = (problem) => {
+    throw new Error(`${name}: ${problem} at ${url}; load(folder) takes the web/ that triport export wrote`);
+  };
+  if (url.protocol === "file:" && typeof process === "object") {
+    const fs = await fromNode("node:fs/promises");
+    const bytes = await fs.readFile(url).catch((error) => fail(error.code === "ENOENT" ? "no such file" : error.message));
+    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  }
+  const response = await fetch(url).catch((error) => fail(error.message));
+  return response.ok ? response.arrayBuffer() : fail(`${response.status} ${response.statusText}`);
+}
+
+/** Where a package's files are served, as the page's import map or Node finds the package; "" where neither tells. */
+export function packageFolder(name, inside) {
+  try {
+    return new URL(inside, import.meta.resolve(name)).href;
+  } catch {
+    return "";
+  }
+}

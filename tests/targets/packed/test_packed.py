@@ -1,0 +1,163 @@
+"""Browser folders around runtimes of npm: each in its real runtime, in Node and in Chromium, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from npm_packages import WEB_RUNTIMES, installed
+
+import triport as tp
+from triport.cli.main import run
+from triport.exporter import ops
+from triport.exporter.errors import CheckError, EnvironmentError_, ModelError, UsageError
+from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
+from triport.exporter.ops import Activation, Layout
+from triport.exporter.reference.run import run_graph
+from triport.runtime_checks.runners.packed import VARIABLE, PackedChromium, PackedNode
+from triport.targets.packed.packings import PACKINGS
+
+BATCH = Sym.named("batch")
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The node_modules with every runtime, where triport looks for it."""
+    folder = installed(WEB_RUNTIMES) / "node_modules"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
+
+
+def weights(*shape: int) -> Array:
+    return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+
+
+def picture() -> Graph:
+    """conv - pool - linear of an image, with a golden sample of two rows."""
+    graph = Graph("picture")
+    image = graph.add_input("image", TensorType(DType.FLOAT32, (BATCH, 8, 8, 1)))
+    conv = ops.Conv((1, 1), ((1, 1), (1, 1)), (1, 1), 1, Layout.CHANNELS_LAST, Activation.RELU)
+    x = graph.add(conv, image, graph.add_constant(weights(4, 3, 3, 1)), graph.add_constant(weights(4)))
+    x = graph.add(ops.MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), Layout.CHANNELS_LAST), x)
+    x = graph.add(ops.Reshape((BATCH, 64)), x)
+    graph.set_output("scores", graph.add(ops.Linear(), x, graph.add_constant(weights(3, 64))))
+    inputs = {"image": weights(2, 8, 8, 1)}
+    graph.samples = [Sample(inputs, run_graph(graph, inputs))]
+    return graph
+
+
+def words(dtype: DType = DType.INT64) -> Graph:
+    """Rows of a table by ids [batch, length], and which of the ids are 0."""
+    graph = Graph("words")
+    ids = graph.add_input("ids", TensorType(dtype, (BATCH, Sym.named("length"))))
+    graph.set_output("rows", graph.add(ops.Gather(0), graph.add_constant(weights(5, 3)), ids))
+    graph.set_output("zero", graph.add(ops.Equal(), ids, graph.add_constant(np.array(0, dtype.numpy))))
+    graph.set_output("same", graph.add(ops.Add(), ids, graph.add_constant(np.array(1, dtype.numpy))))
+    inputs = {"ids": np.array([[0, 4, 2]], dtype.numpy)}
+    graph.samples = [Sample(inputs, run_graph(graph, inputs))]
+    return graph
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_every_runtime_answers_as_the_model_in_the_browser_and_in_node(
+    runtime: str, modules: Path, tmp_path: Path
+) -> None:
+    where = ["node", "chromium"] if PACKINGS[runtime].in_node else ["chromium"]
+    report = tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, runners=where, strict_verify=True)
+    assert [(runner.runner, runner.status.value) for _, runner in report.rows() if runner] == [
+        (name, "verified") for name in where
+    ]
+    assert report.ports[0].needs == dict(PACKINGS[runtime].packages)
+    assert tp.verify(tmp_path).passed
+    (part,) = tp.inspect(tmp_path).parts
+    assert part.kind == f"browser folder for {PACKINGS[runtime].title}"
+    assert [str(tensor) for tensor in part.inputs] == ["image float32[batch, 8, 8, 1]"]
+    package = json.loads((tmp_path / "web" / "package.json").read_text())
+    assert package["dependencies"] == dict(PACKINGS[runtime].packages)
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_integers_and_bools_come_as_our_own_bundle_gives_them(runtime: str, modules: Path, tmp_path: Path) -> None:
+    graph = words()
+    report = tp.export(graph, tmp_path, to=["web"], web_runtime=runtime, runners=["node"])
+    assert report.status.value == "verified"
+    with PackedNode(PACKINGS[runtime], tmp_path).load(tmp_path / "web") as session:
+        outputs = session.run({"ids": np.array([[3, 0], [1, 1]], np.int32)})
+    assert {name: array.dtype.name for name, array in outputs.items()} == {
+        "rows": "float32",
+        "zero": "bool",
+        "same": "int32",
+    }
+    np.testing.assert_array_equal(outputs["same"], [[4, 1], [2, 2]])
+    np.testing.assert_array_equal(outputs["zero"], [[False, True], [False, False]])
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_feeds_are_checked_as_in_our_own_bundle(runtime: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    packing = PACKINGS[runtime]
+    runner = PackedNode(packing, tmp_path) if packing.in_node else PackedChromium(packing, tmp_path)
+    with runner.load(tmp_path / "web") as session:
+        with pytest.raises(CheckError) as caught:
+            session.run_unchecked({"image": np.zeros((1, 7, 8, 1), np.float32)})
+        assert 'input "image": expected shape [batch,8,8,1], got [1,7,8,1]' in str(caught.value)
+        assert session.run({"image": np.zeros((3, 8, 8, 1), np.float32)})["scores"].shape == (3, 3)
+
+
+def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    with pytest.raises(ModelError, match='output "zero" is bool') as caught:
+        fixed = words()
+        tp.export(fixed, out, to=["web"], web_runtime="litert", verify=False)
+    assert caught.value.code == "TP105"
+    graph = Graph("free")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, Sym.named("length"))))
+    graph.set_output("y", graph.add(ops.Relu(), x))
+    with pytest.raises(ModelError, match=r'input "x" is float32.*every size but the batch') as caught:
+        tp.export(graph, out, to=["web"], web_runtime="litert", verify=False)
+    assert caught.value.code == "TP104"
+    assert not out.exists()
+
+
+def test_an_unknown_runtime_and_one_without_the_browser_port_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown web runtime 'webgl'; they are triport, ort, litert, tfjs"):
+        tp.export(picture(), tmp_path / "dist", to=["web"], web_runtime="webgl")
+    with pytest.raises(UsageError, match="TP005"):
+        tp.export(picture(), tmp_path / "dist", to=["onnx"], web_runtime="ort")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_without_the_npm_package_the_port_is_not_verified_and_the_install_line_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nothing"))
+    monkeypatch.chdir(tmp_path)
+    graph, out = tmp_path / "picture.triport", tmp_path / "dist"
+    picture().save(graph)
+    line = f"npm install --prefix {out} onnxruntime-web@1.30.0"
+    arguments = ["export", str(graph), "--to", "web", "--web-runtime", "ort", "-o", str(out)]
+    assert run(arguments) == 0
+    (runner,) = tp.verify(out).ports[0].runners
+    assert (runner.status.value, runner.install) == ("not verified", line)
+    with pytest.raises(EnvironmentError_, match="web cannot be verified here") as caught:
+        tp.export(graph, tmp_path / "other", to=["web"], web_runtime="ort", strict_verify=True)
+    assert caught.value.code == "TP313"
+    assert not (tmp_path / "other").exists()
+
+
+def test_litert_in_node_is_not_verified_and_says_where_it_can_be(modules: Path, tmp_path: Path) -> None:
+    report = tp.export(picture(), tmp_path, to=["web"], web_runtime="litert", runners=["node"])
+    (runner,) = report.ports[0].runners
+    assert (runner.reason, runner.install) == (
+        "LiteRT.js does not run in Node",
+        "check it in a browser: --in chromium",
+    )
+
+
+def test_a_packed_folder_may_be_replaced_by_a_bundle_and_back(tmp_path: Path) -> None:
+    for runtime in ("ort", "triport", "tfjs"):
+        tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    assert (tmp_path / "web" / "model.json").exists()
+    assert not (tmp_path / "web" / "plan.json").exists()
