@@ -27,6 +27,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "weights.js": ("weights.js",),
     "cache.js": ("cache.js",),
     "node.js": ("node.js",),
+    "worker.js": ("arrays.js", "dims.js", "tensors.js", "queue.js", "worker.js"),
 }
 """{file beside index.js: what it is made of}: what few pages need, imported when they do."""
 
@@ -70,6 +71,15 @@ def tool_scripts() -> dict[str, str]:
         exported = re.findall(r"^export (?:async )?function (\w+)", (RUNTIME / file).read_text("utf-8"), re.MULTILINE)
         scripts[file] = f"{joined(*modules)}export {{ {', '.join(exported)} }};\n"
     return scripts
+
+
+def worker_scripts(name: str) -> dict[str, str]:
+    """What runs in the workers that worker.js starts, by file name: a module, and a classic script."""
+    side = joined("worker-side.js")
+    return {
+        "worker-module.js": f'import {{ load }} from "./index.js";\n{side}',
+        "worker-classic.js": f'importScripts("bundle.iife.js");\nconst {{ load }} = {script_name(name)};\n{side}',
+    }
 
 
 def helper_scripts(helpers: Mapping[str, str]) -> dict[str, bytes]:

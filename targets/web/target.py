@@ -28,6 +28,7 @@ from .bundle import (
     package_json,
     tool_scripts,
     type_declarations,
+    worker_scripts,
 )
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
@@ -116,9 +117,9 @@ def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     return {
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
         "index.js": module_script(graph.name).encode(),
-        **{name: script.encode() for name, script in tool_scripts().items()},
+        **{name: script.encode() for name, script in (tool_scripts() | worker_scripts(graph.name)).items()},
         "index.d.ts": type_declarations(plan).encode(),
-        "labels.d.ts": (RUNTIME / "labels.d.ts").read_bytes(),
+        **{name: (RUNTIME / name).read_bytes() for name in ("labels.d.ts", "worker.d.ts")},
         "package.json": package_json(graph.name),
         **helper_scripts(helpers_of(graph)),
         **demo_files(graph.name),
