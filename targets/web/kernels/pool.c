@@ -9,34 +9,38 @@ typedef struct {
 
 typedef enum { MAX, AVERAGE } Kind;
 
-INLINE void window(Kind kind, float *y, const float *x, const Pool *g, int y0, int x0, int lanes) {
+// 4 channels of one pixel: `rows` times `columns` cells of x, `row` and `column` floats apart
+INLINE f4 window(Kind kind, const float *x, int rows, int columns, int row, int column, f4 count) {
     f4 acc = SPLAT(kind == MAX ? -__builtin_inff() : 0.0f);
-    int count = 0;
-    for (int ky = 0; ky < g->kernel_h; ky++) {
-        int row = y0 + ky * g->dilation_h;
-        if ((uint32_t)row >= (uint32_t)g->in_h) continue;
-        for (int kx = 0; kx < g->kernel_w; kx++) {
-            int column = x0 + kx * g->dilation_w;
-            if ((uint32_t)column >= (uint32_t)g->in_w) continue;
-            f4 value = LOAD(x + (row * g->in_w + column) * g->channels);
-            acc = kind == MAX ? wasm_f32x4_max(acc, value) : ADD(acc, value);
-            count++;
-        }
+    for (; rows; rows--, x += row) {
+        const float *at = x;
+        for (int i = columns; i; i--, at += column)
+            acc = kind == MAX ? wasm_f32x4_max(acc, LOAD(at)) : ADD(acc, LOAD(at));
     }
-    if (kind == AVERAGE) {
-        if (g->count_padding) count = g->kernel_h * g->kernel_w;
-        acc = DIV(acc, SPLAT((float)count));
-    }
-    store_lanes(y, acc, lanes);
+    return kind == MAX ? acc : DIV(acc, count);
+}
+
+// The cells of an axis that a window sees: from *first on, in steps of `dilation`
+INLINE int inside(int start, int size, int kernel, int dilation, int *first) {
+    int lo = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    int hi = size > start ? (size - start + dilation - 1) / dilation : 0;
+    *first = start + lo * dilation;
+    return larger(0, smaller(kernel, hi) - lo);
 }
 
 INLINE void pool(Kind kind, float *y, const float *x, const Pool *g) {
-    for (int n = 0; n < g->batch; n++, x += g->in_h * g->in_w * g->channels)
-        for (int oy = 0; oy < g->out_h; oy++)
-            for (int ox = 0; ox < g->out_w; ox++, y += g->channels)
-                for (int c = 0; c < g->channels; c += 4)
-                    window(kind, y + c, x + c, g, oy * g->stride_h - g->top, ox * g->stride_w - g->left,
-                           smaller(4, g->channels - c));
+    int channels = g->channels, row = g->dilation_h * g->in_w * channels, column = g->dilation_w * channels;
+    for (int n = 0; n < g->batch; n++, x += g->in_h * g->in_w * channels)
+        for (int oy = 0; oy < g->out_h; oy++) {
+            int top, left, rows = inside(oy * g->stride_h - g->top, g->in_h, g->kernel_h, g->dilation_h, &top);
+            for (int ox = 0; ox < g->out_w; ox++, y += channels) {
+                int columns = inside(ox * g->stride_w - g->left, g->in_w, g->kernel_w, g->dilation_w, &left);
+                const float *at = x + (top * g->in_w + left) * channels;
+                f4 count = SPLAT((float)(g->count_padding ? g->kernel_h * g->kernel_w : rows * columns));
+                for (int c = 0; c < channels; c += 4)
+                    store_lanes(y + c, window(kind, at + c, rows, columns, row, column, count), channels - c);
+            }
+        }
 }
 
 KERNEL(max_pool2d)(float *y, const float *x, const Pool *g) { pool(MAX, y, x, g); }

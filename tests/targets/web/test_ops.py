@@ -120,6 +120,10 @@ CONVS = [
         dilation=(2, 1),
         padding=((1, 2), (2, 0)),
     ),
+    conv("depthwise, tiles and borders", (6, 13, 22), (22, 3, 3, 1), groups=22, padding=((2, 1), (0, 2))),
+    conv("depthwise, a tile less than a line", (3, 5, 9), (9, 3, 3, 1), groups=9),
+    conv("depthwise, stride 2, tiles", (5, 19, 17), (17, 3, 3, 1), groups=17, stride=(1, 2), padding=SAME),
+    conv("depthwise, 5x5", (7, 12, 12), (12, 5, 5, 1), groups=12, padding=((2, 2), (2, 2))),
     conv("depthwise in the padding alone", (1, 1, 4), (4, 3, 3, 1), groups=4, padding=((2, 2), (2, 2))),
     conv("depthwise with a multiplier", (5, 5, 3), (6, 3, 3, 1), groups=3, padding=SAME),
     transposed("transposed, stride 2", (5, 4, 3), (10, 3, 3, 3), stride=(2, 2), padding=SAME),
@@ -151,6 +155,9 @@ POOLS = [
     pool("max 3x3, padded unevenly", ops.MaxPool, (7, 8, 3), kernel=(3, 3), padding=((0, 1), (1, 1)), stride=(2, 1)),
     pool("max, dilated", ops.MaxPool, (9, 9, 4), kernel=(3, 2), dilation=(2, 3), stride=(1, 1)),
     pool("average 2x3", ops.AveragePool, (8, 9, 6), kernel=(2, 3), stride=(2, 3)),
+    pool(
+        "max over lines in the padding", ops.MaxPool, (3, 4, 9), kernel=(3, 1), padding=((2, 2), (0, 0)), stride=(1, 1)
+    ),
     pool("average, padding left out", ops.AveragePool, (7, 7, 3), kernel=(3, 3), padding=((1, 1), (0, 1))),
     pool(
         "average, padding counted",
