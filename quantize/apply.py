@@ -54,17 +54,18 @@ LONGEST_SOFTMAX = 2**11
 """Cells along a softmax of free length, for which the whole numbers of its table leave room."""
 
 
-def apply(graph: Graph, plan: Plan, *, filters: WeightRule | None = None) -> Graph:
+def apply(graph: Graph, plan: Plan, *, filters: WeightRule | None = None, paired: bool = False) -> Graph:
     """The quantized graph; ``graph`` is the canonical one that the plan was made for, and is left alone.
 
     filters   how weights become integers; default: as the plan's scheme has it
+    paired    whether those of what becomes a layer only here are paired, too
     raises    UsageError TP052 for a plan that is for another graph, or that contradicts itself
     """
     missing = [node.name for node in graph.nodes if node.name not in plan.nodes]
     if missing or len(plan.nodes) != len(graph.nodes):
         listed = ", ".join(missing[:3] or [n for n in plan.nodes if n not in {node.name for node in graph.nodes}][:3])
         raise UsageError("TP052", f"the plan is for another graph: {listed} is in one of them alone")
-    return _written(Writer(graph, plan, filters))
+    return _written(Writer(graph, plan, filters, paired=paired))
 
 
 def _written(writer: Writer) -> Graph:

@@ -111,6 +111,7 @@ def quantize_file(
             equalized="equalize" in recover,
             validation=_labelled(Path(validation), graph) if validation is not None else None,
             max_drop=max_drop,
+            weights=weights or "full",
         )
     progress("quantizing")
     if followed is None:

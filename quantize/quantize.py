@@ -115,10 +115,7 @@ def quantize(
             calibration=calibration,
             samples=samples,
         )
-    _check_one_of("weights", weights, tuple(WEIGHTS))
-    strict = (plan.scheme if plan is not None else scheme) == STRICT
-    if strict and weights != "full":
-        raise UsageError("TP050", f"scheme {STRICT} has no {weights} weights", help='leave out weights, or take "int8"')
+    _check_weights(plan.scheme if plan is not None else scheme, weights)
     if plan is None:
         plan = make_plan(
             graph,
@@ -131,6 +128,7 @@ def quantize(
             equalized="equalize" in methods,
             validation=validation,
             max_drop=max_drop,
+            weights=weights,
         )
     else:
         _check_one_of("io", io or plan.io, IO)
@@ -141,16 +139,18 @@ def quantize(
     if set(methods) - {"equalize"}:
         batches = batches_of(prepared, _twice(calibration), samples)
         filters = filters_with(methods, prepared, batches, filters)
-    return finished(graph, prepared, plan, filters)
+    return finished(graph, prepared, plan, filters, paired=weights == "paired")
 
 
-def finished(original: Graph, prepared: Graph, plan: Plan, filters: WeightRule | None = None) -> Graph:
+def finished(
+    original: Graph, prepared: Graph, plan: Plan, filters: WeightRule | None = None, *, paired: bool = False
+) -> Graph:
     """The quantized graph with what it says of itself: the scheme, what stays float and why, and its own answers.
 
     original   the float graph, whose golden inputs are answered anew
     prepared   its canonical form, which the plan is for
     """
-    quantized = apply(prepared, plan, filters=filters)
+    quantized = apply(prepared, plan, filters=filters, paired=paired)
     quantized.metadata["quantization"] = {
         "scheme": plan.scheme,
         "io": plan.io,
@@ -175,11 +175,14 @@ def make_plan(
     equalized: bool = False,
     validation: Labelled | None = None,
     max_drop: float | None = None,
+    weights: str = "full",
 ) -> Plan:
     """The plan that `quantize` would follow; see there.
 
     equalized   channels of neighbouring layers are equalised first (recover="equalize")
+    weights     those that ``max_drop`` is measured with
     """
+    _check_weights(scheme, weights)
     graph = graph_of(model)
     calibrated = calibrated_for(
         graph,
@@ -194,7 +197,7 @@ def make_plan(
     if max_drop is None:
         plan = calibrated.plan()
     else:
-        plan = _within(calibrated, graph, _twice(calibration), validation, max_drop)
+        plan = _within(calibrated, graph, _twice(calibration), validation, max_drop, weight_rule(scheme, weights))
     plan.equalized = equalized
     plan.notices = [
         *calibrated.notices,
@@ -246,6 +249,7 @@ def _within(
     calibration: Calibration,
     validation: Labelled | None,
     max_drop: float,
+    filters: WeightRule,
 ) -> Plan:
     """The plan that loses at most ``max_drop`` points; its notices say what that took."""
     if validation is None:
@@ -259,7 +263,7 @@ def _within(
             help="validation=({input name: array [samples, …]}, labels [samples])",
         )
     batches = list(itertools.islice(batches_of(graph, calibration), RANKING_BATCHES))
-    found = bounded(calibrated, lambda tried: accuracy(tried, inputs, answers), batches, max_drop)
+    found = bounded(calibrated, lambda tried: accuracy(tried, inputs, answers), batches, max_drop, filters)
     found.plan.sensitivity = [asdict(one) for one in found.sensitivity]
     return found.plan
 
@@ -267,6 +271,12 @@ def _within(
 def _check_one_of(what: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         raise UsageError("TP050", f"{what} {given!r} is not known", help=f"{what} is one of: {', '.join(known)}")
+
+
+def _check_weights(scheme: str, weights: str) -> None:
+    _check_one_of("weights", weights, tuple(WEIGHTS))
+    if scheme == STRICT and weights != "full":
+        raise UsageError("TP050", f"scheme {STRICT} has no {weights} weights", help='leave out weights, or take "int8"')
 
 
 def _prepared(graph: Graph, equalized: bool) -> Graph:

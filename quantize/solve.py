@@ -21,7 +21,7 @@ from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudge
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
 from .observe import Range
 from .plan import NodePlan, Plan, ValuePlan
-from .strict import matmul_is_safe, product_is_safe, safe_for_matmul, short_above
+from .strict import SCALE_BITS, matmul_is_safe, product_is_safe, safe_for_matmul, short_above
 
 TABLE_MARGIN = 5e-4
 """Steps. float32 functions of the runtimes are off by 1e-6 of their result at most, which is below 255 steps."""
@@ -152,6 +152,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
 
     For plans that were read and perhaps edited; what `solve` returns passes.
     """
+    _check_short(plan)
     groups = {name: _Group(quantization=value.quantization) for name, value in plan.values.items()}
     for node in graph.nodes:
         planned = plan.nodes.get(node.name)
@@ -172,6 +173,19 @@ def check_plan(graph: Graph, plan: Plan) -> None:
                 "step that runtimes would round them in different ways",
                 at=str(node.source) or None,
                 help="raise the scale by a few parts of a thousand, or calibrate again",
+            )
+
+
+def _check_short(plan: Plan) -> None:
+    """UsageError TP052 for a scale that `strict` kernels would not dequantize exactly."""
+    for name, value in plan.values.items() if plan.scheme == STRICT else ():
+        scale = value.quantization.scale
+        if short_above(scale) != scale:
+            raise UsageError(
+                "TP052",
+                f'the plan\'s scale of "{name}", {scale!r}, has more than {SCALE_BITS} significant bits: kernels '
+                f"would dequantize it in different ways, which {STRICT} rules out",
+                help=f"take {short_above(scale)!r}",
             )
 
 

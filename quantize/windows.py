@@ -120,7 +120,7 @@ def conv_transpose(writer: Writer, node: Node) -> None:
     ordered = phases if first else phases.swapaxes(0, 1)
     shift = np.repeat(bias, parts) if first else np.tile(bias, parts)
     filters = ordered.reshape(parts * outputs, *phases.shape[2:])
-    made = writer.filters_of(filters if first else np.moveaxis(filters, 1, -1), shift, of, to)
+    made = writer.filters_of(filters if first else np.moveaxis(filters, 1, -1), shift, of, to, op.layout)
     once = (1,) * len(taps)
     conv = QuantizedConv(once, tuple((m - 1, m - 1) for m in taps), once, 1, op.layout, op.activation, of=of, to=to)
     y = writer.node(node, conv, x, *parameters(writer, node, made), last=False, role="phases")

@@ -17,6 +17,7 @@ from ..exporter.ops import (
     Conv,
     Dequantize,
     Floor,
+    Layout,
     Linear,
     Mul,
     Quantize,
@@ -57,6 +58,10 @@ def paired_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
     if not multiplies_in_pairs(op, weight, _channels(node)):
         return rounded_filters(node, of, to)
     bias = node.inputs[2].array() if len(node.inputs) > 2 else None
+    return _in_pairs(op, weight, bias, of, to)
+
+
+def _in_pairs(op: Conv | Linear, weight: Array, bias: Array | None, of: Quantization, to: Quantization) -> Filters:
     made = quantized_filters(in_kernel_order(op, weight), bias, of.scale, to.scale, pairs=True)
     return replace(made, codes=from_kernel_order(op, made.codes, weight.shape))
 
@@ -92,11 +97,12 @@ class Writer:
     made_floats, made_codes   what stands for a value of the float graph, as float32 and as codes
     """
 
-    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule | None) -> None:
+    def __init__(self, graph: Graph, plan: Plan, filters: WeightRule | None, *, paired: bool = False) -> None:
         self.source = graph
         self.plan = plan
         self.filters = filters or weight_rule(plan.scheme)
         self.strict = plan.scheme == STRICT
+        self.paired = paired or self.filters is paired_filters
         self.border = None if plan.io == "float32" else DType(plan.io)
         self.graph = Graph(graph.name)
         self.graph.metadata = dict(graph.metadata)
@@ -175,10 +181,19 @@ class Writer:
             x = self.graph.add(op, x, *operands, name=named, source=source)
         return x
 
-    def filters_of(self, weight: Array, bias: Array, of: Quantization, to: Quantization) -> Filters:
-        """Filters of what is no layer in the float graph."""
+    def filters_of(
+        self, weight: Array, bias: Array, of: Quantization, to: Quantization, layout: Layout | None = None
+    ) -> Filters:
+        """Filters of what is no layer in the float graph.
+
+        layout   of a convolution that reads all channels, whose weights may have to be paired; None: of one that reads
+                 single channels
+        """
         if self.strict:
             return in_steps(strict_filters(weight, bias, of.scale, to.scale))
+        if self.paired and layout is not None:
+            once = (1,) * (weight.ndim - 2)
+            return _in_pairs(Conv(once, ((0, 0),) * len(once), once, 1, layout), weight, bias, of, to)
         return quantized_filters(weight, bias, of.scale, to.scale)
 
     def constant(self, array: Any, name: str) -> Value:

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..graph import Array, DType, Graph, Node, Value
 from ..graph.bind import bind_sizes
 from ..ops import Gather, Scatter, TakeAlong
-from ..passes.exact_values import exact_values
+from ..passes.exact_values import float32_values
 from .registry import Sizes, compute
 
 DTYPES = (DType.FLOAT32, DType.FLOAT64)
@@ -22,7 +22,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None 
 
     inputs   {input name: array of the input's shape}
     dtype    computes every float in this dtype (FLOAT64 for a judge), but for values that are the same bits everywhere
-             (`exact_values`); default: as the graph says
+             (`float32_values`); default: as the graph says
     raises   UsageError when a name, shape, dtype or the number of a cell does not fit
     """
     wanted = set(graph.outputs.values())
@@ -46,7 +46,7 @@ def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iter
         own = _borrowed(array)
         return own.to(wide) if wide and own.dtype.is_floating_point else own
 
-    exact = exact_values(graph) if wide else frozenset()
+    exact = float32_values(graph) if wide else frozenset()
     last_use: dict[Value, int] = {}
     for position, node in enumerate(graph.nodes):
         for value in node.inputs:

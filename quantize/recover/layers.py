@@ -41,6 +41,8 @@ def look(graph: Graph, operands: Sequence[Operand], batches: Iterable[Mapping[st
 
     raises   UsageError TP051 when there are no samples, or a layer reads NaN or infinity
     """
+    if not operands:
+        return Layers({}, {})
     shown = {_reads(node, operand).name: None for node, operand in operands}
     names = {f"x{i}": name for i, name in enumerate(shown)}
     outputs = {name: output for output, name in names.items()}

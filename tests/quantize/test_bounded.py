@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from quantize_nets import Named
+from quantize_nets import Named, captured, conv_net
 from torch import nn
 
 import triport as tp
@@ -53,6 +53,20 @@ def test_layers_that_ruin_accuracy_stay_float(task: tuple[tp.Graph, np.ndarray, 
     kept = tp.quantize(graph, plan=plan)
     assert accuracy(kept, {"x": samples}, labels) >= 0.98
     assert Plan.from_json(plan.to_json()).sensitivity == plan.sensitivity
+
+
+def test_layers_are_ranked_with_the_weights_that_they_get() -> None:
+    graph, samples = captured(conv_net(), 3, 8, 8, count=300)
+    (scores,) = graph.run({"x": samples}).values()
+    labelled = {"x": samples}, scores.argmax(1)
+    noise = {}
+    for weights in ("full", "paired"):
+        plan = make_plan(graph, calibration=samples[:64], validation=labelled, max_drop=0.0, weights=weights)
+        noise[weights] = sorted((one["node"], one["sqnr"]) for one in plan.sensitivity)
+    assert noise["full"] != noise["paired"]
+    assert [node for node, _ in noise["full"]] == [node for node, _ in noise["paired"]] != []
+    with pytest.raises(UsageError, match="no paired weights"):
+        make_plan(graph, "int8-strict", calibration=samples, weights="paired")
 
 
 def test_a_bound_that_holds_keeps_nothing_float() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Sym, TensorType
-from triport.exporter.ops import Conv, Layout, Linear, Relu
+from triport.exporter.ops import Conv, ConvTranspose, Layout, Linear, QuantizedConv, Relu
 from triport.exporter.reference import run_graph
 from triport.quantize import quantize
 from triport.quantize.weights import Filters, cut_pairs, quantized_filters
@@ -125,6 +125,23 @@ def test_paired_weights_are_int8_in_the_file_and_answer_the_same(tmp_path: Path)
         with get_runner("onnxruntime").load(path) as session:
             assert same_bits(session.run(samples)["y"], run_graph(quantized, samples)["y"])
     assert types == {"full": {onnx.TensorProto.UINT8, onnx.TensorProto.INT8}, "paired": {onnx.TensorProto.INT8}}
+
+
+@pytest.mark.parametrize(("layout", "recover"), [(layout, r) for layout in Layout for r in ("", "bias")])
+def test_transposed_convolutions_are_paired_too(layout: Layout, recover: str) -> None:
+    graph, random = Graph(), np.random.default_rng(0)
+    first = layout is Layout.CHANNELS_FIRST
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (Sym.named("batch"), *((4, 6, 6) if first else (6, 6, 4)))))
+    weight = random.normal(0, 0.2, (4, 5, 3, 3) if first else (5, 3, 3, 4)).astype(np.float32)
+    op = ConvTranspose((2, 1), ((0, 0), (1, 1)), (1, 1), 1, layout)
+    graph.set_output("y", graph.add(op, x, graph.add_constant(weight)))
+    samples = {"x": random.normal(size=(64, *((4, 6, 6) if first else (6, 6, 4)))).astype(np.float32)}
+    fits = {}
+    for weights in ("full", "paired"):
+        quantized = quantize(graph, calibration=samples, weights=weights, recover=recover or ())
+        (node,) = (node for node in quantized.nodes if isinstance(node.op, QuantizedConv))
+        fits[weights] = fits_in_pairs(node.op, node.inputs[1].array(), 4)
+    assert fits == {"full": False, "paired": True}
 
 
 def test_unknown_weights_are_refused() -> None:

@@ -126,6 +126,16 @@ def test_a_scale_that_runtimes_round_in_different_ways_is_a_contradiction() -> N
     assert (raised.value.code, raised.value.at) == ("TP052", "net.py:9")
 
 
+def test_a_scale_of_many_bits_is_refused_where_kernels_are_strict() -> None:
+    plan = make_plan(convnet(), "int8-strict", calibration=IMAGES)
+    long = Quantization(float(np.float32(0.1)), 3)
+    with pytest.raises(UsageError, match=r'scale of "head:out".* more than 16 significant bits') as raised:
+        quantize(convnet(), plan=changed(plan, head=long))
+    assert raised.value.code == "TP052" and raised.value.help.startswith("take 0.1")
+    short = Quantization(float(raised.value.help.split()[1]), 3)
+    assert quantize(convnet(), plan=changed(plan, head=short)).nodes
+
+
 def test_a_missing_scale_is_a_contradiction(plan: Plan) -> None:
     values = {name: value for name, value in plan.values.items() if name != "head:out"}
     with pytest.raises(UsageError, match='no scale for "head:out"') as raised:
