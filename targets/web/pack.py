@@ -35,6 +35,16 @@ def pack_panels(weight: Array) -> Floats:
     return packed
 
 
+def pack_gates(weight: Array, gates: int) -> Floats:
+    """[gates * H, H] → [ceil(H/8), H, gates * 8]: the columns of all gates for 8 units; of one gate, 32 units."""
+    hidden = weight.shape[1]
+    pieces, units = (gates, PANEL) if gates > 1 else (1, 4 * PANEL)
+    columns = np.zeros((gates, round_up(hidden, units), hidden), np.float32)
+    columns[:, :hidden] = weight.reshape(gates, hidden, hidden)
+    blocks = columns.reshape(pieces, -1, units, hidden).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(blocks).reshape(len(blocks), hidden, pieces * units)
+
+
 def pack_filters(weight: Array, groups: int) -> Floats:
     """[O, kh, kw, I/groups] → [groups, ceil(O/groups/8), kh, kw, I/groups, 8]"""
     outputs = weight.shape[0] // groups

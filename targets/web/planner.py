@@ -6,20 +6,24 @@ from the lifetimes that are settled here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ...exporter.graph import Dim, Graph, Value
+from ...exporter.graph import Dim, Graph, Node, Value
 from .dtypes import device_dtype
 from .plan import Argument, Buffer, buffers_of
 
 
 class Planner:
-    """Hands out buffers while the nodes are written in order; ``position`` is that of the node at hand."""
+    """Hands out buffers while the nodes are written in order; ``position`` is that of the node at hand.
 
-    def __init__(self, graph: Graph) -> None:
+    places   where nodes are written that are not written in their own place
+    """
+
+    def __init__(self, graph: Graph, places: Mapping[Node, Node]) -> None:
         self.position = -1
         self._graph = graph
-        self._order = {node: position for position, node in enumerate(graph.nodes)}
+        own = {node: position for position, node in enumerate(graph.nodes)}
+        self._order = {node: own[places.get(node, node)] for node in graph.nodes}
         self._buffers: list[Buffer] = []
         self._buffer_of: dict[Value, int] = {}
         self._sharing: list[list[Value]] = []

@@ -32,6 +32,7 @@ from .bundle import (
 )
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
+from .fusion import fusions
 from .golden import pack_golden
 from .images import images_of
 from .plan import Plan, canonical_json, plan_document
@@ -88,7 +89,7 @@ def make_plan(graph: Graph) -> Plan:
                 f'input "{value.name}" is {value.type}, which the browser port does not have',
                 help="convert the model with model.float() before capturing it",
             )
-    return Writer(graph).write_nodes(EMITTERS.emit)
+    return Writer(graph, fusions(graph)).write_nodes(EMITTERS.emit)
 
 
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Value
 from ...exporter.graph.stored import stored_form_of, stored_forms
 from .dtypes import device_array, device_dtype
+from .fusion import Fusion
 from .pack import round_up
 from .plan import Argument, Call, Plan, TensorSpec, buffer_ref, weight_ref
 from .planner import Planner
@@ -20,12 +21,17 @@ WEIGHT_ALIGNMENT = 16
 
 
 class Writer:
-    """Builds a `Plan` from the nodes of a prepared graph, in their order."""
+    """Builds a `Plan` from the nodes of a prepared graph, in their order.
 
-    def __init__(self, graph: Graph) -> None:
+    fusions   what is written in the place of a node instead of it and of others (fusion.py)
+    """
+
+    def __init__(self, graph: Graph, fusions: Mapping[Node, Fusion]) -> None:
         self.graph = graph
         self.plan = Plan()
-        self._planner = Planner(graph)
+        self._fusions = fusions
+        self._places = {node: last for last, fusion in fusions.items() for node in fusion.nodes}
+        self._planner = Planner(graph, self._places)
         self._forms = stored_forms(graph.metadata)
         self._weights: dict[bytes, str] = {}
         self._in_weights: dict[Value, str] = {}
@@ -103,7 +109,12 @@ class Writer:
         for position, node in enumerate(self.graph.nodes):
             self._node = node.name
             self._planner.position = position
-            emit(node, self)
+            if self._places.get(node, node) is not node:
+                continue
+            if node in self._fusions:
+                self._fusions[node].emit(self)
+            else:
+                emit(node, self)
         for name, value in self.graph.outputs.items():
             self.plan.outputs.append(self._spec(name, value, self.operand(value)))
         self.plan.buffers = self._planner.finished()

@@ -1,13 +1,12 @@
 // Moving elements without computing: transpose, slice, pad, concatenation, expansion are one strided copy each.
-#include "simd.h"
+#include "turn.h"
 
 typedef struct {
     i32 rank, in_offset, out_offset;  // in elements; strides may be 0 (expand) or negative (flip)
     struct { i32 size, in, out; } axes[];
 } Copy;
 
-// [rows, columns] with out[r][c] = in[c][r] where both have a unit stride on their own last axis, in blocks of 4 by 4
-static void turn(i32 *y, const i32 *x, int rows, int columns, int in_stride, int out_stride) {
+void turn(i32 *y, const i32 *x, int rows, int columns, int in_stride, int out_stride) {
     for (int r = 0; r < rows; r += 4)
         for (int c = 0; c < columns; c += 4) {
             if (r + 4 > rows || c + 4 > columns) {

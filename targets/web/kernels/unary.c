@@ -13,7 +13,7 @@
     }
 
 #define ZERO SPLAT(0.0f)
-#define ONE SPLAT(1.0f)
+#define ONE constant(1.0f)
 #define SELECT(condition, yes, no) wasm_v128_bitselect((yes), (no), (condition))
 #define POSITIVE(v) wasm_f32x4_gt((v), ZERO)
 
@@ -24,31 +24,31 @@ INLINE f4 sign_of(f4 v) {
 
 // sqrt(2/π) (v + 0.044715 v³)
 INLINE f4 gelu_inner(f4 v) {
-    return MUL(SPLAT(0.79788456080286536f), MADD(v, SPLAT(0.044715f), MUL(v, MUL(v, v))));
+    return MUL(constant(0.79788456080286536f), MADD(v, constant(0.044715f), MUL(v, MUL(v, v))));
 }
 
 // erf(v/√2) = v P(v²) / Q(v²), within 5e-8, and 1 beyond the range of the fit: errors of gelu are within 2.6e-7 |v|.
 INLINE f4 gelu_inline(f4 v) {
-    f4 limit = SPLAT(5.5861436f), x = clamp(v, wasm_f32x4_neg(limit), limit), z = MUL(x, x);
-    f4 p = SPLAT(2.170106824e-10f);
+    f4 limit = constant(5.5861436f), x = clamp(v, wasm_f32x4_neg(limit), limit), z = MUL(x, x);
+    f4 p = constant(2.170106824e-10f);
     p = poly(z, p, -4.400782258e-08f);
     p = poly(z, p, 6.688564532e-06f);
     p = poly(z, p, 3.615294104e-04f);
     p = poly(z, p, 9.153040969e-03f);
     p = poly(z, p, 7.389133324e-02f);
     p = poly(z, p, 7.978842651e-01f);
-    f4 q = SPLAT(6.569292600e-05f);
+    f4 q = constant(6.569292600e-05f);
     q = poly(z, q, 1.891510445e-03f);
     q = poly(z, q, 2.968852408e-02f);
     q = poly(z, q, 2.592732310e-01f);
     q = poly(z, q, 1.0f);
-    f4 erf = clamp(DIV(MUL(x, p), q), SPLAT(-1.0f), ONE), half = MUL(v, SPLAT(0.5f));
+    f4 erf = clamp(DIV(MUL(x, p), q), constant(-1.0f), ONE), half = MUL(v, constant(0.5f));
     return MADD(half, half, erf);
 }
 
 // v tanh(log(1 + e)) = v n / (n + 2) with e = exp(v), n = e (e + 2); the quotient is 1 from e = exp(20) on.
 INLINE f4 mish_inline(f4 v) {
-    f4 e = exp_inline(wasm_f32x4_pmin(v, SPLAT(20.0f))), two = SPLAT(2.0f), n = MUL(e, ADD(e, two));
+    f4 e = exp_inline(wasm_f32x4_pmin(v, constant(20.0f))), two = constant(2.0f), n = MUL(e, ADD(e, two));
     return MUL(v, DIV(n, ADD(n, two)));
 }
 
@@ -59,7 +59,7 @@ UNARY(tanh, tanh_inline(v))
 UNARY(exp, exp_inline(v))
 UNARY(expm1, vexpm1(v))
 UNARY(log, vlog(v))
-UNARY(log1p, SELECT(wasm_f32x4_eq(v, SPLAT(-1.0f)), SPLAT(-__builtin_inff()), vlog1p(v)))
+UNARY(log1p, SELECT(wasm_f32x4_eq(v, constant(-1.0f)), constant(-__builtin_inff()), vlog1p(v)))
 UNARY(sqrt, wasm_f32x4_sqrt(v))
 UNARY(rsqrt, DIV(ONE, wasm_f32x4_sqrt(v)))
 UNARY(reciprocal, DIV(ONE, v))
@@ -73,12 +73,12 @@ UNARY(trunc, wasm_f32x4_trunc(v))
 UNARY(sign, sign_of(v))
 UNARY(erf, erf_inline(v))
 UNARY(gelu, gelu_inline(v))
-UNARY(gelu_tanh, MUL(MUL(v, SPLAT(0.5f)), ADD(ONE, tanh_inline(gelu_inner(v)))))
+UNARY(gelu_tanh, MUL(MUL(v, constant(0.5f)), ADD(ONE, tanh_inline(gelu_inner(v)))))
 UNARY(silu, DIV(v, ADD(ONE, exp_inline(wasm_f32x4_neg(v)))))
-UNARY(hard_swish, DIV(MUL(v, clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f))), SPLAT(6.0f)))
-UNARY(hard_sigmoid, DIV(clamp(ADD(v, SPLAT(3.0f)), ZERO, SPLAT(6.0f)), SPLAT(6.0f)))
+UNARY(hard_swish, DIV(MUL(v, clamp(ADD(v, constant(3.0f)), ZERO, constant(6.0f))), constant(6.0f)))
+UNARY(hard_sigmoid, DIV(clamp(ADD(v, constant(3.0f)), ZERO, constant(6.0f)), constant(6.0f)))
 UNARY(elu, SELECT(POSITIVE(v), v, MUL(p, vexpm1(v))))
-UNARY(selu, MUL(SPLAT(1.0507009873554805f), SELECT(POSITIVE(v), v, MUL(SPLAT(1.6732632423543772f), vexpm1(v)))))
+UNARY(selu, MUL(constant(1.0507009873554805f), SELECT(POSITIVE(v), v, MUL(constant(1.6732632423543772f), vexpm1(v)))))
 UNARY(softplus, vsoftplus(v))
 UNARY(softsign, DIV(v, ADD(ONE, vabs(v))))
 UNARY(mish, mish_inline(v))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     activation,
+    attention,
     conv,
     elementwise,
     index,
@@ -20,6 +21,7 @@ from . import (
 
 FAMILIES = (
     activation,
+    attention,
     conv,
     elementwise,
     index,

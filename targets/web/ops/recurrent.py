@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ....exporter.graph import Node
 from ....exporter.ops import Activation, Gru, Lstm, Nonlinearity, Rnn
 from ....exporter.ops.recurrent import Recurrent
 from ...emit import constant_parameters
 from ..emitters import BOUNDS, emits, floats_only
-from ..pack import pack_bias, pack_panels
+from ..pack import pack_bias, pack_gates, pack_panels
 from ..writer import Writer
+
+_READ_BEHIND = 32
+"""Cells behind the sums that kernels/recurrent.c may read."""
 
 _NO_STATE = 0
 """The address that tells a kernel to start from zeros."""
@@ -23,13 +28,18 @@ def recurrent(node: Node, writer: Writer) -> None:
     rows, hidden = hidden_weight.type.static_shape()
     for_x, for_state = bias.array()
     y, *last = (writer.result(value) for value in node.outputs)
-    sums_of_x = writer.scratch(steps * batch * rows)
+    gates = rows // hidden
+    fresh = (
+        2 * hidden if isinstance(op, Gru) else rows
+    )  # a GRU's new content keeps the bias of the state's products apart
+    apart = for_state[fresh:]
+    sums_of_x = writer.scratch(steps * batch * rows + _READ_BEHIND)
     writer.call(
         "gemm",
         sums_of_x,
         writer.operand(x),
         writer.weights(pack_panels(weight.array())),
-        writer.weights(pack_bias(for_x, rows)),
+        writer.weights(pack_bias(np.concatenate([for_x[:fresh] + for_state[:fresh], for_x[fresh:]]), rows)),
         steps * batch,
         rows,
         features,
@@ -42,9 +52,8 @@ def recurrent(node: Node, writer: Writer) -> None:
         y,
         *last,
         sums_of_x,
-        writer.scratch(batch * rows),
-        writer.weights(pack_panels(hidden_weight.array())),
-        writer.weights(pack_bias(for_state, rows)),
+        writer.weights(pack_gates(hidden_weight.array(), gates)),
+        *([writer.weights(pack_bias(apart, hidden))] if apart.size else []),
         *(given or [_NO_STATE] * op.states),
         steps,
         batch,

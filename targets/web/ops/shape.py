@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ....exporter.graph import Dim, DType, Node, Shape, Value
-from ....exporter.graph.dims import never_negative, product
+from ....exporter.graph import Dim, DType, Node, Value
+from ....exporter.graph.dims import never_negative
 from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
 from ..dtypes import device_dtype
 from ..emitters import emits
+from ..views import dense_strides
 from ..writer import Writer
 
 
@@ -22,11 +23,6 @@ class Axis:
     size: Dim
     read: Dim
     write: Dim
-
-
-def dense_strides(shape: Shape) -> list[Dim]:
-    """Elements from one index to the next along each axis of a row-major tensor."""
-    return [product(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def merged(axes: Sequence[Axis]) -> list[Axis]:
