@@ -28,6 +28,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "cache.js": ("cache.js",),
     "node.js": ("node.js",),
     "worker.js": ("arrays.js", "dims.js", "tensors.js", "queue.js", "worker.js"),
+    "threads.js": ("split.js", "threads.js"),
+    "threads-worker.js": ("threads-worker.js",),
 }
 """{file beside index.js: what it is made of}: what few pages need, imported when they do."""
 

@@ -12,7 +12,11 @@ const FILES = {
 };
 
 // What few pages need, fetched when it is.
-const TOOLS = { golden: () => import("./golden.js"), weights: () => import("./weights.js") };
+const TOOLS = {
+  golden: () => import("./golden.js"),
+  weights: () => import("./weights.js"),
+  threads: () => import("./threads.js"),
+};
 const forNode = () => import("./node.js");
 
 /** A folder as a URL: an address, else what a page takes from its own address, and Node for a path. */

@@ -58,6 +58,8 @@ export interface LoadOptions {
   baseUrl?: string | URL;
   /** false: kernels whose float results are the same on every machine, a little slower. Default: what the engine has. */
   relaxed?: boolean;
+  /** Threads, this one among them; "auto": a processor each, 4 at most. One alone where the page is not cross-origin isolated. */
+  threads?: number | "auto";
   /** Ends the downloads: load() rejects with the signal's reason. */
   signal?: AbortSignal;
   /** Called as the weights come in. */
@@ -99,6 +101,8 @@ export interface Model {
   selfTest(): Promise<SelfTest>;
   /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */
   readonly memory: number;
+  /** How many threads compute. */
+  readonly threads: number;
   /** Lets go of the memory; the model cannot run afterwards. */
   dispose(): void;
 }

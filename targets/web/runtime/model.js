@@ -41,17 +41,21 @@ function parsePlan(bytes) {
   return plan;
 }
 
-/** The module's exports, with room for the weights at byte `at` of their memory. */
-async function start(file, wasm, plan) {
-  const { instance } = await WebAssembly.instantiate(wasm).catch((error) => {
-    throw fileError(file, error.message, error);
-  });
-  const kernels = instance.exports;
+/** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */
+async function start(file, wasm, plan, tools, { threads: wanted }) {
+  const threads = wanted === undefined ? wanted : await (await tools.threads?.())?.startThreads(wasm, wanted);
+  const { exports: kernels } =
+    threads ??
+    (
+      await WebAssembly.instantiate(wasm).catch((error) => {
+        throw fileError(file, error.message, error);
+      })
+    ).instance;
   const unknown = plan.ops.find(([name]) => !(name in kernels));
   if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: plan.json is of another export`);
-  const at = Math.ceil(kernels.__heap_base.value / 64) * 64;
+  const at = threads?.heap ?? Math.ceil(kernels.__heap_base.value / 64) * 64;
   reserve(kernels.memory, at + plan.weights.bytes);
-  return { kernels, at };
+  return { kernels, at, threads };
 }
 
 export class Model {
@@ -63,12 +67,14 @@ export class Model {
   #enter = makeQueue();
   #schedules = new Map();
   #current;
+  #threads;
 
-  constructor(plan, kernels, golden, weights, { checkNaN }) {
+  constructor(plan, { kernels, at, threads }, golden, { checkNaN }) {
     this.#plan = plan;
     this.#kernels = kernels;
+    this.#threads = threads;
     this.#golden = golden;
-    this.#weights = weights;
+    this.#weights = at;
     this.#checkNaN = checkNaN;
     this.meta = { ...plan.meta, inputs: plan.inputs.map(publicSpec), outputs: plan.outputs.map(publicSpec) };
   }
@@ -76,13 +82,13 @@ export class Model {
   /**
    * @param read     (name, planned, makeRoom) => promise of a file's bytes, a Uint8Array: straight into the one that
    *                 makeRoom() gives, where there is such; planned: a promise of the plan, which has the files' sums
-   * @param tools    {golden, weights}: functions that give the modules of these names
+   * @param tools    {golden, weights, threads}: functions that give the modules of these names
    * @param options  LoadOptions of index.d.ts
    */
   static async open(read, tools, options) {
     const file = chooseKernels(options);
     const planned = read("plan.json").then(parsePlan);
-    const started = read(file, planned).then(async (wasm) => start(file, wasm, await planned));
+    const started = read(file, planned).then(async (wasm) => start(file, wasm, await planned, tools, options));
     // Where the file is what the calls read, it comes in there.
     const written = read("weights.bin", planned, async () => {
       const [{ kernels, at }, { weights }] = [await started, await planned];
@@ -92,17 +98,23 @@ export class Model {
     // All are under way; that one cannot be read is said of the first.
     for (const part of [started, written]) part.catch(() => {});
     const plan = await planned;
-    const { kernels, at } = await started;
-    const bytes = await written;
-    if (plan.weights.stored) {
-      const { expandWeights } = await tools.weights();
-      expandWeights(plan.weights, bytes.buffer, kernels.memory.buffer, at);
+    const module = await started;
+    try {
+      const { kernels, at } = module;
+      const bytes = await written;
+      if (plan.weights.stored) {
+        const { expandWeights } = await tools.weights();
+        expandWeights(plan.weights, bytes.buffer, kernels.memory.buffer, at);
+      }
+      for (const [name, ...args] of plan.weights.made ?? [])
+        kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
+      stopIfAborted(options.signal);
+    } catch (error) {
+      module.threads?.dispose();
+      throw error;
     }
-    for (const [name, ...args] of plan.weights.made ?? [])
-      kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
-    stopIfAborted(options.signal);
     const golden = async () => [(await tools.golden()).runSamples, await read("golden.bin", planned)];
-    return new Model(plan, kernels, golden, at, options);
+    return new Model(plan, module, golden, options);
   }
 
   /**
@@ -126,9 +138,11 @@ export class Model {
       const { data } = bound.tensors[i];
       new ARRAYS[dtype](buffer, at, data.length).set(data);
     });
-    schedule.calls.forEach(({ name, kernel, args }, i) => {
+    const one = ({ name, kernel, args }, i) => {
       if (kernel(...args)) throw new RangeError(`${name} "${this.#plan.names?.[i] ?? i}": an index is out of range`);
-    });
+    };
+    if (this.#threads) this.#threads.run(schedule, one);
+    else schedule.calls.forEach(one);
     return Object.fromEntries(
       schedule.outputs.map(({ name, dtype, shape, at }) => [
         name,
@@ -143,6 +157,11 @@ export class Model {
     return runSamples((feeds) => this.run(feeds), this.#plan.golden, bytes.buffer);
   }
 
+  /** How many threads compute, this one among them. */
+  get threads() {
+    return this.#threads?.count ?? 1;
+  }
+
   /** Bytes of WebAssembly memory at present: weights and buffers. It grows with the sizes that run() sees. */
   get memory() {
     return this.#kernels?.memory.buffer.byteLength ?? 0;
@@ -150,7 +169,8 @@ export class Model {
 
   /** Lets go of the memory; the model cannot run afterwards. */
   dispose() {
-    this.#kernels = undefined;
+    this.#threads?.dispose();
+    this.#kernels = this.#threads = undefined;
     this.#schedules.clear();
     this.#current = undefined;
   }
@@ -160,12 +180,14 @@ export class Model {
     let schedule = this.#schedules.get(key);
     if (!schedule) {
       schedule = makeSchedule(this.#plan, this.#kernels, sizes, this.#weights);
+      this.#threads?.divide(schedule, this.#plan);
       if (this.#schedules.size >= KEPT_SCHEDULES) this.#schedules.delete(this.#schedules.keys().next().value);
       this.#schedules.set(key, schedule);
     }
     if (schedule !== this.#current) {
       reserve(this.#kernels.memory, schedule.bytes);
       new Int32Array(this.#kernels.memory.buffer, schedule.tablesAt, schedule.tables.length).set(schedule.tables);
+      this.#threads?.enter(schedule);
       this.#current = schedule;
     }
     return schedule;

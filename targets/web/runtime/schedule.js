@@ -69,6 +69,7 @@ export function makeSchedule(plan, kernels, sizes, weights) {
   for (const call of calls) call.args = call.args.map(number);
   const place = (spec) => ({ ...spec, shape: spec.shape.map(size), at: number(spec.at) });
   return {
+    size,
     calls,
     tables: Int32Array.from(tables),
     tablesAt,

@@ -81,21 +81,25 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Path], str]]:
-    """Serves a folder on 127.0.0.1 under the strict policy; the function returns the address."""
+def serve() -> Iterator[Callable[..., str]]:
+    """Serves a folder on 127.0.0.1 under the strict policy and further headers; the function returns the address."""
     servers: list[http.server.ThreadingHTTPServer] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        headers_sent: Mapping[str, str] = {}
+
         def end_headers(self) -> None:
-            self.send_header("Content-Security-Policy", POLICY)
+            for name, value in {"Content-Security-Policy": POLICY, **self.headers_sent}.items():
+                self.send_header(name, value)
             super().end_headers()
 
         def log_message(self, *_: object) -> None:
             """No talk on stderr."""
 
-    def start(folder: Path) -> str:
+    def start(folder: Path, headers: Mapping[str, str] = {}) -> str:
+        handler = type("WithHeaders", (Handler,), {"headers_sent": headers})
         server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
+            ("127.0.0.1", 0), lambda *arguments: handler(*arguments, directory=str(folder))
         )
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()

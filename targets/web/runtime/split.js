@@ -1,0 +1,210 @@
+// How a kernel call is divided into calls that write different cells of its result. Each cell is computed by the same
+// sums in the same order as in the whole call, so that the results are equal bit for bit. Kernels without a rule here
+// are not divided.
+
+const ALIGN = 64;
+const LEAST_WORK = 1 << 16; // multiplications, about, that are worth a part of their own
+const LEAST_RUN = 1 << 22; // and those of all divided calls that are worth waking threads
+
+/**
+ * `count` as [start, size] of at most `most` pieces that begin at multiples of `grain` and are no shorter than it.
+ */
+function pieces(count, most, grain) {
+  const number = Math.max(1, Math.min(most, Math.floor(count / grain)));
+  const start = (i) => (i < number ? Math.floor((count * i) / number / grain) * grain : count);
+  return Array.from({ length: number }, (_, i) => [start(i), start(i + 1) - start(i)]);
+}
+
+export const align = (bytes) => Math.ceil(bytes / ALIGN) * ALIGN;
+
+const product = (table, from, step) => {
+  let size = 1;
+  for (let i = from; i < table.length; i += step) size *= table[i];
+  return size;
+};
+
+// Rules. A call's arguments are numbers, and arrays for tables. A rule gives
+//   at     where the number stands that is divided: [argument], or [argument, entry of a table]
+//   moves  {argument: bytes} by which addresses move for each one of it
+//   grain  pieces begin at multiples of this
+//   work   multiplications for each one of it, about
+//   scratch  arguments that are memory of a call's own
+// Those of images have table, sizes, bytes, scratch and transposed instead (below).
+
+const cells = (y, x) => () => ({ at: [2], moves: { 0: y, 1: x }, grain: 64, work: y });
+
+/** [outer, n, inner] from the third argument on; the result has `n` or one of them */
+const runs = (bytes, whole, ...scratch) => ([, , , n, inner]) => ({
+  at: [2],
+  moves: { 0: (whole ? n : 1) * inner * bytes, 1: n * inner * bytes },
+  work: 2 * n * inner,
+  scratch,
+});
+
+const broadcast = (bytes) => ([, , , table]) => {
+  const [rank, inner, a, b] = table;
+  if (!rank) return { at: [3, 1], moves: { 0: bytes, 1: a * bytes, 2: b * bytes }, grain: 64, work: 1 };
+  const run = inner * product(table, 7, 3);
+  return { at: [3, 4], moves: { 0: run * bytes, 1: table[5] * bytes, 2: table[6] * bytes }, work: run };
+};
+
+const copy = (bytes) => ([y, x, [, , , , read, write]]) =>
+  y !== x && { at: [2, 3], moves: { 0: write * bytes, 1: read * bytes }, work: Math.abs(write) };
+
+const matrix = ([, , , , rows, columns, depth]) =>
+  rows > 1
+    ? { at: [4], moves: { 0: 4 * columns, 1: 4 * depth }, grain: 8, work: columns * depth }
+    : { at: [5], moves: { 0: 4, 2: 4 * depth, 3: 4 }, grain: 64, work: depth };
+
+const codeMatrix = ([, , , , , , [rows, columns, depth]]) =>
+  rows > 1
+    ? { at: [6, 0], moves: { 0: columns, 1: depth }, grain: 8, work: columns * depth, scratch: [5] }
+    : { at: [6, 1], moves: { 0: 1, 2: 2 * Math.ceil(depth / 2), 3: 4, 4: 4 }, grain: 64, work: depth, scratch: [5] };
+
+/** Matrices one after the other: `table` has [axes, rows, columns, depth, …], and the axes from entry `from` on. */
+const matrices = (where, from, bytes, ...scratch) => (args) => {
+  const table = args[where];
+  const [rank, rows, columns, depth] = table;
+  const work = columns * depth;
+  if (!rank) return { at: [where, 1], moves: { 0: columns * bytes, 1: depth * bytes }, grain: 8, work, scratch };
+  const each = rows * columns * product(table, from + 3, 3);
+  const moves = { 0: each * bytes, 1: table[from + 1] * bytes, 2: table[from + 2] * bytes };
+  return { at: [where, from], moves, work: each * depth, scratch };
+};
+
+// Images: where the struct in argument `table` has its sizes, behind batch, height, width and channels of x; and the
+// multiplications for a cell of the result
+const CONV = { height: 4, width: 5, depth: 6, stride: 9, top: 13, work: (g) => (g[7] * g[8] * g[3]) / g[15] };
+const POOL = { height: 4, width: 5, depth: 3, stride: 8, top: 12, work: (g) => g[6] * g[7] };
+const WINOGRAD = { height: 4, width: 5, depth: 6, top: 7, work: (g) => 4 * g[3] };
+const images = (table, sizes, bytes, scratch, transposed) => () => ({ table, sizes, bytes, scratch, transposed });
+
+const each = (names, rule) => Object.fromEntries(names.split(" ").map((name) => [name, rule]));
+
+export const RULES = {
+  gemm: matrix,
+  matmul: matrices(4, 6, 4, 3),
+  q_gemm: codeMatrix,
+  q_matmul: matrices(6, 10, 1, 3, 4, 5),
+  conv2d: images(4, CONV, 4, [5]),
+  conv_transpose2d: images(4, CONV, 4, [5], true),
+  winograd: images(4, WINOGRAD, 4, [5]),
+  depthwise2d: images(4, POOL, 4),
+  max_pool2d: images(2, POOL, 4),
+  avg_pool2d: images(2, POOL, 4),
+  max_pool2d_i8: images(2, POOL, 1),
+  q_conv2d: images(6, CONV, 1, [5]),
+  q_depthwise2d: images(7, CONV, 1, [5, 6]),
+  q_sum2d: images(4, CONV, 1),
+  layer_norm: ([, , , , , n]) => ({ at: [4], moves: { 0: 4 * n, 1: 4 * n }, work: 4 * n }),
+  copy_4: copy(4),
+  copy_1: copy(1),
+  quantize: cells(1, 4),
+  dequantize: cells(4, 1),
+  lookup: cells(1, 1),
+  lookup_f32: cells(4, 1),
+  q_softmax: runs(1, true, 6),
+  ...each("softmax log_softmax", runs(4, true)),
+  ...each("reduce_sum reduce_mean reduce_max reduce_min", runs(4, false)),
+  ...each("q_add q_sub q_mul", broadcast(1)),
+  ...each("add sub mul div maximum minimum prelu", broadcast(4)),
+  ...each("clamp_to sigmoid tanh exp expm1 log log1p sqrt rsqrt reciprocal neg abs square floor ceil", cells(4, 4)),
+  ...each("round trunc sign erf gelu gelu_tanh silu hard_swish hard_sigmoid elu selu softplus softsign mish", cells(4, 4)),
+  ...each("leaky_relu sin cos", cells(4, 4)),
+};
+
+/** The call for `size` of what is divided, from `start` on. */
+function part(args, { at: [argument, entry], moves }, start, size) {
+  const own = args.map((arg, i) => (i in moves ? arg + start * moves[i] : arg));
+  if (entry === undefined) own[argument] = size;
+  else (own[argument] = [...args[argument]])[entry] = size;
+  return own;
+}
+
+/** The call for `size` lines of an image's result: its x begins further down, where the window of the first one does. */
+function lines(args, { table, sizes, bytes, transposed }, image, start, size) {
+  const own = [...args];
+  const g = (own[table] = [...args[table]]);
+  const [, height, width, channels] = g;
+  const first = start * (g[sizes.stride] ?? 1) - g[sizes.top];
+  const down = transposed ? 0 : Math.max(0, Math.min(first, height - 1));
+  own[0] += (image * g[sizes.height] + start) * g[sizes.width] * g[sizes.depth] * bytes;
+  own[1] += (image * height + down) * width * channels * bytes;
+  g[0] = 1;
+  g[1] -= down;
+  g[sizes.height] = size;
+  g[sizes.top] = transposed ? g[sizes.top] + start : down - first;
+  return own;
+}
+
+function imageWork(args, { table, sizes }) {
+  const g = args[table];
+  return g[0] * g[sizes.height] * g[sizes.width] * g[sizes.depth] * sizes.work(g);
+}
+
+function divideImages(args, rule, number) {
+  const { table, sizes, transposed } = rule;
+  const g = args[table];
+  // Transposed convolutions and Winograd's compute several lines at once.
+  const grain = transposed ? 4 * g[sizes.stride] : 4;
+  const own = [];
+  for (let image = 0; number > 1 && image < g[0]; image++)
+    for (const [start, size] of pieces(g[sizes.height], Math.ceil(number / g[0]), grain))
+      own.push(lines(args, rule, image, start, size));
+  return own;
+}
+
+/** A call as several that write different cells, the work there is, and which arguments each needs memory of its own for. */
+function split(name, args, most, least) {
+  const rule = RULES[name]?.(args);
+  if (!rule) return undefined;
+  const { at, grain = 1, work, scratch = [] } = rule;
+  const count = rule.table ? 0 : at.length === 1 ? args[at[0]] : args[at[0]][at[1]];
+  const all = rule.table ? imageWork(args, rule) : count * work;
+  const number = Math.min(most, Math.floor(all / least));
+  const parts = rule.table
+    ? divideImages(args, rule, number)
+    : pieces(count, number, grain).map(([start, size]) => part(args, rule, start, size));
+  return parts.length > 1 ? { parts, scratch, work: all } : undefined;
+}
+
+/**
+ * Divides what is worth it. The schedule gets `parts`, for each call a list of argument lists, or undefined; `own`, the
+ * tables that they need, which stand behind what it took before, as do the parts' scratch buffers; and `divided`:
+ * whether all of that is worth waking threads.
+ * @param schedule  schedule.js's
+ * @param plan      plan.json
+ * @param most      about how many parts of a call
+ * @param least     multiplications that are worth a part of their own
+ */
+export function divide(schedule, plan, most, least = LEAST_WORK) {
+  const { tables, tablesAt, size, calls } = schedule;
+  const found = calls.map(({ name, args }, i) => {
+    const read = (arg, spelled) => {
+      const from = (arg - tablesAt) / 4;
+      return Array.isArray(spelled) ? [...tables.subarray(from, from + spelled.length)] : arg;
+    };
+    return split(name, args.map((arg, j) => read(arg, plan.ops[i][j + 1])), most, least);
+  });
+  const own = [];
+  const at = align(schedule.bytes);
+  const placed = (arg) => {
+    if (!Array.isArray(arg)) return arg;
+    own.push(...arg);
+    return at + 4 * (own.length - arg.length);
+  };
+  schedule.parts = found.map((call) => call?.parts.map((args) => args.map(placed)));
+  schedule.own = { at, table: Int32Array.from(own) };
+  schedule.divided = found.reduce((work, call) => work + (call?.work ?? 0), 0) >= LEAST_RUN;
+  const scratchAt = (schedule.bytes = align(at + 4 * own.length));
+  found.forEach((call, i) => {
+    let free = scratchAt;
+    schedule.parts[i]?.slice(1).forEach((args) => {
+      for (const argument of call.scratch) {
+        args[argument] = free;
+        free += align(size(plan.buffers[plan.ops[i][argument + 1].slice(1)][0]) + ALIGN);
+      }
+    });
+    schedule.bytes = Math.max(schedule.bytes, free);
+  });
+}
