@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from ..exporter.graph import Dim, Node
+from ..exporter.graph import Array, Dim, Node
 from ..exporter.ops import ConvTranspose
 
 FloatArray = npt.NDArray[np.float32]
@@ -80,9 +80,11 @@ def axes_of(node: Node) -> tuple[Axis, Axis]:
     return height, width
 
 
-def window(node: Node, axes: tuple[Axis, Axis], row: int, column: int) -> FloatArray:
-    """The filters of one phase: [O/groups, extent, extent, I] with zeros where a phase has fewer taps."""
-    weight = cast(FloatArray, node.inputs[1].array())
+def window(weight: Array, axes: tuple[Axis, Axis], row: int, column: int) -> FloatArray:
+    """The filters of one phase: [O/groups, extent, extent, I] with zeros where a phase has fewer taps.
+
+    weight   [O/groups, kh, kw, I]
+    """
     height, width = axes
     filters = np.zeros((weight.shape[0], height.extent, width.extent, weight.shape[3]), np.float32)
     for y, kernel_y in height.taps[row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...exporter.graph import DType, Node
+from ...exporter.ops import Activation
 from ..emit import Condition, Emitters, Refusal
 from .writer import Writer
 
@@ -12,6 +13,9 @@ emits = EMITTERS.emits
 unsupported = EMITTERS.unsupported
 
 OWN_RUNTIME = "export it for triport's own runtime: leave --web-runtime out"
+
+FUSED = {Activation.RELU: "Relu", Activation.RELU6: "Relu6"}
+"""What an activation is called, in a fused kernel and alone."""
 
 NUMBERS = (DType.FLOAT32, DType.INT32, DType.INT64)
 MOVABLE = (*NUMBERS, DType.INT8, DType.UINT8, DType.BOOL)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...exporter.graph import Array, Graph, Node, TensorType, Value
+from ...exporter.graph.stored import stored_forms
 from .attributes import Attribute, attribute, shape
 from .dtypes import CARRIERS, DT_NAMES, carried
 
@@ -43,6 +44,8 @@ class Writer:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.model = GraphModel()
+        self.forms = stored_forms(graph.metadata)
+        """The forms that the weights were rounded to."""
         self.at = ""
         """Name of the node at hand: what its temporaries are called after."""
         self.computed: dict[str, str] = {}

@@ -14,10 +14,9 @@ from ....exporter.graph import Array, Node
 from ....exporter.ops import Activation, Conv, Layout
 from ....exporter.ops.conv import Padding
 from ...emit import Refusal
-from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
+from ..coded import filters_of, finished
+from ..emitters import FLOAT, FUSED, OWN_RUNTIME, all_of, emits
 from ..writer import Writer
-
-FUSED = {Activation.RELU: "Relu", Activation.RELU6: "Relu6"}
 
 
 def constant_weights(node: Node) -> Refusal | None:
@@ -43,12 +42,13 @@ def two_spatial_axes(node: Node) -> Refusal | None:
 
 @emits(Conv, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
 def conv(node: Node, writer: Writer) -> None:
-    op, (x, weight, *bias) = cast(Conv, node.op), node.inputs
-    filters, dilation = weight.array(), op.dilation
+    op, (x, weight) = cast(Conv, node.op), node.inputs[:2]
+    given = filters_of(node, writer)
+    filters, dilation = given.weight, op.dilation
     if max(op.stride) > 1 and max(dilation) > 1:
         filters, dilation = spread(filters, dilation), (1, 1)
     image = writer.tensor(x)
-    offsets = bias[0].array() if bias else np.zeros(len(filters), np.float32)
+    offsets = np.zeros(len(filters), np.float32) if given.bias is None else given.bias
     depthwise = op.is_depthwise(x.type, weight.type)
     if depthwise:
         _, height, width, _ = filters.shape
@@ -62,14 +62,14 @@ def conv(node: Node, writer: Writer) -> None:
             writer,
             kind,
             [part, writer.constant(bank, weight.name), writer.constant(some, f"{weight.name}/bias")],
-            op.activation,
+            given.inside,
             op.padding,
             op.stride,
             dilation,
         )
         for part, bank, some in zip(parts, banks, np.split(offsets, len(banks)), strict=True)
     ]
-    writer.bind(node.output, beside(writer, results))
+    writer.bind(node.output, finished(writer, beside(writer, results), given))
 
 
 def write_conv(

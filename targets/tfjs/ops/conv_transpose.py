@@ -13,6 +13,7 @@ import numpy as np
 from ....exporter.graph import Dim, Node, TensorType
 from ....exporter.ops import ConvTranspose
 from ...phases import Axis, axes_of, window
+from ..coded import filters_of, finished
 from ..emitters import FLOAT, all_of, emits
 from ..sizes import reshape_tensor
 from ..writer import Writer
@@ -23,13 +24,12 @@ from .shape import write_slice
 @emits(ConvTranspose, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))
 def conv_transpose(node: Node, writer: Writer) -> None:
     """Group by group: the phases of each stand side by side in the channels of its convolution."""
-    op, bias = cast(ConvTranspose, node.op), node.inputs[2:]
-    axes = axes_of(node)
+    op, given, axes = cast(ConvTranspose, node.op), filters_of(node, writer), axes_of(node)
     windows = [
-        window(node, axes, row, column) for row in range(op.stride[0]) for column in range(op.stride[1])
+        window(given.weight, axes, row, column) for row in range(op.stride[0]) for column in range(op.stride[1])
     ]  # [O/groups, h, w, I] each
     outputs = windows[0].shape[0]
-    offsets = bias[0].array() if bias else np.zeros(outputs * op.groups, np.float32)
+    offsets = np.zeros(outputs * op.groups, np.float32) if given.bias is None else given.bias
     filters = np.split(np.concatenate(windows), op.groups, axis=3)
     image = _cropped(node, writer, axes)
     results = []
@@ -41,9 +41,9 @@ def conv_transpose(node: Node, writer: Writer) -> None:
         ]
         (above, below), (left, right) = (axis.padding for axis in axes)
         padding = ((max(above, 0), max(below, 0)), (max(left, 0), max(right, 0)))
-        phases = write_conv(writer, "_FusedConv2D", operands, op.activation, padding)
+        phases = write_conv(writer, "_FusedConv2D", operands, given.inside, padding)
         results.append(_interleaved(node, writer, axes, phases, outputs))
-    writer.bind(node.output, beside(writer, results))
+    writer.bind(node.output, finished(writer, beside(writer, results), given))
 
 
 def _cropped(node: Node, writer: Writer, axes: tuple[Axis, Axis]) -> str:

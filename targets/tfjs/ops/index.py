@@ -8,6 +8,7 @@ from ....exporter.graph import DType, Node
 from ....exporter.graph.dims import product
 from ....exporter.ops import Gather, Iota, Scatter, Size, TakeAlong
 from ....exporter.ops.base import inverse_perm, normalize_axis
+from ..coded import steps_of
 from ..emitters import MOVABLE, NUMBERS, emits, of_dtype
 from ..sizes import reshape_tensor, shape_tensor
 from ..writer import Writer
@@ -28,9 +29,18 @@ def iota(node: Node, writer: Writer) -> None:
 
 @emits(Gather, accepts=of_dtype(*MOVABLE))
 def gather(node: Node, writer: Writer) -> None:
-    table, indices = node.inputs
-    axis = writer.int32(normalize_axis(cast(Gather, node.op).axis, table.type.rank), "axis")
-    writer.node("GatherV2", [writer.tensor(table), writer.tensor(indices), axis], node.output, batch_dims=0)
+    """Of a table in codes, the step of each row is gathered beside the row."""
+    (table, indices), rank = node.inputs, node.inputs[0].type.rank
+    place = normalize_axis(cast(Gather, node.op).axis, rank)
+    axis, at = writer.int32(place, "axis"), writer.tensor(indices)
+    found = steps_of(table, writer.forms) if table.is_constant and place == 0 else None
+    if found is None:
+        writer.node("GatherV2", [writer.tensor(table), at, axis], node.output, batch_dims=0)
+        return
+    codes, steps = found
+    column = steps.reshape(-1, *(1 for _ in range(rank - 1)))
+    pair = [writer.constant(array, f"{table.name}/{role}") for role, array in (("codes", codes), ("steps", column))]
+    writer.node("Mul", [writer.node("GatherV2", [of, at, axis], "row", batch_dims=0) for of in pair], node.output)
 
 
 @emits(TakeAlong, accepts=of_dtype(*MOVABLE))

@@ -12,23 +12,25 @@ import numpy as np
 
 from ....exporter.graph import Node
 from ....exporter.ops import Activation, Linear, MatMul
-from ..emitters import FLOAT, all_of, emits
+from ..coded import filters_of, finished
+from ..emitters import FLOAT, FUSED, all_of, emits
 from ..sizes import reshape_tensor, shape_tensor
 from ..writer import Writer
-from .conv import FUSED, constant_weights
+from .conv import constant_weights
 
 
 @emits(Linear, accepts=all_of(FLOAT, constant_weights))
 def linear(node: Node, writer: Writer) -> None:
     """x as a matrix [-1, I], the weight turned round."""
-    x, weight, *bias = node.inputs
+    x, weight = node.inputs[:2]
     rows = writer.tensor(x)
     flat = x.type.rank == 2
     if not flat:
         rows = writer.node("Reshape", [rows, writer.int32s([-1, cast(int, weight.type.shape[1])], "rows")], "rows")
-    matrix = writer.constant(np.ascontiguousarray(weight.array().T), weight.name)
-    offset = writer.tensor(bias[0]) if bias else None
-    y = write_product(writer, rows, matrix, offset, cast(Linear, node.op).activation, "product")
+    filters = filters_of(node, writer)
+    matrix = writer.constant(np.ascontiguousarray(filters.weight.T), weight.name)
+    offset = None if filters.bias is None else writer.constant(filters.bias, f"{weight.name}/bias")
+    y = finished(writer, write_product(writer, rows, matrix, offset, filters.inside, "product"), filters)
     if flat:
         writer.bind(node.output, y)
     else:

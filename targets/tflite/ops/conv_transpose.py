@@ -64,7 +64,7 @@ def _one_convolution(node: Node, writer: Writer, axes: tuple[Axis, Axis], image:
     """All phases as the channels of one CONV_2D: [N, rows, columns, phases * O]"""
     height, width = axes
     pairs = [(row, column) for row in range(len(height.taps)) for column in range(len(width.taps))]
-    filters = np.concatenate([window(node, axes, *pair) for pair in pairs])
+    filters = np.concatenate([window(node.inputs[1].array(), axes, *pair) for pair in pairs])
     bias = zeros(writer, len(filters))
     if len(node.inputs) == 3:
         bias = writer.constant(np.tile(node.inputs[2].array(), len(pairs)), f"{node.inputs[2].name}/phases")
@@ -87,7 +87,7 @@ def _convolution_each(node: Node, writer: Writer, axes: tuple[Axis, Axis], image
     results = []
     for row in range(op.stride[0]):
         for column in range(op.stride[1]):
-            filters, view = _tight(window(node, axes, row, column), axes, row, column)
+            filters, view = _tight(window(node.inputs[1].array(), axes, row, column), axes, row, column)
             weight = _grouped(filters, op.groups)
             part = _cut(node, writer, image, axes, view, cells)
             role = f"phase {row}, {column}"
