@@ -139,8 +139,8 @@ def test_transposed_convolutions_are_paired_too(layout: Layout, recover: str) ->
     fits = {}
     for weights in ("full", "paired"):
         quantized = quantize(graph, calibration=samples, weights=weights, recover=recover or ())
-        (node,) = (node for node in quantized.nodes if isinstance(node.op, QuantizedConv))
-        fits[weights] = fits_in_pairs(node.op, node.inputs[1].array(), 4)
+        ((conv, codes),) = ((n.op, n.inputs[1].array()) for n in quantized.nodes if isinstance(n.op, QuantizedConv))
+        fits[weights] = fits_in_pairs(conv, codes, 4)
     assert fits == {"full": False, "paired": True}
 
 
