@@ -18,7 +18,7 @@ import int8_networks
 import numpy as np
 from int8_data import Array
 from peer_networks import NETWORKS as PEER_NETWORKS
-from peer_networks import PeerNetwork, RecurrentClassifier, transformer_encoder
+from peer_networks import PeerNetwork, RecurrentClassifier
 from torch import nn
 
 if TYPE_CHECKING:
@@ -50,11 +50,18 @@ def lenet() -> nn.Module:
     )
 
 
+def transformer() -> nn.Module:
+    """Four layers with weights of their own: torch's encoder copies those of one, and some formats store them once."""
+    return nn.Sequential(
+        *(nn.TransformerEncoderLayer(256, 4, 1024, activation="gelu", batch_first=True) for _ in range(4))
+    )
+
+
 NETWORKS: dict[str, PeerNetwork] = {
     "MLP": PeerNetwork(mlp, (1, 784)),
     "LeNet": PeerNetwork(lenet, (1, 1, 28, 28)),
     "MobileNetV2": PEER_NETWORKS["MobileNetV2"],
-    "transformer": PeerNetwork(transformer_encoder, (1, 64, 256)),
+    "transformer": PeerNetwork(transformer, (1, 64, 256)),
     "LSTM": PeerNetwork(lambda: RecurrentClassifier(nn.LSTM), (1, 50, 64)),
     "ResNet-18": PEER_NETWORKS["ResNet-18"],
     "U-Net": PEER_NETWORKS["U-Net"],

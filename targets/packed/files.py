@@ -72,7 +72,7 @@ def index_script(name: str, packing: Packing, model_files: Sequence[str]) -> str
     body = "".join(plain_source(source) for source in sources)
     return (
         f"// {name}, written by triport for {packing.title}. load() gives a model; see index.d.ts.\n"
-        f"{packing.imports}\nconst FILES = {{\n{places}\n}};\n{body}export {{ load }};\n"
+        f"{packing.imports}const FILES = {{\n{places}\n}};\n{body}export {{ load }};\n"
     )
 
 

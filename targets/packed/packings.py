@@ -59,9 +59,8 @@ PACKINGS: dict[str, Packing] = {
             target=("..onnx", "OnnxTarget"),
             model="model.onnx",
             packages={"onnxruntime-web": "1.30.0"},
-            # Node has no "onnxruntime-web/wasm"; the bare name is what it and bundlers both know.
-            imports='import * as ort from "onnxruntime-web";',
-            browser={"onnxruntime-web": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs"},
+            imports="",  # ort.js imports the package itself, by one name in Node and by another elsewhere
+            browser={"onnxruntime-web/wasm": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs"},
             dtypes=_ALL,
         ),
         Packing(
@@ -70,7 +69,7 @@ PACKINGS: dict[str, Packing] = {
             target=("..tflite", "TFLiteTarget"),
             model="model.tflite",
             packages={"@litertjs/core": "2.5.3"},
-            imports='import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";',
+            imports='import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";\n',
             browser={
                 "@litertjs/core": "@litertjs/core/dist/index.js",
                 "@litertjs/wasm-utils": "@litertjs/wasm-utils/dist/index.js",
@@ -85,8 +84,8 @@ PACKINGS: dict[str, Packing] = {
             target=("..tfjs", "TfjsTarget"),
             model="",
             packages=_TFJS,
-            imports="\n".join(
-                f'import * as {name} from "@tensorflow/tfjs-{part}";'
+            imports="".join(
+                f'import * as {name} from "@tensorflow/tfjs-{part}";\n'
                 for name, part in (("tfCore", "core"), ("tfConverter", "converter"), ("tfWasm", "backend-wasm"))
             ),
             browser={

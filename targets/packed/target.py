@@ -36,7 +36,10 @@ class PackedTarget:
 
     def refusal(self, node: Node) -> Refusal | None:
         """Why a node of a prepared graph cannot be spelled; None when it can."""
-        return self.inner.refusal(node)
+        refused = self.inner.refusal(node)
+        return refused and replace(
+            refused, help=f"{refused.help}; or leave --web-runtime out: our own kernels may have it"
+        )
 
     def check(self, graph: Graph) -> None:
         """ModelError TP105 or TP104 for an input or output that the runtime does not take; asked before any work."""

@@ -1,7 +1,7 @@
 // The folder's files: beside index.js, or in a folder that the page names; over http, or from the disk in Node.
 
 // The name is a variable, so that bundlers for the web leave it alone.
-const fromNode = (name) => import(/* @vite-ignore */ name);
+export const fromNode = (name) => import(/* @vite-ignore */ name);
 
 async function located(folder) {
   const here = globalThis.location?.href;
@@ -12,6 +12,8 @@ async function located(folder) {
 /** A file's bytes as an ArrayBuffer; an Error names what is missing. */
 export async function readFile(name, folder) {
   const url = folder === undefined ? FILES[name] : new URL(name, await located(folder));
+  if (url.protocol === "data:") // bundlers inline small files, and a strict policy lets nobody fetch these
+    return Uint8Array.from(atob(url.pathname.split(";base64,")[1]), (character) => character.charCodeAt(0)).buffer;
   const fail = (problem) => {
     throw new Error(`${name}: ${problem} at ${url}; load(folder) takes the web/ that triport export wrote`);
   };

@@ -1,11 +1,17 @@
 // onnxruntime-web: one session on its WebAssembly kernels.
 import { ARRAYS } from "../../web/runtime/arrays.js";
+import { fromNode } from "./files.js";
 
 /** Cells as the file has them: 64-bit integers are BigInts. */
 const carried = (data, carrier) => (carrier === "int64" ? BigInt64Array.from(data, BigInt) : data);
 const given = (data, dtype, carrier) => (carrier === "int64" ? ARRAYS[dtype].from(data, Number) : data);
 
+/** The build with WebAssembly alone, half of the whole package; Node knows the whole package only. */
+const imported = () =>
+  typeof process === "object" && process.versions?.node ? fromNode("onnxruntime-web") : import("onnxruntime-web/wasm");
+
 export async function openEngine(facts, read, { runtimeUrl, threads = 1 }) {
+  const ort = await imported();
   if (runtimeUrl) ort.env.wasm.wasmPaths = String(runtimeUrl);
   ort.env.wasm.numThreads = threads;
   const model = new Uint8Array(await read(facts.files[0]));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,38 @@ def test_feeds_are_checked_as_in_our_own_bundle(runtime: str, modules: Path, tmp
             session.run_unchecked({"image": np.zeros((1, 7, 8, 1), np.float32)})
         assert 'input "image": expected shape [batch,8,8,1], got [1,7,8,1]' in str(caught.value)
         assert session.run({"image": np.zeros((3, 8, 8, 1), np.float32)})["scores"].shape == (3, 3)
+
+
+IN_NODE = """
+const { load } = await import(process.argv[1]);
+const model = await load();
+const image = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+const both = await Promise.all([model.run({ image }), model.run({ image: { data: image, shape: [1, 8, 8, 1] } })]);
+const wrong = await model.run({ images: image }).catch((error) => error.message);
+const { passed } = await model.selfTest();
+await model.dispose();
+const late = await model.run({ image }).catch((error) => error.message);
+console.log(JSON.stringify([both.map(({ scores }) => Array.from(scores.data)), wrong, passed, late]));
+"""
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_a_script_of_node_finds_the_packages_above_it_and_calls_wait_for_each_other(
+    runtime: str, modules: Path, tmp_path: Path
+) -> None:
+    tp.export(picture(), tmp_path / "dist", to=["web"], web_runtime=runtime, verify=False)
+    (tmp_path / "node_modules").symlink_to(modules, target_is_directory=True)
+    script = (tmp_path / "dist" / "web" / "index.js").as_uri()
+    command = ["node", "--input-type=module", "-e", IN_NODE, script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    both, wrong, passed, late = json.loads(done.stdout)
+    image = np.sin(np.arange(64)).astype(np.float32).reshape(1, 8, 8, 1)
+    wanted = run_graph(picture(), {"image": image})["scores"][0]
+    for scores in both:
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
+    assert wrong.startswith("inputs do not match: missing image; unknown images")
+    assert passed is True
+    assert late == "run() after dispose()"
 
 
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
