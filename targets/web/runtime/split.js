@@ -17,11 +17,30 @@ function pieces(count, most, grain) {
 
 export const align = (bytes) => Math.ceil(bytes / ALIGN) * ALIGN;
 
-const product = (table, from, step) => {
-  let size = 1;
-  for (let i = from; i < table.length; i += step) size *= table[i];
-  return size;
-};
+/** The axes of a table from entry `from` on, `step` entries each: [entry, size]. */
+function axes(table, from, step) {
+  const found = [];
+  for (let entry = from; entry < table.length; entry += step) found.push([entry, table[entry]]);
+  return found;
+}
+
+const product = (found) => found.reduce((count, [, size]) => count * size, 1);
+
+/** The entry of the outermost axis that has more than one index, and the product of those behind it. */
+function outermost(table, from, step) {
+  const found = axes(table, from, step);
+  const i = found.findIndex(([, size]) => size > 1);
+  return i < 0 ? [] : [found[i][0], product(found.slice(i + 1))];
+}
+
+/** The entry of the outermost axis that has enough for all threads, or else of the largest, and the product of the others. */
+function widest(table, from, step) {
+  const found = axes(table, from, step);
+  if (!found.length) return [];
+  const largest = found.reduce((one, other) => (other[1] > one[1] ? other : one));
+  const [entry, size] = found.find(([, size]) => size >= 16) ?? largest;
+  return [entry, product(found) / size];
+}
 
 // Rules. A call's arguments are numbers, and arrays for tables. A rule gives
 //   at     where the number stands that is divided: [argument], or [argument, entry of a table]
@@ -42,14 +61,18 @@ const runs = (bytes, whole, ...scratch) => ([, , , n, inner]) => ({
 });
 
 const broadcast = (bytes) => ([, , , table]) => {
-  const [rank, inner, a, b] = table;
-  if (!rank) return { at: [3, 1], moves: { 0: bytes, 1: a * bytes, 2: b * bytes }, grain: 64, work: 1 };
-  const run = inner * product(table, 7, 3);
-  return { at: [3, 4], moves: { 0: run * bytes, 1: table[5] * bytes, 2: table[6] * bytes }, work: run };
+  const [, inner, a, b] = table;
+  const [entry, others] = outermost(table, 4, 3);
+  if (!entry) return { at: [3, 1], moves: { 0: bytes, 1: a * bytes, 2: b * bytes }, grain: 64, work: 1 };
+  const run = inner * others;
+  return { at: [3, entry], moves: { 0: run * bytes, 1: table[entry + 1] * bytes, 2: table[entry + 2] * bytes }, work: run };
 };
 
-const copy = (bytes) => ([y, x, [, , , , read, write]]) =>
-  y !== x && { at: [2, 3], moves: { 0: write * bytes, 1: read * bytes }, work: Math.abs(write) };
+const copy = (bytes) => ([y, x, table]) => {
+  const [entry, others] = widest(table, 3, 3);
+  const moves = { 0: table[entry + 2] * bytes, 1: table[entry + 1] * bytes };
+  return y !== x && { at: [2, entry], moves, work: others };
+};
 
 const matrix = ([, , , , rows, columns, depth]) =>
   rows > 1
@@ -64,12 +87,28 @@ const codeMatrix = ([, , , , , , [rows, columns, depth]]) =>
 /** Matrices one after the other: `table` has [axes, rows, columns, depth, …], and the axes from entry `from` on. */
 const matrices = (where, from, bytes, ...scratch) => (args) => {
   const table = args[where];
-  const [rank, rows, columns, depth] = table;
+  const [, rows, columns, depth] = table;
+  const [entry, others] = outermost(table, from, 3);
   const work = columns * depth;
-  if (!rank) return { at: [where, 1], moves: { 0: columns * bytes, 1: depth * bytes }, grain: 8, work, scratch };
-  const each = rows * columns * product(table, from + 3, 3);
-  const moves = { 0: each * bytes, 1: table[from + 1] * bytes, 2: table[from + 2] * bytes };
-  return { at: [where, from], moves, work: each * depth, scratch };
+  if (!entry) return { at: [where, 1], moves: { 0: columns * bytes, 1: depth * bytes }, grain: 8, work, scratch };
+  const each = rows * columns * others;
+  const moves = { 0: each * bytes, 1: table[entry + 1] * bytes, 2: table[entry + 2] * bytes };
+  return { at: [where, entry], moves, work: each * depth, scratch };
+};
+
+/** Heads, or where there is one, queries, of which one knows its place if it sees only the keys before it (masked: 4). */
+const attention = ([, , , , , , table]) => {
+  const [, queries, keys, depth, width, masked, , , , query, , , result, mask] = table;
+  const [entry, others] = widest(table, 15, 6);
+  const maskBytes = masked === 1 ? 4 : 1;
+  const work = keys * (depth + width);
+  if (table[entry] > 1) {
+    const [q, k, v, y, m] = table.slice(entry + 1, entry + 6);
+    const moves = { 0: 4 * y, 1: 4 * q, 2: 4 * k, 3: 4 * v, 4: maskBytes * m };
+    return { at: [6, entry], moves, work: others * queries * work, scratch: [5] };
+  }
+  const moves = { 0: 4 * result, 1: 4 * query, 4: maskBytes * mask };
+  return masked === 4 ? undefined : { at: [6, 1], moves, grain: 8, work, scratch: [5] };
 };
 
 // Images: where the struct in argument `table` has its sizes, behind batch, height, width and channels of x; and the
@@ -86,6 +125,7 @@ export const RULES = {
   matmul: matrices(4, 6, 4, 3),
   q_gemm: codeMatrix,
   q_matmul: matrices(6, 10, 1, 3, 4, 5),
+  attention,
   conv2d: images(4, CONV, 4, [5]),
   conv_transpose2d: images(4, CONV, 4, [5], true),
   winograd: images(4, WINOGRAD, 4, [5]),

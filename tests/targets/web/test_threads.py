@@ -6,19 +6,23 @@ import base64
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from cases import CASES
 from cases.case import Const, Data, OpCase
 from playwright.sync_api import Page
+from torch import Tensor, nn
 from web_in_node import RUNTIME, node
 
-from triport.exporter.graph import DType, Graph, Sym, TensorType, Value
+import triport as tp
+from triport.exporter.graph import Array, DType, Graph, Sym, TensorType, Value
 from triport.exporter.ops import (
     Activation,
     AveragePool,
@@ -101,28 +105,49 @@ def divisible() -> Iterator[dict[str, Any]]:
     for case in (*CASES, *more_cases()):
         if "web" in case.refused:
             continue
-        plan = plan_of(case)
+        plan = plan_of(case.graph())
         windows = isinstance(case.op, WINDOWS) and len(case.operands[0].shape) == 3
         if all(taken[kernel] >= (12 if windows else 3) for kernel in plan.kernels()):
             continue
         taken.update(plan.kernels())
-        yield spelled(case, plan, 131)
+        yield spelled(case.name, plan, case.inputs(131), {"batch": 131})
         if windows:
-            yield spelled(taller(case), plan_of(taller(case)), 1)
+            tall = taller(case)
+            yield spelled(tall.name, plan_of(tall.graph()), tall.inputs(1), {"batch": 1})
+    for attention in ATTENTIONS:
+        x = torch.randn(1, attention.heads, 41, 12)
+        plan = plan_of(tp.capture(attention, (x, x, x)))
+        yield spelled(str(attention), plan, {spec.name: x.numpy() for spec in plan.inputs}, {"batch": 1})
 
 
-def plan_of(case: OpCase) -> Plan:
-    return make_plan(prepare(case.graph(), WebTarget()))
+class Attention(nn.Module):
+    """Torch's attention over some heads: masked by numbers, by what is left, by the keys behind, or not at all."""
+
+    def __init__(self, heads: int, mask: str = "") -> None:
+        super().__init__()
+        self.heads, self.causal = heads, mask == "causal"
+        masks = {"added": torch.randn(heads, 41, 41), "kept": torch.rand(41, 41) > 0.3}
+        self.register_buffer("mask", masks.get(mask))
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        mask = None if self.mask is None else self.get_buffer("mask")
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=self.causal)
 
 
-def spelled(case: OpCase, plan: Plan, batch: int) -> dict[str, Any]:
-    arrays = case.inputs(batch)
+ATTENTIONS = [Attention(heads, mask) for heads in (1, 5) for mask in ("", "added", "kept", "causal")]
+
+
+def plan_of(graph: Graph) -> Plan:
+    return make_plan(prepare(graph, WebTarget()))
+
+
+def spelled(name: str, plan: Plan, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Any]:
     inputs = [arrays[spec.name].astype(spec.dtype.numpy) for spec in plan.inputs]
     parts, weights = pack_weights(plan)
     return {
-        "name": case.name,
+        "name": name,
         "plan": plan_document(plan, {}, [], parts, {}),
-        "sizes": {"batch": batch},
+        "sizes": {**{dim: 1 for spec in plan.inputs for d in spec.shape for dim in getattr(d, "names", ())}, **sizes},
         "weights": base64.b64encode(weights).decode(),
         "inputs": [base64.b64encode(np.ascontiguousarray(array).tobytes()).decode() for array in inputs],
     }
