@@ -29,13 +29,37 @@ INLINE void tile(int pixels, i8 *y, const i16 *x, const i8 *w, const i32 *bias, 
     }
 }
 
+// What stays the same for a whole call; ahead: int16 cells from one pixel of x to the next, channels: of all, and of y
+typedef struct {
+    const i8 *w;
+    const i32 *bias, *taps;
+    const float *factor;
+    int pairs, ahead, channels;
+    Codes codes;
+} Job;
+
+// All channels of PIXELS pixels. As a function of its own its strides stay in registers.
+static __attribute__((noinline)) void whole_tile(i8 *y, const i16 *x, const Job *job) {
+    int pairs = job->pairs, ahead = job->ahead, channels = job->channels;
+    const i32 *taps = job->taps;
+    for (int i = 0; i < channels; i += CHANNELS)
+        tile(PIXELS, y + i, x + i, job->w + i * 2 * pairs, job->bias + i, job->factor + i, taps, pairs, ahead, channels,
+             smaller(CHANNELS, channels - i), &job->codes);
+}
+
+static __attribute__((noinline)) void single_pixel(i8 *y, const i16 *x, const Job *job) {
+    for (int i = 0; i < job->channels; i += CHANNELS)
+        tile(1, y + i, x + i, job->w + i * 2 * job->pairs, job->bias + i, job->factor + i, job->taps, job->pairs, 0,
+             job->channels, smaller(CHANNELS, job->channels - i), &job->codes);
+}
+
 // w [ceil(C/8)][pairs of taps][8][2], bias int32 and factor float32 [ceil(C/8)*8].
 // taps: scratch for an int32 a tap, + 1
 KERNEL(q_depthwise2d)(i8 *y, const i8 *x, const i8 *w, const i32 *bias, const float *factor, i16 *scratch, i32 *taps,
                       const QConv *g, float lo, float hi) {
-    Codes c = codes(lo, hi, g->zero_out);
     int count = g->kernel_h * g->kernel_w, pairs = (count + 1) / 2, step = g->stride_w * g->in_c;
     int band = band_of(g);
+    Job job = {w, bias, taps, factor, pairs, step, g->in_c, codes(lo, hi, g->zero_out)};
     for (int t = 0; t < count; t++)
         taps[t] = (t / g->kernel_w * g->dilation_h * g->padded_w + t % g->kernel_w * g->dilation_w) * g->in_c;
     taps[count] = 0;  // the partner of the last of an odd number; its weight is 0
@@ -45,22 +69,10 @@ KERNEL(q_depthwise2d)(i8 *y, const i8 *x, const i8 *w, const i32 *bias, const fl
             widen_band(scratch, x, g, first, rows);
             for (int oy = 0; oy < rows; oy++) {
                 const i16 *row = scratch + oy * g->stride_h * g->padded_w * g->in_c;
-                for (int ox = 0; ox < g->out_w;) {
-                    int pixels = g->out_w - ox >= PIXELS ? PIXELS : 1;
-                    for (int i = 0; i < g->in_c; i += CHANNELS) {
-                        const i8 *filters = w + i * 2 * pairs;
-                        int lanes = smaller(CHANNELS, g->in_c - i);
-                        if (pixels == PIXELS)
-                            tile(PIXELS, y + i, row + i, filters, bias + i, factor + i, taps, pairs, step, g->in_c,
-                                 lanes, &c);
-                        else
-                            tile(1, y + i, row + i, filters, bias + i, factor + i, taps, pairs, step, g->in_c, lanes,
-                                 &c);
-                    }
-                    ox += pixels;
-                    row += pixels * step;
-                    y += pixels * g->in_c;
-                }
+                int ox = 0;
+                for (; ox + PIXELS <= g->out_w; ox += PIXELS, row += PIXELS * step, y += PIXELS * g->in_c)
+                    whole_tile(y, row, &job);
+                for (; ox < g->out_w; ox++, row += step, y += g->in_c) single_pixel(y, row, &job);
             }
         }
 }
