@@ -3,13 +3,7 @@
 // transformed back into 2x2 cells of y. [N, H, W, C] → [N, H', W', C'].
 #include "gemm.h"
 #include "tile.h"
-
-#define CELLS 16  // of a transformed tile
-
-typedef struct {
-    i32 batch, in_h, in_w, depth, out_h, out_w, width, top, left;
-    i32 block;  // tiles at a time
-} Winograd;
+#include "winograd.h"
 
 // Σ of three filter taps as the transform takes them: g0, (g0 ± g1 + g2) / 2, g2
 INLINE void filter_transform(f4 to[4], f4 a, f4 b, f4 c) {
@@ -73,33 +67,26 @@ INLINE void tile_out(f4 y[4], const float *m, int step) {
 
 // The cells of x under each of `count` tiles from `first` on, transformed: v [16][count][depth]
 static void tiles_in(float *v, const float *x, const float *zeros, const Winograd *g, int first, int count) {
-    int across = (g->out_w + 1) / 2;
-    for (int i = 0; i < count; i++, v += g->depth) {
-        const float *at[CELLS];
-        int y0 = (first + i) / across * 2 - g->top, x0 = (first + i) % across * 2 - g->left;
-        for (int j = 0; j < CELLS; j++) {
-            int row = y0 + j / 4, column = x0 + j % 4;
-            int inside = (uint32_t)row < (uint32_t)g->in_h && (uint32_t)column < (uint32_t)g->in_w;
-            at[j] = inside ? x + (row * g->in_w + column) * g->depth : zeros;
-        }
-        tile_in(v, at, g->depth, count * g->depth);
+    for (int i = 0; i < count; i++) {
+        const float *cells[CELLS];
+        int at[CELLS];
+        cells_under(at, g, first + i);
+        for (int j = 0; j < CELLS; j++) cells[j] = at[j] < 0 ? zeros : x + at[j];
+        tile_in(v + i * g->depth, cells, g->depth, count * g->depth);
     }
 }
 
 // One panel of columns of `count` tiles: m [16][count][8] → y
 static void tiles_out(float *y, const float *m, const float *bias, const Winograd *g, int first, int count, int columns,
                       f4 lo, f4 hi) {
-    int across = (g->out_w + 1) / 2;
     for (int i = 0; i < count; i++, m += PANEL) {
-        int row = (first + i) / across * 2, column = (first + i) % across * 2;
+        int at[4];
+        cells_made(at, g, first + i);
         for (int c = 0; c < columns; c += 4) {
             f4 cells[4], shift = LOAD(bias + c);
             tile_out(cells, m + c, count * PANEL);
-            float *to = y + (row * g->out_w + column) * g->width + c;
             for (int j = 0; j < 4; j++)
-                if (row + j / 2 < g->out_h && column + j % 2 < g->out_w)
-                    store_lanes(to + (j / 2 * g->out_w + j % 2) * g->width, clamp(ADD(cells[j], shift), lo, hi),
-                                columns - c);
+                if (at[j] >= 0) store_lanes(y + at[j] + c, clamp(ADD(cells[j], shift), lo, hi), columns - c);
         }
     }
 }
@@ -111,7 +98,7 @@ KERNEL(winograd)(float *y, const float *x, const float *u, const float *bias, co
     f4 lo = SPLAT(low), hi = SPLAT(high);
     float *zeros = scratch, *m = zeros + larger(g->depth, PANEL), *v = m + g->block * CELLS * PANEL;
     float infinity = __builtin_inff();
-    int tiles = (g->out_h + 1) / 2 * ((g->out_w + 1) / 2);
+    int tiles = (g->out_h + 1) / 2 * tiles_across(g);
     for (int c = 0; c < larger(g->depth, PANEL); c++) zeros[c] = 0.0f;
     for (int n = 0; n < g->batch; n++, x += g->in_h * g->in_w * g->depth, y += g->out_h * g->out_w * g->width)
         for (int first = 0; first < tiles; first += g->block) {

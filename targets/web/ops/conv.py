@@ -56,7 +56,7 @@ def conv(node: Node, writer: Writer) -> None:
         _pixelwise(node, writer)
     elif node.op.is_depthwise(x.type, weight.type) and filters == node.op.groups:
         _depthwise(node, writer)
-    elif _winograd_pays(node):
+    elif winograd_pays(node):
         _winograd(node, writer)
     else:
         packed = pack_filters(weight.array(), node.op.groups)
@@ -103,7 +103,7 @@ def _depthwise(node: Node, writer: Writer) -> None:
     writer.call("depthwise2d", writer.result(y), *operands, geometry, *BOUNDS[op.activation])
 
 
-def _winograd_pays(node: Node) -> bool:
+def winograd_pays(node: Node) -> bool:
     """3x3 with stride 1 over enough channels, which the transforms cost time for, and enough tiles for the filters."""
     assert isinstance(node.op, Conv)
     op, weight, y = node.op, node.inputs[1], node.output
@@ -123,10 +123,19 @@ def _winograd(node: Node, writer: Writer) -> None:
     panels = packed.shape[0]
     made = writer.made("winograd_filters", panels * 16 * depth * PANEL, writer.weights(packed), panels, depth)
     shift = writer.weights(pack_bias(bias[0].array() if bias else None, filters))
-    block = 16 if depth <= 64 else 32
+    geometry, block = winograd_geometry(node)
     operand, scratch = writer.operand(x), writer.scratch(block * (16 * depth + 16 * PANEL) + depth + PANEL)
-    geometry: list[Argument] = [*x.type.shape, *y.type.shape[1:], op.padding[0][0], op.padding[1][0], block]
     writer.call("winograd", writer.result(y), operand, made, shift, geometry, scratch, *BOUNDS[op.activation])
+
+
+def winograd_geometry(node: Node, zero_points: tuple[int, int] = (0, 0)) -> tuple[list[Argument], int]:
+    """The struct Winograd of kernels/winograd.h, and the tiles at a time that it mentions."""
+    assert isinstance(node.op, Conv)
+    x, y = node.inputs[0].type.shape, node.output.type.shape
+    (top, _), (left, _) = node.op.padding
+    depth = x[3]
+    block = 16 if isinstance(depth, int) and depth <= 64 else 32
+    return [*x, *y[1:], top, left, block, *zero_points], block
 
 
 def _windowed(node: Node, writer: Writer, kernel: str, packed: Floats, shift: Floats) -> None:

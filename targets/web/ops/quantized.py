@@ -26,12 +26,12 @@ from ....exporter.ops.base import normalize_axis
 from ....exporter.ops.quantized import code_range, multiplier
 from ...emit import Refusal
 from ..emitters import emits
-from ..pack import PANEL
+from ..pack import PANEL, round_up
 from ..pack_codes import pack_codes, pack_columns, pack_table
 from ..plan import Argument
 from ..writer import Writer
 from .broadcast import broadcast_table, runs, strides
-from .conv import spatial_axes
+from .conv import spatial_axes, winograd_geometry, winograd_pays
 from .elementwise import fills
 
 ROW_CELLS = 12288
@@ -162,16 +162,19 @@ def _computed(what: str) -> Refusal:
 
 def _sums_fit(node: Node) -> Refusal | None:
     """Condition: weights are known, and no sum of products with them leaves int32."""
-    op = node.op
-    assert isinstance(op, QuantizedConv | QuantizedLinear)
     if not all(value.is_constant for value in node.inputs[1:]):
         return _computed("weight")
-    weight, _, bias = (value.array() for value in node.inputs[1:])
+    return _overflow() if _largest_sum(node) > LARGEST_SUM else None
+
+
+def _largest_sum(node: Node) -> int:
+    """Of products and bias, whatever the input is."""
+    op, (weight, _, bias) = node.op, (value.array() for value in node.inputs[1:])
+    assert isinstance(op, QuantizedConv | QuantizedLinear)
     widest = max(127 - op.of.zero_point, op.of.zero_point + 128)
     # Filters stand along the first axis in every layout.
     products = np.abs(weight.astype(np.int16)).reshape(weight.shape[0], -1).sum(axis=1, dtype=np.int64)
-    largest = products * widest + np.abs(bias.astype(np.int64))
-    return _overflow() if largest.size and largest.max() > LARGEST_SUM else None
+    return int((products * widest + np.abs(bias.astype(np.int64))).max(initial=0))
 
 
 def _overflow() -> Refusal:
@@ -202,6 +205,8 @@ def conv(node: Node, writer: Writer) -> None:
         _gemm(node, writer, op, weight.array().reshape(filters, depth))
     elif op.is_depthwise(x.type, weight.type) and filters == op.groups:
         _depthwise(node, writer, op)
+    elif depth % 8 == 0 and winograd_pays(node) and _largest_sum(node) * 4 <= LARGEST_SUM:
+        _winograd(node, writer, op)
     else:
         _windowed(node, writer, op)
 
@@ -248,6 +253,20 @@ def _windowed(node: Node, writer: Writer, op: QuantizedConv) -> None:
     table, cells = _geometry(node, op)
     scratch = _cells(writer, cells)
     writer.call("q_conv2d", writer.result(node.output), *operands, scratch, table, *bounds(op.to, op.activation))
+
+
+def _winograd(node: Node, writer: Writer, op: QuantizedConv) -> None:
+    """Filters times two along each axis are whole numbers; a sum four times as large is divided exactly."""
+    weight = node.inputs[1].array()
+    filters, height, width, depth = weight.shape
+    packed = pack_codes(weight.reshape(filters, height, width * depth))
+    padded = round_up(filters, PANEL)
+    made = writer.made("q_winograd_filters", padded * 8 * depth, writer.weights(packed), padded // PANEL, depth)
+    operands = writer.operand(node.inputs[0]), made, *_columns(node, writer)
+    geometry, block = winograd_geometry(node, (op.of.zero_point, op.to.zero_point))
+    sums, cells, padding = writer.scratch(block * 128), writer.scratch(block * 8 * depth), writer.scratch(depth // 4)
+    limits = bounds(op.to, op.activation)
+    writer.call("q_winograd", writer.result(node.output), *operands, geometry, sums, cells, padding, *limits)
 
 
 def _depthwise(node: Node, writer: Writer, op: QuantizedConv) -> None:
