@@ -27,7 +27,7 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser demo test sweep lint format compat networks bench bench-peers bench-int8 bench-web kernels clean
+.PHONY: help venv browser node demo test sweep lint format compat networks bench bench-peers bench-int8 bench-web kernels clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/' | expand -t 18
@@ -60,12 +60,19 @@ browser: ## find Chrome, Chromium or Edge; install Debian's chromium where that 
 	    echo "no browser: install chromium (apt-get install chromium), Google Chrome or Edge, or set CHROME=/path/to/it" >&2; exit 1; \
 	fi
 
+# Bundles run from Node 18 on; Vite, which builds pages with them in a test, wants a newer one.
+node: ## look for Node 20.19 or newer, and npm
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' \
+	    2>/dev/null && command -v npm >/dev/null || { \
+	    echo "Node 20.19 or newer and npm are needed (https://nodejs.org); found Node $$(node --version 2>/dev/null || echo nowhere)" \
+	        "and npm $$(npm --version 2>/dev/null || echo nowhere)" >&2; exit 1; }
+
 # The network is tiny: a second thread brings nothing, and on a busy machine waiting for it costs minutes.
 demo: venv ## train on scanned digits, export to three ports, compare them all
 	@$(MAKE) --no-print-directory browser || echo "going on without a browser: the table will say 'not verified'" >&2
 	@OMP_NUM_THREADS=1 .venv/bin/python examples/digits_demo.py
 
-test: venv browser lint ## lint, types, and the tests on every runtime
+test: venv browser node lint ## lint, types, and the tests on every runtime
 	@OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile -q $(PYTEST_ARGS)
 
 sweep: venv ## every sample of torch's own on every port; brings docs/torch-coverage.md up to date (half an hour)

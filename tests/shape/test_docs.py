@@ -66,12 +66,18 @@ def test_the_readmes_javascript_runs(tmp_path: Path) -> None:
     make = (
         "import triport as tp\n"
         'layers = [tp.Input((28, 28, 1), name="image"), tp.layers.Flatten(), tp.layers.Dense(10, name="digit")]\n'
-        'tp.export(tp.Sequential(layers), ".", to=["web"], verify=False)\n'
+        "model = tp.Sequential(layers)\n"
+        'model.describe(labels=list("abcdefghij"), preprocessing=tp.Preprocessing(channels="grey"))\n'
+        'tp.export(model, ".", to=["web"], verify=False)\n'
     )
     subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True)
-    (tmp_path / "page.mjs").write_text(script + "console.log(digit.shape.join());\n")
+    element = 'document.querySelector("img")'
+    assert script.count(element) == 1
+    pixels = "{ data: new Uint8Array(40 * 30 * 4), width: 40, height: 30 }"
+    shown = "console.log(outputs.digit.shape.join(), /^[a-j]$/.test(best.label));\n"
+    (tmp_path / "page.mjs").write_text(script.replace(element, pixels) + shown)
     result = subprocess.run(["node", "page.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "1,10", result.stderr
+    assert result.stdout.strip() == "1,10 true", result.stderr
 
 
 def test_pages_that_messages_name_exist() -> None:

@@ -30,6 +30,10 @@ export interface Meta {
   name: string;
   inputs: TensorSpec[];
   outputs: TensorSpec[];
+  /** What the classes of an output are called. */
+  labels?: Partial<Record<keyof Outputs, string[]>>;
+  /** What is declared of the inputs that hold images; image.js goes by it. */
+  images?: Partial<Record<keyof Inputs, { layout: string; count: number; [key: string]: unknown }>>;
   [key: string]: unknown;
 }
 
