@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +23,7 @@ Serve = Callable[[Path], str]
 Scores = npt.NDArray[np.float32]
 
 LABELS = [f"digit {i}" for i in range(10)]
-STAGE = """() => {
-  const { width, height } = document.getElementById("stage");
-  return [height, width, ...document.getElementById("stage").getContext("2d").getImageData(0, 0, width, height).data];
-}"""
+STAGE = "document.getElementById('stage').toDataURL().split(',')[1]"
 
 
 def digits() -> Graph:
@@ -46,8 +45,7 @@ def opened(page: Page, address: str) -> None:
 
 
 def stage_of(page: Page) -> npt.NDArray[np.uint8]:
-    height, width, *pixels = page.evaluate(STAGE)
-    return np.asarray(pixels, np.uint8).reshape(height, width, 4)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(page.evaluate(STAGE)))))
 
 
 def stroke(page: Page, *points: tuple[float, float]) -> None:
