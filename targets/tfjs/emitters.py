@@ -55,6 +55,17 @@ def at_most_rank(limit: int) -> Condition:
     return condition
 
 
+def broadcasts_up_to(limit: int) -> Condition:
+    """Condition: the operands have one shape, or no more axes than the kernel broadcasts over."""
+    few = at_most_rank(limit)
+
+    def condition(node: Node) -> Refusal | None:
+        alike = all(value.type.shape == node.inputs[0].type.shape for value in node.inputs)
+        return None if alike else few(node)
+
+    return condition
+
+
 def all_of(*conditions: Condition) -> Condition:
     """The first refusal among several conditions."""
 

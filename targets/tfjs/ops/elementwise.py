@@ -46,7 +46,7 @@ from ....exporter.ops import (
     Tan,
 )
 from ..dtypes import CARRIERS
-from ..emitters import FLOAT, MOVABLE, NUMBERS, emits, of_dtype
+from ..emitters import FLOAT, MOVABLE, NUMBERS, all_of, broadcasts_up_to, emits, of_dtype
 from ..writer import Writer
 
 INTEGERS = (DType.INT32, DType.INT64)
@@ -86,8 +86,10 @@ _NAMES: dict[type[OpAttrs], str] = {
 }
 
 
-@emits(Add, Sub, Mul, Pow, Maximum, Minimum, Remainder, Neg, Abs, accepts=of_dtype(*NUMBERS))
-@emits(Acos, Acosh, Asin, Asinh, Atan, Atan2, Atanh, Ceil, Cos, Cosh, Erf, Exp, Expm1, Floor, Log, Round,
+@emits(Add, Sub, Mul, Pow, Maximum, Minimum, Remainder, accepts=all_of(of_dtype(*NUMBERS), broadcasts_up_to(6)))
+@emits(Atan2, accepts=all_of(FLOAT, broadcasts_up_to(6)))
+@emits(Neg, Abs, accepts=of_dtype(*NUMBERS))
+@emits(Acos, Acosh, Asin, Asinh, Atan, Atanh, Ceil, Cos, Cosh, Erf, Exp, Expm1, Floor, Log, Round,
        Rsqrt, Sign, Sinh, Sqrt, Tan, accepts=FLOAT)  # fmt: skip
 def plain(node: Node, writer: Writer) -> None:
     writer.node(_NAMES[type(node.op)], [writer.tensor(value) for value in node.inputs], node.output)
@@ -107,7 +109,7 @@ def sine(node: Node, writer: Writer) -> None:
     writer.node("SelectV2", [near, angle, writer.node("Sin", [x], "sin")], node.output)
 
 
-@emits(Div, accepts=of_dtype(*NUMBERS))
+@emits(Div, accepts=all_of(of_dtype(*NUMBERS), broadcasts_up_to(6)))
 def div(node: Node, writer: Writer) -> None:
     """Integers: the quotient of the sizes with the signs put back."""
     a, b = (writer.tensor(value) for value in node.inputs)
@@ -120,7 +122,7 @@ def div(node: Node, writer: Writer) -> None:
     writer.node("Mul", [_floor_quotient(writer, *sizes), sign], node.output)
 
 
-@emits(FloorDivide, accepts=of_dtype(*INTEGERS))
+@emits(FloorDivide, accepts=all_of(of_dtype(*INTEGERS), broadcasts_up_to(6)))
 def floor_divide(node: Node, writer: Writer) -> None:
     writer.bind(node.output, _floor_quotient(writer, *(writer.tensor(value) for value in node.inputs)))
 

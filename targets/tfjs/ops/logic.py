@@ -18,7 +18,7 @@ from ....exporter.ops import (
     OpAttrs,
     Where,
 )
-from ..emitters import NUMBERS, OWN_RUNTIME, emits, of_dtype, unsupported
+from ..emitters import NUMBERS, OWN_RUNTIME, all_of, broadcasts_up_to, emits, of_dtype, unsupported
 from ..writer import Writer
 
 _NAMES: dict[type[OpAttrs], str] = {
@@ -36,9 +36,10 @@ _NAMES: dict[type[OpAttrs], str] = {
 }
 
 
-@emits(Equal, NotEqual, accepts=of_dtype(*NUMBERS, DType.BOOL))
-@emits(Less, LessEqual, Greater, GreaterEqual, accepts=of_dtype(*NUMBERS))
-@emits(LogicalAnd, LogicalOr, LogicalXor, LogicalNot)
+@emits(Equal, NotEqual, accepts=all_of(of_dtype(*NUMBERS, DType.BOOL), broadcasts_up_to(6)))
+@emits(Less, LessEqual, Greater, GreaterEqual, accepts=all_of(of_dtype(*NUMBERS), broadcasts_up_to(6)))
+@emits(LogicalAnd, LogicalOr, LogicalXor, accepts=broadcasts_up_to(6))
+@emits(LogicalNot)
 @emits(Where, accepts=of_dtype(*NUMBERS, DType.INT8, DType.UINT8, operand=1))
 def logic(node: Node, writer: Writer) -> None:
     writer.node(_NAMES[type(node.op)], [writer.tensor(value) for value in node.inputs], node.output)

@@ -24,19 +24,19 @@ def reshape(node: Node, writer: Writer) -> None:
     writer.node("Reshape", [writer.tensor(node.inputs[0]), shape], node.output)
 
 
-@emits(Transpose, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(6)))
+@emits(Transpose, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def transpose(node: Node, writer: Writer) -> None:
     perm = writer.int32s(cast(Transpose, node.op).perm, "perm")
     writer.node("Transpose", [writer.tensor(node.inputs[0]), perm], node.output)
 
 
-@emits(Expand, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(6)))
+@emits(Expand, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def expand(node: Node, writer: Writer) -> None:
     shape = shape_tensor(writer, cast(Expand, node.op).shape)
     writer.node("BroadcastTo", [writer.tensor(node.inputs[0]), shape], node.output)
 
 
-@emits(Reverse, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(6)))
+@emits(Reverse, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def reverse(node: Node, writer: Writer) -> None:
     """Bools go as numbers: the wasm backend's kernel reads four bytes of each."""
     axes = [normalize_axis(axis, node.output.type.rank) for axis in cast(Reverse, node.op).axes]
@@ -48,7 +48,7 @@ def reverse(node: Node, writer: Writer) -> None:
     writer.node("NotEqual", [numbers, writer.int32(0, "zero")], node.output)
 
 
-@emits(Slice, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(6)))
+@emits(Slice, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def slice_(node: Node, writer: Writer) -> None:
     op, x = cast(Slice, node.op), node.inputs[0]
     starts: list[Dim] = [0] * x.type.rank
@@ -101,7 +101,7 @@ def _only_grows(node: Node) -> Refusal | None:
     return Refusal("padding must not be negative", "crop with a slice instead", "TP102")
 
 
-@emits(Pad, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(4), _only_grows))
+@emits(Pad, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(6), _only_grows))
 def pad(node: Node, writer: Writer) -> None:
     op, x = cast(Pad, node.op), node.inputs[0]
     sides = [side for pair in zip(op.before, op.after, strict=True) for side in pair]
@@ -114,7 +114,7 @@ def pad(node: Node, writer: Writer) -> None:
     writer.node("PadV2", [writer.tensor(x), paddings, fill], node.output)
 
 
-@emits(BorderPad, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(4)))
+@emits(BorderPad, accepts=all_of(of_dtype(*MOVABLE), at_most_rank(8)))
 def border_pad(node: Node, writer: Writer) -> None:
     """MirrorPad; the repeated border cell has no operator, so it is cut off, tiled and put before and behind."""
     op, x = cast(BorderPad, node.op), node.inputs[0]

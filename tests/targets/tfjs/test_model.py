@@ -53,6 +53,9 @@ def _moves(operand: Data) -> list[OpCase]:
 
 MORE = [
     *(case for operand in (BOOLS, MANY, NUMBERS) for case in _moves(operand)),
+    OpCase("add/eight_axes", ops.Add(), (Data((2,) * 7), Const((2, 2, 2, 1, 1, 2, 2)))),
+    OpCase("pad/seven_axes", ops.Pad((0, 0, 0, 2, 0, 0, 1), (0, 0, 0, 1, 0, 0, 0)), (Data((1, 2, 1, 2, 1, 2)),)),
+    OpCase("pad/six_axes", ops.Pad((0, 1, 0, 1, 1, 2), (0, 0, 2, 1, 0, 1), 0.5), (Data((1, 2, 1, 2, 3)),)),
     OpCase("max_pool/one_cell", ops.MaxPool((1, 1), (2, 2), _NO, (1, 1)), (Data((2, 5, 6)),)),
     OpCase("average_pool/one_cell", ops.AveragePool((1, 1), (2, 1), _NO, (1, 1)), (Data((2, 5, 6)),)),
     OpCase(
@@ -178,3 +181,17 @@ def test_the_mean_behind_a_fractional_power_is_a_sum(backend: Backend, open_grap
     graph.set_output("y", graph.add(ops.AveragePool((2, 2), (2, 2), _NO, (1, 1)), power))
     got = open_graph(graph, backend).run({"x": np.array([[[[1, 4, -1, 1], [1, 4, 1, 1]]]], np.float32)})["y"]
     np.testing.assert_array_equal(got, [[[[4.5, np.nan]]]])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        OpCase("add", ops.Add(), (Data((2,) * 7), Const((2, 1, 2, 1, 2, 1, 2)))),
+        OpCase("pad", ops.Pad((0, 1, 1, 1, 1, 1, 1), (0,) * 7), (Data((1,) * 6),)),
+    ],
+    ids=lambda case: case.name,
+)
+def test_more_axes_than_the_wasm_kernels_walk_are_refused(case: OpCase) -> None:
+    with pytest.raises(ModelError, match="at most 6 axes") as error:
+        prepare(case.graph(), TfjsTarget())
+    assert error.value.code == "TP102"
