@@ -12,8 +12,6 @@ EMITTERS: Emitters[Writer] = Emitters("tfjs")
 emits = EMITTERS.emits
 unsupported = EMITTERS.unsupported
 
-OWN_RUNTIME = "export it for triport's own runtime: leave --web-runtime out"
-
 FUSED = {Activation.RELU: "Relu", Activation.RELU6: "Relu6"}
 """What an activation is called, in a fused kernel and alone."""
 
@@ -32,7 +30,7 @@ def of_dtype(*accepted: DType, operand: int = 0) -> Condition:
         names = ", ".join(dtype.value for dtype in accepted)
         return Refusal(
             f"the kernel takes {names}; {value.name} is {value.type.dtype.value}",
-            f"cast the operand in the model, or {OWN_RUNTIME}",
+            "cast the operand in the model",
             "TP105",
         )
 
@@ -48,7 +46,7 @@ def at_most_rank(limit: int) -> Condition:
             return None
         return Refusal(
             f"the kernel takes at most {limit} axes, here are {rank}",
-            f"merge axes with a reshape before this layer, or {OWN_RUNTIME}",
+            "merge axes with a reshape before this layer",
             "TP102",
         )
 

@@ -12,7 +12,6 @@ from typing import cast
 from ...exporter.errors import ModelError
 from ...exporter.graph import Dim, evaluate_dim
 from ...exporter.graph.steps import in_steps
-from .emitters import OWN_RUNTIME
 from .writer import Writer
 
 
@@ -70,7 +69,7 @@ def _input_size(writer: Writer, name: str) -> str:
     raise ModelError(
         "TP104",
         f'"{writer.at}" cannot be written for TensorFlow.js: its shape depends on {name!r}, which is no input size',
-        help=f"make one input dimension exactly {name!r}, or {OWN_RUNTIME}",
+        help=f"make one input dimension exactly {name!r}",
     )
 
 

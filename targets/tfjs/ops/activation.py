@@ -9,7 +9,7 @@ from ....exporter.graph import Node
 from ....exporter.ops import Clamp, Elu, Gelu, LeakyRelu, OpAttrs, Relu, Selu, Sigmoid, Softmax, Tanh
 from ....exporter.ops.base import normalize_axis
 from ...emit import Refusal
-from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
+from ..emitters import FLOAT, all_of, emits
 from ..writer import Writer
 
 _PLAIN: dict[type[OpAttrs], str] = {
@@ -22,7 +22,7 @@ _PLAIN: dict[type[OpAttrs], str] = {
 
 def _alpha_is_one(node: Node) -> Refusal | None:
     """Condition: Elu has alpha 1; others are decomposed."""
-    return None if cast(Elu, node.op).alpha == 1.0 else Refusal("the kernel has alpha 1", OWN_RUNTIME, "TP102")
+    return None if cast(Elu, node.op).alpha == 1.0 else Refusal("the kernel has alpha 1", "use alpha 1", "TP102")
 
 
 @emits(*_PLAIN, accepts=FLOAT)

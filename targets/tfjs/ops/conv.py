@@ -15,7 +15,7 @@ from ....exporter.ops import Activation, Conv, Layout
 from ....exporter.ops.conv import Padding
 from ...emit import Refusal
 from ..coded import filters_of, finished
-from ..emitters import FLOAT, FUSED, OWN_RUNTIME, all_of, emits
+from ..emitters import FLOAT, FUSED, all_of, emits
 from ..writer import Writer
 
 
@@ -25,7 +25,7 @@ def constant_weights(node: Node) -> Refusal | None:
         return None
     return Refusal(
         "the weight is computed while the model runs, and it is rearranged when the file is written",
-        f"store it in the model, or {OWN_RUNTIME}",
+        "store it in the model",
         "TP102",
     )
 
@@ -37,7 +37,7 @@ def two_spatial_axes(node: Node) -> Refusal | None:
     rank = node.inputs[0].type.rank
     if rank == 4:
         return None
-    return Refusal(f"there are kernels for two spatial axes, not for {rank - 2}", OWN_RUNTIME, "TP103")
+    return Refusal(f"there are kernels for two spatial axes, not for {rank - 2}", "replace the layer", "TP103")
 
 
 @emits(Conv, accepts=all_of(two_spatial_axes, FLOAT, constant_weights))

@@ -18,7 +18,7 @@ from ....exporter.ops import (
     OpAttrs,
     Where,
 )
-from ..emitters import NUMBERS, OWN_RUNTIME, all_of, broadcasts_up_to, emits, of_dtype, unsupported
+from ..emitters import NUMBERS, all_of, broadcasts_up_to, emits, of_dtype, unsupported
 from ..writer import Writer
 
 _NAMES: dict[type[OpAttrs], str] = {
@@ -48,5 +48,5 @@ def logic(node: Node, writer: Writer) -> None:
 unsupported(
     BitwiseXor,
     because="TensorFlow.js runs no operation on the bits of integers from a graph model",
-    help=f"compute with bools, or {OWN_RUNTIME}",
+    help="compute with bools",
 )

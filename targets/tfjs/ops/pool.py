@@ -11,7 +11,7 @@ from ....exporter.graph import Dim, Node
 from ....exporter.ops import AveragePool, MaxPool
 from ...emit import Refusal
 from ...windows import Window, may_be_nan, share_of_padding, windows
-from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
+from ..emitters import FLOAT, all_of, emits
 from ..sizes import shape_tensor
 from ..writer import Writer
 from .conv import two_spatial_axes
@@ -23,14 +23,14 @@ def _dense(node: Node) -> Refusal | None:
     dilation = cast(MaxPool, node.op).dilation
     if all(step == 1 for step in dilation):
         return None
-    return Refusal(f"a graph model cannot state pooling with dilation {dilation}", OWN_RUNTIME, "TP103")
+    return Refusal(f"a graph model cannot state pooling with dilation {dilation}", "pool without dilation", "TP103")
 
 
 def _numbers_alone(node: Node) -> Refusal | None:
     """Condition: the op in front does not make NaN of ordinary numbers."""
     if not may_be_nan(node.inputs[0]):
         return None
-    return Refusal("XNNPACK's mean over a window that holds NaN is infinite", OWN_RUNTIME, "TP103")
+    return Refusal("XNNPACK's mean over a window that holds NaN is infinite", "clamp at 0 before the power", "TP103")
 
 
 def _along(node: Node) -> tuple[Window, ...]:

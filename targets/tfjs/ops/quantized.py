@@ -10,5 +10,5 @@ for _name in ("dequantize", "lookup", "quantize", "quantized_add", "quantized_co
     unsupported(
         REGISTRY[_name],
         because="TensorFlow.js has no kernels for quantized layers",
-        help="export the float graph, or the quantized one for triport's own runtime: leave --web-runtime out",
+        help="export the model that was quantized",
     )

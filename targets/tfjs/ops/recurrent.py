@@ -14,7 +14,7 @@ from ....exporter.graph import Array, Node, Value
 from ....exporter.ops import Activation, Gru, Lstm, Nonlinearity, Rnn
 from ....exporter.ops.recurrent import Recurrent
 from ...emit import Refusal, constant_parameters
-from ..emitters import FLOAT, OWN_RUNTIME, all_of, emits
+from ..emitters import FLOAT, all_of, emits
 from ..sizes import reshape_tensor
 from ..writer import Writer
 from .linear import write_product
@@ -29,13 +29,13 @@ def _known_steps(node: Node) -> Refusal | None:
     if not isinstance(steps, int):
         return Refusal(
             f"the number of steps is free ({steps}), and layers are unrolled for TensorFlow.js",
-            f"give the number of steps: leave it out of dynamic=; or {OWN_RUNTIME}",
+            "give the number of steps: leave it out of dynamic=",
             "TP104",
         )
     if steps > MOST_STEPS:
         return Refusal(
             f"{steps} steps are too many to be unrolled, at most {MOST_STEPS} are",
-            f"feed the sequence in pieces, or {OWN_RUNTIME}",
+            "feed the sequence in pieces",
             "TP102",
         )
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from npm_packages import TENSORFLOW_JS, installed
+from npm_packages import WEB_RUNTIMES, installed
 
 from triport.exporter.graph import Graph
 from triport.runtime_checks.runners.bundle import BundleSession
@@ -21,7 +21,7 @@ Open = Callable[[Graph, Backend], BundleSession]
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """A folder whose node_modules hold TensorFlow.js."""
-    return installed(TENSORFLOW_JS)
+    return installed(WEB_RUNTIMES)
 
 
 @pytest.fixture(scope="session")
