@@ -70,6 +70,7 @@ CASES = [
     _conv("depthwise_multiplier", (3, 8, 8), (6, 1, 5, 5), groups=3, padding=((2, 2), (2, 2))),
     _conv("depthwise_dilation", (4, 11, 11), (4, 1, 3, 3), groups=4, dilation=(2, 2), padding=((2, 2), (2, 2))),
     _conv("many_channels", (64, 4, 4), (33, 64, 3, 3), padding=((1, 1), (1, 1))),
+    _conv("many_channels_and_pixels", (32, 13, 11), (36, 32, 3, 3), padding=((1, 1), (0, 1))),
     _conv("1d", (3, 17), (5, 3, 4), stride=(1,), padding=((1, 2),), dilation=(1,)),
     _conv("1d_stride_dilation_groups", (4, 21), (6, 2, 3), stride=(1,), padding=((2, 2),), dilation=(2,), groups=2),
     _conv("3d", (3, 4, 6, 5), (5, 3, 2, 3, 3), **_3d()),

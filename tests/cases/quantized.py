@@ -244,6 +244,7 @@ CASES = [
     _conv("depthwise_dilation", (4, 11, 11), (4, 1, 3, 3), groups=4, dilation=(2, 2), padding=((2, 2), (2, 2))),
     _conv("depthwise_7x7", (8, 9, 9), (8, 1, 7, 7), groups=8, padding=((3, 3), (3, 3))),
     _conv("many_channels", (64, 4, 4), (33, 64, 3, 3), padding=SAME),
+    _conv("many_channels_and_pixels", (32, 13, 11), (36, 32, 3, 3), padding=SAME),
     _conv("1d", (3, 17), (5, 3, 4), stride=(1,), padding=((1, 2),), dilation=(1,)),
     _conv("1d_depthwise", (4, 21), (4, 1, 3), stride=(2,), padding=((1, 1),), dilation=(1,), groups=4),
     _conv("relu_at_the_lowest_code", (3, 7, 7), (5, 3, 3, 3), activation=RELU, zero_point=-128, wide=0.6),

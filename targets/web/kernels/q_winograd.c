@@ -106,11 +106,11 @@ static void tiles_out(i8 *y, const i32 *m, const i32 *bias, const float *factor,
 }
 
 // u: what q_winograd_filters made; bias int32 and factor float32 [panels * 8]. depth: a multiple of 8, block of 4.
-// m: scratch of block * 128 int32; v: of block * 16 * depth int16; padding: of depth bytes
+// m: scratch of block * 128 int32; v: of (block * depth + 32) * 16 int16; padding: of depth bytes
 KERNEL(q_winograd)(i8 *y, const i8 *x, const i16 *u, const i32 *bias, const float *factor, const Winograd *g, i32 *m,
                    i16 *v, i8 *padding, float lo, float hi) {
     Codes c = codes(lo, hi, g->zero_out);
-    int tiles = (g->out_h + 1) / 2 * tiles_across(g), depth = g->depth, step = g->block * depth;
+    int tiles = (g->out_h + 1) / 2 * tiles_across(g), depth = g->depth, step = g->block * depth + 2 * APART;
     __builtin_memset(padding, g->zero_in, depth);
     for (int n = 0; n < g->batch; n++, x += g->in_h * g->in_w * depth, y += g->out_h * g->out_w * g->width)
         for (int first = 0; first < tiles; first += g->block) {

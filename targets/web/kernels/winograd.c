@@ -1,5 +1,5 @@
-// 3x3 convolution with stride 1 in fewer products (Winograd's F(2x2, 3x3); Lavin & Gray, arXiv:1509.09308): 4x4 cells of
-// x and the filters are transformed, 16 products are formed of them where a direct sum takes 36, and what comes out is
+// 3x3 convolution with stride 1 in fewer products (Winograd F(2x2, 3x3); Lavin & Gray, arXiv:1509.09308): 4x4 cells of x
+// and the filters are transformed, 16 products are formed of them where a direct sum takes 36, and what comes out is
 // transformed back into 2x2 cells of y. [N, H, W, C] → [N, H', W', C'].
 #include "gemm.h"
 #include "tile.h"
@@ -65,14 +65,14 @@ INLINE void tile_out(f4 y[4], const float *m, int step) {
     }
 }
 
-// The cells of x under each of `count` tiles from `first` on, transformed: v [16][count][depth]
-static void tiles_in(float *v, const float *x, const float *zeros, const Winograd *g, int first, int count) {
+// The cells of x under each of `count` tiles from `first` on, transformed: v [16][step], [count][depth] of each
+static void tiles_in(float *v, const float *x, const float *zeros, const Winograd *g, int first, int count, int step) {
     for (int i = 0; i < count; i++) {
         const float *cells[CELLS];
         int at[CELLS];
         cells_under(at, g, first + i);
         for (int j = 0; j < CELLS; j++) cells[j] = at[j] < 0 ? zeros : x + at[j];
-        tile_in(v + i * g->depth, cells, g->depth, count * g->depth);
+        tile_in(v + i * g->depth, cells, g->depth, step);
     }
 }
 
@@ -92,22 +92,22 @@ static void tiles_out(float *y, const float *m, const float *bias, const Winogra
 }
 
 // u: what winograd_filters made; bias [panels * 8]. depth: a multiple of 4.
-// scratch: block * (16 * depth + 128) + depth + 8 floats
+// scratch: block * (16 * depth + 128) + depth + 264 floats
 KERNEL(winograd)(float *y, const float *x, const float *u, const float *bias, const Winograd *g, float *scratch,
                  float low, float high) {
     f4 lo = SPLAT(low), hi = SPLAT(high);
     float *zeros = scratch, *m = zeros + larger(g->depth, PANEL), *v = m + g->block * CELLS * PANEL;
     float infinity = __builtin_inff();
-    int tiles = (g->out_h + 1) / 2 * tiles_across(g);
+    int tiles = (g->out_h + 1) / 2 * tiles_across(g), step = g->block * g->depth + APART;
     for (int c = 0; c < larger(g->depth, PANEL); c++) zeros[c] = 0.0f;
     for (int n = 0; n < g->batch; n++, x += g->in_h * g->in_w * g->depth, y += g->out_h * g->out_w * g->width)
         for (int first = 0; first < tiles; first += g->block) {
             int count = smaller(g->block, tiles - first);
             const float *panel = u;
-            tiles_in(v, x, zeros, g, first, count);
+            tiles_in(v, x, zeros, g, first, count, step);
             for (int column = 0; column < g->width; column += PANEL) {
                 for (int j = 0; j < CELLS; j++, panel += g->depth * PANEL)
-                    matrix_product(m + j * count * PANEL, v + j * count * g->depth, panel, zeros, count, PANEL,
+                    matrix_product(m + j * count * PANEL, v + j * step, panel, zeros, count, PANEL,
                                    g->depth, -infinity, infinity);
                 tiles_out(y + column, m, bias + column, g, first, count, smaller(PANEL, g->width - column), lo, hi);
             }

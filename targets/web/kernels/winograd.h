@@ -3,6 +3,7 @@
 #include "simd.h"
 
 #define CELLS 16  // of a tile
+#define APART 16  // words from the tiles of one cell to those of the next: at powers of 2 they share the lines of the cache
 
 // block: tiles at a time; the zero points of codes
 typedef struct {

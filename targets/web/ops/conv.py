@@ -124,7 +124,7 @@ def _winograd(node: Node, writer: Writer) -> None:
     made = writer.made("winograd_filters", panels * 16 * depth * PANEL, writer.weights(packed), panels, depth)
     shift = writer.weights(pack_bias(bias[0].array() if bias else None, filters))
     geometry, block = winograd_geometry(node)
-    operand, scratch = writer.operand(x), writer.scratch(block * (16 * depth + 16 * PANEL) + depth + PANEL)
+    operand, scratch = writer.operand(x), writer.scratch(block * (16 * depth + 16 * PANEL) + depth + 264)
     writer.call("winograd", writer.result(y), operand, made, shift, geometry, scratch, *BOUNDS[op.activation])
 
 

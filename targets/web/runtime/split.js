@@ -134,6 +134,7 @@ export const RULES = {
   avg_pool2d: images(2, POOL, 4),
   max_pool2d_i8: images(2, POOL, 1),
   q_conv2d: images(6, CONV, 1, [5]),
+  q_winograd: images(5, WINOGRAD, 1, [6, 7, 8]),
   q_depthwise2d: images(7, CONV, 1, [5, 6]),
   q_sum2d: images(4, CONV, 1),
   layer_norm: ([, , , , , n]) => ({ at: [4], moves: { 0: 4 * n, 1: 4 * n }, work: 4 * n }),
