@@ -7,7 +7,7 @@ calibration and a page work on the same numbers, to the last bit. The rules are 
 
     channels   transparent pixels are laid on ``background``: (c · a + b · (255 - a) + 127) // 255; grey is
                (19595 R + 38470 G + 7471 B + 32768) // 65536
-    resize     ``Image.resize`` on 8 bits with its filter widened when it makes smaller
+    resize     ``Image.resize`` on 8 bits, its filter wider where it makes smaller, the width first and then the height
     numbers    x = low + p · (high - low) / 255, then (x - mean) / std, in float64, and last one rounding to float32
 """
 
@@ -334,7 +334,10 @@ def _resized(band: Array, size: tuple[int, int], resize: str) -> Array:
         raise EnvironmentError_(
             "TP310", "images are resized by Pillow, which is not installed", help="pip install 'triport[images]'"
         ) from error
-    return np.asarray(Image.fromarray(band).resize(size[::-1], Image.Resampling[resize.upper()]))
+    filter = Image.Resampling[resize.upper()]
+    height, width = size
+    # One axis at a time: which comes first, Pillow's versions decide in different ways.
+    return np.asarray(Image.fromarray(band).resize((width, band.shape[0]), filter).resize((width, height), filter))
 
 
 def _as_dtype(values: Array, dtype: DType) -> Array:

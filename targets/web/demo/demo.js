@@ -32,8 +32,12 @@
 
   // -- the answer -------------------------------------------------------------------------------------------------
 
-  const isClasses = (name, { data, shape }) =>
-    shape.length === 2 && shape[1] > 1 && data instanceof Float32Array && Boolean(model.meta.labels?.[name] || rules);
+  /** Whether an output is scores of classes, one row a picture. */
+  function isClasses(name, { data, shape }) {
+    const { quantization } = model.meta.outputs.find((spec) => spec.name === name);
+    const real = data instanceof Float32Array || Boolean(quantization);
+    return real && shape.length === 2 && shape[1] > 1 && Boolean(model.meta.labels?.[name] || rules);
+  }
 
   /** Classes as bars: up to 12 in their order, else the best six. Scores that are no shares are compared as exp(score). */
   function bars(name, output) {

@@ -109,6 +109,8 @@ DECLARED: list[dict[str, Any]] = [
     {"size": (16, 16), "shorter_side": 19, "background": (10, 20, 250)},
     {"size": (16, 12), "shorter_side": 18, "resize": "bicubic"},
     {"size": (37, 29)},
+    {"size": (5, 41)},
+    {"size": (4, 28), "resize": "bicubic"},
 ]
 
 
