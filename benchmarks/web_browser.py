@@ -31,11 +31,13 @@ def npm_folder() -> Path | None:
 class Server:
     """Serves the benchmark's pages, build/web as /nets and the npm packages as /npm, on 127.0.0.1.
 
-    served   the files asked for, in order; cleared by the caller
+    served       the files asked for, in order; cleared by the caller
+    compressed   {file: its bytes in brotli}, which are sent instead
     """
 
     def __init__(self) -> None:
         self.served: list[Path] = []
+        self.compressed: dict[Path, bytes] = {}
         self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES}
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -61,6 +63,17 @@ class Server:
                 if file.is_file():
                     server.served.append(file)
                 return str(file)
+
+            def do_GET(self) -> None:
+                file = Path(self.translate_path(self.path))
+                if file not in server.compressed:
+                    return super().do_GET()
+                self.send_response(200)
+                self.send_header("Content-Type", self.guess_type(str(file)))
+                self.send_header("Content-Encoding", "br")
+                self.send_header("Content-Length", str(len(server.compressed[file])))
+                self.end_headers()
+                self.wfile.write(server.compressed[file])
 
             def log_message(self, *_: object) -> None:
                 """No talk on stderr."""

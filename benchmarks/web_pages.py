@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,16 +19,24 @@ KEPT = ("index.js", "kernels.relaxed.wasm", "plan.json")
 """What a page fetches of a bundle, weights.bin apart."""
 FIRST = ("MLP", "LeNet", "MobileNetV2")
 """The networks whose first answer is waited for."""
+LINKS: dict[str, dict[str, Any]] = {
+    "this machine": {},
+    "20 Mbit/s, 40 ms": {
+        "offline": False,
+        "latency": 40,
+        "downloadThroughput": 20e6 / 8,
+        "uploadThroughput": 20e6 / 8,
+    },
+}
+"""Where pages load from; Chromium slows the second down."""
 MEMORY = "MobileNetV2"
 SLACK = 256 * 1024
 
 BROTLI = """
-const zlib = require("node:zlib"), fs = require("node:fs"), quality = zlib.constants.BROTLI_PARAM_QUALITY;
-const sizes = process.argv.slice(1).map((file) => {
-  const bytes = fs.readFileSync(file);
-  return zlib.brotliCompressSync(bytes, { params: { [quality]: 11, [zlib.constants.BROTLI_PARAM_LGWIN]: 24 } }).length;
-});
-console.log(JSON.stringify(sizes));
+const zlib = require("node:zlib"), fs = require("node:fs");
+const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN } = zlib.constants;
+const [from, to] = process.argv.slice(1), params = { [BROTLI_PARAM_QUALITY]: 11, [BROTLI_PARAM_LGWIN]: 24 };
+fs.writeFileSync(to, zlib.brotliCompressSync(fs.readFileSync(from), { params }));
 """
 
 # Remembers every memory that a WebAssembly module imports or exports.
@@ -51,10 +60,18 @@ MEMORIES = """
 """
 
 
-def brotli(files: Sequence[Path]) -> list[int]:
-    """Bytes of each, compressed as hard as it goes."""
-    answer = subprocess.run(["node", "-e", BROTLI, *map(str, files)], capture_output=True, text=True, check=True)
-    return [int(size) for size in json.loads(answer.stdout)]
+def brotli(file: Path) -> bytes:
+    """The file's content, compressed as hard as it goes; kept in build/web/brotli, since large files take a minute."""
+    kept = FOLDER / "brotli" / hashlib.sha256(file.read_bytes()).hexdigest()
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["node", "-e", BROTLI, str(file), str(kept)], check=True)
+    return kept.read_bytes()
+
+
+def brotli_bytes(files: Iterable[Path]) -> int:
+    """Bytes of all together, each compressed for itself."""
+    return sum(len(brotli(file)) for file in files)
 
 
 def bytes_table(nets: Sequence[Net]) -> str:
@@ -63,7 +80,7 @@ def bytes_table(nets: Sequence[Net]) -> str:
     for net in nets:
         files = [net.folder / "web" / name for name in KEPT]
         sizes = [file.stat().st_size for file in files]
-        cells = " | ".join(f"{size:,}" for size in [*sizes, sum(sizes), sum(brotli(files))])
+        cells = " | ".join(f"{size:,}" for size in [*sizes, sum(sizes), brotli_bytes(files)])
         lines.append(f"| {net.name} | {cells} |")
     return "\n".join(lines) + "\n"
 
@@ -71,23 +88,34 @@ def bytes_table(nets: Sequence[Net]) -> str:
 def first_table(
     playwright: Playwright, server: Server, nets: Sequence[Net], runtimes: Sequence[str], rounds: int
 ) -> str:
-    """Medians over the rounds, and what the pages fetched beside the network's own files."""
+    """Least and median over the rounds, ratios of the medians, and what the pages fetched beside the network's own files."""
     ours, *peers = runtimes
-    lines = [f"| network | {' | '.join(runtimes)} | {ours} / best peer |", "|---|" + "---:|" * (len(runtimes) + 1)]
+    lines = [f"| network | from | {' | '.join(runtimes)} | {ours} / best peer |"]
+    lines.append("|---|---|" + "---:|" * (len(runtimes) + 1))
     fetched: dict[str, list[Path]] = {}
+    compressed: dict[Path, bytes] = {}
     for net in [net for net in nets if net.name in FIRST]:
-        taken: dict[str, list[float]] = {}
+        there = [runtime for runtime in runtimes if is_there(net, runtime)]
+        taken: dict[tuple[str, str], list[float]] = {}
         for _ in range(max(5, rounds)):
-            for runtime in [runtime for runtime in runtimes if is_there(net, runtime)]:
+            for link, runtime in [(link, runtime) for link in LINKS for runtime in there]:
                 with fresh_profile(playwright) as page:
+                    if LINKS[link]:
+                        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", LINKS[link])
                     server.served.clear()
-                    taken.setdefault(runtime, []).append(_first(page, server, net, runtime))
+                    server.compressed = compressed if LINKS[link] else {}
+                    taken.setdefault((link, runtime), []).append(_first(page, server, net, runtime))
                     fetched[runtime] = [file for file in server.served if not file.is_relative_to(PAGES)]
-        medians = {runtime: statistics.median(values) for runtime, values in taken.items()}
-        others = [medians[peer] for peer in peers if peer in medians]
-        cells = [f"{medians[runtime]:.0f}" if runtime in medians else "–" for runtime in runtimes]
-        best = f"{medians[ours] / min(others):.2f}" if others else "–"
-        lines.append(f"| {net.name} | {' | '.join(cells)} | {best} |")
+                compressed |= {file: brotli(file) for file in fetched[runtime] if _is_runtime(file)}
+        for link in LINKS:
+            medians = {runtime: statistics.median(taken[link, runtime]) for runtime in there}
+            others = [medians[peer] for peer in peers if peer in medians]
+            least = {runtime: min(taken[link, runtime]) for runtime in there}
+            cells = [
+                f"{least[runtime]:.0f} / {medians[runtime]:.0f}" if runtime in there else "–" for runtime in runtimes
+            ]
+            best = f"{medians[ours] / min(others):.2f}" if others else "–"
+            lines.append(f"| {net.name} | {link} | {' | '.join(cells)} | {best} |")
     return "\n".join(lines) + "\n" + _fetched_table(fetched, [runtime for runtime in runtimes if runtime in fetched])
 
 
@@ -96,7 +124,7 @@ def _fetched_table(fetched: dict[str, list[Path]], runtimes: Sequence[str]) -> s
     lines = ["", "| bytes beside the model | raw | brotli |", "|---|---:|---:|"]
     for runtime in runtimes:
         files = [file for file in dict.fromkeys(fetched[runtime]) if _is_runtime(file)]
-        lines.append(f"| {runtime} | {sum(file.stat().st_size for file in files):,} | {sum(brotli(files)):,} |")
+        lines.append(f"| {runtime} | {sum(file.stat().st_size for file in files):,} | {brotli_bytes(files):,} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,20 +9,22 @@ const input = async (folder, file = "input.bin") =>
   new Float32Array(await (await fetch(`${folder}/${file}`)).arrayBuffer());
 
 async function ours({ folder }, bundle, options, checked) {
+  const coming = input(folder);
   const { load } = await import(`${folder}/${bundle}/index.js`);
   const model = await load(options);
   if (checked && !(await model.selfTest()).passed) throw new Error("its self-test fails");
-  const data = await input(folder);
+  const data = await coming;
   const [{ name }] = model.meta.inputs, [output] = model.meta.outputs;
   return async () => (await model.run({ [name]: data }))[output.name].data;
 }
 
 async function onnxruntime({ folder, name, nchw }) {
+  const coming = input(folder, "input.nchw.bin");
   const ort = await import(`${NPM}/onnxruntime-web/dist/ort.wasm.min.mjs`);
   ort.env.wasm.wasmPaths = `${NPM}/onnxruntime-web/dist/`;
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(`${folder}/model.onnx`, { executionProviders: ["wasm"] });
-  const data = await input(folder, "input.nchw.bin");
+  const data = await coming;
   return async () => {
     const outputs = await session.run({ [name]: new ort.Tensor("float32", data, nchw) });
     return outputs[session.outputNames[0]].data;
@@ -30,10 +32,11 @@ async function onnxruntime({ folder, name, nchw }) {
 }
 
 async function litert({ folder, shape }) {
+  const coming = input(folder);
   const { loadAndCompile, loadLiteRt, Tensor } = await import(`${NPM}/@litertjs/core/dist/index.js`);
   await loadLiteRt(`${NPM}/@litertjs/core/wasm/`);
   const model = await loadAndCompile(`${folder}/model.tflite`, { accelerator: "wasm" });
-  const data = await input(folder);
+  const data = await coming;
   return async () => {
     const tensor = new Tensor(data, shape);
     const outputs = await model.run([tensor]);
@@ -50,6 +53,7 @@ const script = (src) =>
   });
 
 async function tfjs({ folder, name, shape }) {
+  const coming = input(folder);
   for (const file of ["core/dist/tf-core", "converter/dist/tf-converter", "backend-wasm/dist/tf-backend-wasm"])
     await script(`${NPM}/@tensorflow/tfjs-${file}.min.js`);
   const { tf } = globalThis;
@@ -57,7 +61,7 @@ async function tfjs({ folder, name, shape }) {
   tf.wasm.setThreadsCount(1);
   await tf.setBackend("wasm");
   const model = await tf.loadGraphModel(`${folder}/tfjs/model.json`);
-  const data = await input(folder);
+  const data = await coming;
   return async () => {
     const tensor = tf.tensor(data, shape);
     const output = model.execute({ [name]: tensor });
