@@ -76,12 +76,12 @@ const copy = (bytes) => ([y, x, table]) => {
 
 const matrix = ([, , , , rows, columns, depth]) =>
   rows > 1
-    ? { at: [4], moves: { 0: 4 * columns, 1: 4 * depth }, grain: 8, work: columns * depth }
-    : { at: [5], moves: { 0: 4, 2: 4 * depth, 3: 4 }, grain: 64, work: depth };
+    ? { at: [4], moves: { 0: 4 * columns, 1: 4 * depth }, grain: 4, work: columns * depth }
+    : { at: [5], moves: { 0: 4, 2: 4 * depth, 3: 4 }, grain: 32, work: depth };
 
 const codeMatrix = ([, , , , , , [rows, columns, depth]]) =>
   rows > 1
-    ? { at: [6, 0], moves: { 0: columns, 1: depth }, grain: 8, work: columns * depth, scratch: [5] }
+    ? { at: [6, 0], moves: { 0: columns, 1: depth }, grain: 4, work: columns * depth, scratch: [5] }
     : { at: [6, 1], moves: { 0: 1, 2: 2 * Math.ceil(depth / 2), 3: 4, 4: 4 }, grain: 64, work: depth, scratch: [5] };
 
 /** Matrices one after the other: `table` has [axes, rows, columns, depth, …], and the axes from entry `from` on. */
@@ -90,7 +90,7 @@ const matrices = (where, from, bytes, ...scratch) => (args) => {
   const [, rows, columns, depth] = table;
   const [entry, others] = outermost(table, from, 3);
   const work = columns * depth;
-  if (!entry) return { at: [where, 1], moves: { 0: columns * bytes, 1: depth * bytes }, grain: 8, work, scratch };
+  if (!entry) return { at: [where, 1], moves: { 0: columns * bytes, 1: depth * bytes }, grain: 4, work, scratch };
   const each = rows * columns * others;
   const moves = { 0: each * bytes, 1: table[entry + 1] * bytes, 2: table[entry + 2] * bytes };
   return { at: [where, entry], moves, work: each * depth, scratch };
@@ -112,10 +112,10 @@ const attention = ([, , , , , , table]) => {
 };
 
 // Images: where the struct in argument `table` has its sizes, behind batch, height, width and channels of x; and the
-// multiplications for a cell of the result
-const CONV = { height: 4, width: 5, depth: 6, stride: 9, top: 13, work: (g) => (g[7] * g[8] * g[3]) / g[15] };
-const POOL = { height: 4, width: 5, depth: 3, stride: 8, top: 12, work: (g) => g[6] * g[7] };
-const WINOGRAD = { height: 4, width: 5, depth: 6, top: 7, work: (g) => 4 * g[3] };
+// multiplications for a cell of the result. Winograd's computes two lines at once.
+const CONV = { height: 4, width: 5, depth: 6, stride: 9, top: 13, grain: 1, work: (g) => (g[7] * g[8] * g[3]) / g[15] };
+const POOL = { height: 4, width: 5, depth: 3, stride: 8, top: 12, grain: 1, work: (g) => g[6] * g[7] };
+const WINOGRAD = { height: 4, width: 5, depth: 6, top: 7, grain: 2, work: (g) => 4 * g[3] };
 const images = (table, sizes, bytes, scratch, transposed) => () => ({ table, sizes, bytes, scratch, transposed });
 
 const each = (names, rule) => Object.fromEntries(names.split(" ").map((name) => [name, rule]));
@@ -186,8 +186,7 @@ function imageWork(args, { table, sizes }) {
 function divideImages(args, rule, number) {
   const { table, sizes, transposed } = rule;
   const g = args[table];
-  // Transposed convolutions and Winograd's compute several lines at once.
-  const grain = transposed ? 4 * g[sizes.stride] : 4;
+  const grain = transposed ? g[sizes.stride] : sizes.grain;
   const own = [];
   for (let image = 0; number > 1 && image < g[0]; image++)
     for (const [start, size] of pieces(g[sizes.height], Math.ceil(number / g[0]), grain))
@@ -202,7 +201,8 @@ function split(name, args, most, least) {
   const { at, grain = 1, work, scratch = [] } = rule;
   const count = rule.table ? 0 : at.length === 1 ? args[at[0]] : args[at[0]][at[1]];
   const all = rule.table ? imageWork(args, rule) : count * work;
-  const number = Math.min(most, Math.floor(all / least));
+  const worth = Math.floor(all / least);
+  const number = worth >= most ? most : worth >= most / 2 ? most / 2 : worth;
   const parts = rule.table
     ? divideImages(args, rule, number)
     : pieces(count, number, grain).map(([start, size]) => part(args, rule, start, size));
@@ -215,7 +215,7 @@ function split(name, args, most, least) {
  * whether all of that is worth waking threads.
  * @param schedule  schedule.js's
  * @param plan      plan.json
- * @param most      about how many parts of a call
+ * @param most      about how many parts of a call: twice what there are threads
  * @param least     multiplications that are worth a part of their own
  */
 export function divide(schedule, plan, most, least = LEAST_WORK) {

@@ -5,6 +5,7 @@ import { align, divide } from "./split.js";
 
 const MOST_PAGES = 65536;
 const PARTS_EACH = 2; // parts a thread: they even out what threads do beside
+const TURNS = 50_000; // how often it looks whether others are done before it goes to sleep, where it may: about 0.1 ms
 
 // Words that the threads share: the part to be taken next, parts that are done, whether one failed
 const TICKET = 0;
@@ -197,7 +198,7 @@ class Threads {
       Atomics.add(words, DONE, 1);
     }
     for (let done, turns = 0; (done = Atomics.load(words, DONE)) < parts.length; turns++)
-      if (this.#waits && turns > 2000) Atomics.wait(words, DONE, done, 1);
+      if (this.#waits && turns > TURNS) Atomics.wait(words, DONE, done, 1);
     if (Atomics.exchange(words, FAILED, 0)) failure ??= new Error(`kernel ${name} failed in a worker`);
     if (failure) throw failure;
   }
