@@ -29,6 +29,8 @@ LINKS: dict[str, dict[str, Any]] = {
     },
 }
 """Where pages load from; Chromium slows the second down."""
+EMPTY = "no runtime"
+"""A page that fetches the input and answers with it: what every page takes."""
 MEMORY = "MobileNetV2"
 SLACK = 256 * 1024
 
@@ -88,14 +90,14 @@ def bytes_table(nets: Sequence[Net]) -> str:
 def first_table(
     playwright: Playwright, server: Server, nets: Sequence[Net], runtimes: Sequence[str], rounds: int
 ) -> str:
-    """Least and median over the rounds, ratios of the medians, and what the pages fetched beside the network's own files."""
+    """Least and median over the rounds, ratios of the medians; and what the pages fetched beside the model."""
     ours, *peers = runtimes
-    lines = [f"| network | from | {' | '.join(runtimes)} | {ours} / best peer |"]
-    lines.append("|---|---|" + "---:|" * (len(runtimes) + 1))
+    lines = [f"| network | from | {' | '.join((*runtimes, EMPTY))} | {ours} / best peer |"]
+    lines.append("|---|---|" + "---:|" * (len(runtimes) + 2))
     fetched: dict[str, list[Path]] = {}
     compressed: dict[Path, bytes] = {}
     for net in [net for net in nets if net.name in FIRST]:
-        there = [runtime for runtime in runtimes if is_there(net, runtime)]
+        there = [runtime for runtime in (*runtimes, EMPTY) if is_there(net, runtime)]
         taken: dict[tuple[str, str], list[float]] = {}
         for _ in range(max(5, rounds)):
             for link, runtime in [(link, runtime) for link in LINKS for runtime in there]:
@@ -111,9 +113,8 @@ def first_table(
             medians = {runtime: statistics.median(taken[link, runtime]) for runtime in there}
             others = [medians[peer] for peer in peers if peer in medians]
             least = {runtime: min(taken[link, runtime]) for runtime in there}
-            cells = [
-                f"{least[runtime]:.0f} / {medians[runtime]:.0f}" if runtime in there else "–" for runtime in runtimes
-            ]
+            texts = {runtime: f"{least[runtime]:.0f} / {medians[runtime]:.0f}" for runtime in there}
+            cells = [texts.get(runtime, "–") for runtime in (*runtimes, EMPTY)]
             best = f"{medians[ours] / min(others):.2f}" if others else "–"
             lines.append(f"| {net.name} | {link} | {' | '.join(cells)} | {best} |")
     return "\n".join(lines) + "\n" + _fetched_table(fetched, [runtime for runtime in runtimes if runtime in fetched])

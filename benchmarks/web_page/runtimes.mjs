@@ -78,6 +78,7 @@ const RUNTIMES = {
   "onnxruntime-web": onnxruntime,
   "LiteRT.js": litert,
   "TF.js wasm": tfjs,
+  "no runtime": async ({ folder }) => input.bind(null, folder),
 };
 
 export const open = (runtime, net) => RUNTIMES[runtime](net);

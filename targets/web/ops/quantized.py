@@ -264,7 +264,11 @@ def _winograd(node: Node, writer: Writer, op: QuantizedConv) -> None:
     made = writer.made("q_winograd_filters", padded * 8 * depth, writer.weights(packed), padded // PANEL, depth)
     operands = writer.operand(node.inputs[0]), made, *_columns(node, writer)
     geometry, block = winograd_geometry(node, (op.of.zero_point, op.to.zero_point))
-    sums, cells, padding = writer.scratch(block * 128), writer.scratch(block * 8 * depth + 256), writer.scratch(depth // 4)
+    sums, cells, padding = (
+        writer.scratch(block * 128),
+        writer.scratch(block * 8 * depth + 256),
+        writer.scratch(depth // 4),
+    )
     limits = bounds(op.to, op.activation)
     writer.call("q_winograd", writer.result(node.output), *operands, geometry, sums, cells, padding, *limits)
 
