@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +193,24 @@ def test_a_model_a_file_and_a_graph_are_quantized_alike(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="got int") as raised:
         quantize(3, calibration=ROWS)  # type: ignore[arg-type]
     assert raised.value.code == "TP001"
+
+
+@pytest.mark.parametrize("io", ["float32", "int8", "uint8"])
+def test_golden_samples_hold_what_the_reference_answers(io: str) -> None:
+    quantized = quantize(convnet(), calibration=IMAGES, io=io)
+    assert len(quantized.samples) == 2
+    for sample in quantized.samples:
+        assert same_bits(sample.outputs["scores"], quantized.run(sample.inputs)["scores"])
+
+
+def test_integers_need_no_torch_to_be_found(tmp_path: Path) -> None:
+    convnet().save(tmp_path / "m.triport")
+    np.save(tmp_path / "data.npy", IMAGES["image"])
+    code = (
+        "import sys; from triport.quantize import quantize_file\n"
+        "made = quantize_file(sys.argv[1], calibration=sys.argv[2])\n"
+        "assert len(made.graph.samples) == 2 and 'torch' not in sys.modules"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "m.triport"), str(tmp_path / "data.npy")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
