@@ -10,7 +10,7 @@ behind it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -42,24 +42,33 @@ class Filters:
     steps: Floats | None = None
     outside: Activation = Activation.NONE
 
+    def rows(self, order: Array) -> Filters:
+        """The filters in another order."""
+        bias, steps = (None if array is None else array[order] for array in (self.bias, self.steps))
+        return replace(self, weight=self.weight[order], bias=bias, steps=steps)
+
 
 def filters_of(node: Node, writer: Writer) -> Filters:
-    """The filters of a convolution or linear layer: codes where they have them."""
+    """The filters of a convolution or linear layer."""
     op, weight = cast(Conv | ConvTranspose | Linear, node.op), node.inputs[1]
-    activation, bias = op.activation, node.inputs[2].array() if len(node.inputs) > 2 else None
-    # In groups, a filter of a transposed convolution is one of each group.
-    found = None if isinstance(op, ConvTranspose) and op.groups > 1 else steps_of(weight, writer.forms)
+    bias = node.inputs[2].array() if len(node.inputs) > 2 else None
+    if isinstance(op, ConvTranspose) and op.groups > 1:  # a filter is one of each group
+        return Filters(weight.array(), bias, op.activation)
+    return filters(weight, bias, op.activation, writer.forms)
+
+
+def filters(weight: Value, bias: Array | None, activation: Activation, forms: tuple[StoredForm, ...]) -> Filters:
+    """Filters as codes where the weight has them, else as they are."""
+    found = steps_of(weight, forms)
     if found is None:
         return Filters(weight.array(), bias, activation)
     codes, steps = found
-    if bias is not None:
-        bias = bias.astype(np.float64) / steps
-        if not (np.abs(bias) < MOST_OFFSET).all():
-            return Filters(weight.array(), node.inputs[2].array(), activation)
-        bias = bias.astype(np.float32)
+    scaled = None if bias is None else bias.astype(np.float64) / steps
+    if scaled is not None and not (np.abs(scaled) < MOST_OFFSET).all():
+        return Filters(weight.array(), bias, activation)
     inside = Activation.NONE if activation is Activation.RELU6 else activation
     outside = activation if activation is Activation.RELU6 else Activation.NONE
-    return Filters(codes, bias, inside, steps, outside)
+    return Filters(codes, None if scaled is None else scaled.astype(np.float32), inside, steps, outside)
 
 
 def finished(writer: Writer, y: str, of: Filters) -> str:

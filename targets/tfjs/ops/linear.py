@@ -12,7 +12,7 @@ import numpy as np
 
 from ....exporter.graph import Node
 from ....exporter.ops import Activation, Linear, MatMul
-from ..coded import filters_of, finished
+from ..coded import Filters, filters_of, finished
 from ..emitters import FLOAT, FUSED, all_of, emits
 from ..sizes import reshape_tensor, shape_tensor
 from ..writer import Writer
@@ -27,25 +27,29 @@ def linear(node: Node, writer: Writer) -> None:
     flat = x.type.rank == 2
     if not flat:
         rows = writer.node("Reshape", [rows, writer.int32s([-1, cast(int, weight.type.shape[1])], "rows")], "rows")
-    filters = filters_of(node, writer)
-    matrix = writer.constant(np.ascontiguousarray(filters.weight.T), weight.name)
-    offset = None if filters.bias is None else writer.constant(filters.bias, f"{weight.name}/bias")
-    y = finished(writer, write_product(writer, rows, matrix, offset, filters.inside, "product"), filters)
+    y = write_linear(writer, rows, filters_of(node, writer), weight.name, "product")
     if flat:
         writer.bind(node.output, y)
     else:
         writer.node("Reshape", [y, reshape_tensor(writer, node.output.type.shape)], node.output)
 
 
-def write_product(writer: Writer, rows: str, matrix: str, bias: str | None, activation: Activation, role: str) -> str:
-    """[M, K] @ [K, N] + bias, clamped."""
-    if bias is None:
-        y = writer.node("MatMul", [rows, matrix], role, transpose_a=False, transpose_b=False)
-        return y if activation is Activation.NONE else writer.node(FUSED[activation], [y], "activation")
-    fused = ["BiasAdd"] if activation is Activation.NONE else ["BiasAdd", FUSED[activation]]
-    return writer.node(
-        "_FusedMatMul", [rows, matrix, bias], role, num_args=1, fused_ops=fused, transpose_a=False, transpose_b=False
-    )
+def write_linear(writer: Writer, rows: str, filters: Filters, name: str, role: str) -> str:
+    """rows [M, K] times the filters [N, K]: [M, N], with all that belongs to it.
+
+    name   of the weight
+    """
+    operands = [rows, writer.constant(np.ascontiguousarray(filters.weight.T), name)]
+    inside = [] if filters.inside is Activation.NONE else [FUSED[filters.inside]]
+    if filters.bias is None:
+        y = writer.node("MatMul", operands, role, transpose_a=False, transpose_b=False)
+        for activation in inside:
+            y = writer.node(activation, [y], "activation")
+        return finished(writer, y, filters)
+    operands.append(writer.constant(filters.bias, f"{name}/bias"))
+    fused = ["BiasAdd", *inside]
+    y = writer.node("_FusedMatMul", operands, role, num_args=1, fused_ops=fused, transpose_a=False, transpose_b=False)
+    return finished(writer, y, filters)
 
 
 @emits(MatMul, accepts=FLOAT)

@@ -14,10 +14,11 @@ from ....exporter.graph import Array, Node, Value
 from ....exporter.ops import Activation, Gru, Lstm, Nonlinearity, Rnn
 from ....exporter.ops.recurrent import Recurrent
 from ...emit import Refusal, constant_parameters
+from ..coded import filters
 from ..emitters import FLOAT, all_of, emits
 from ..sizes import reshape_tensor
 from ..writer import Writer
-from .linear import write_product
+from .linear import write_linear
 
 MOST_STEPS = 512
 """A step takes about 2 kB of model.json and, in the wasm backend, a tenth of a millisecond."""
@@ -64,29 +65,31 @@ class _Cell:
         self.node = node
         self.writer = writer
         self.op = cast(Recurrent, node.op)
-        weight, hidden, (for_x, for_state) = (self._in_order(value.array()) for value in node.inputs[1:4])
-        self.hidden = hidden.shape[1]
+        weight, hidden = node.inputs[1:3]
+        self.hidden = cast(int, hidden.type.shape[1])
+        for_x, for_state = node.inputs[3].array()
         # Only the new gate of a GRU keeps the two apart: it scales what comes from the state.
         self.apart = isinstance(self.op, Gru)
-        self.weight = writer.constant(np.ascontiguousarray(weight.T), node.inputs[1].name)
-        self.hidden_weight = writer.constant(np.ascontiguousarray(hidden.T), node.inputs[2].name)
-        self.for_x = self._constant(for_x if self.apart else for_x + for_state, "bias")
-        self.for_state = self._constant(for_state, "hidden_bias") if self.apart else None
+        order = self._order()
+        bias = for_x if self.apart else for_x + for_state
+        self.of_x = filters(weight, bias, Activation.NONE, writer.forms).rows(order)
+        own = for_state if self.apart else None
+        self.of_state = filters(hidden, own, Activation.NONE, writer.forms).rows(order)
+        self.without_state = for_state
 
-    def _in_order(self, array: Array) -> Array:
-        """The gates of an LSTM as i, f, o, g: three sigmoids and a tanh. Gates are the last axis of the bias, [2, G*H],
-        and the first of the weights."""
+    def _order(self) -> Array:
+        """The rows of the gates; of an LSTM i, f, o, g: three sigmoids and a tanh."""
+        rows = np.arange(self.op.gates * self.hidden)
         if not isinstance(self.op, Lstm):
-            return array
-        axis = 1 if array is self.node.inputs[3].array() else 0
-        i, f, g, o = np.split(array, 4, axis)
-        return np.concatenate([i, f, o, g], axis)
+            return rows
+        i, f, g, o = np.split(rows, 4)
+        return np.concatenate([i, f, o, g])
 
     def sums_of_x(self, steps: int) -> list[str]:
         """x · W + b of each step, [N, G*H]."""
         features, (_, batch, _) = self.node.inputs[0].type.shape[2], self.node.inputs[0].type.shape
         rows = self._node("Reshape", self.writer.tensor(self.node.inputs[0]), self._int32s([-1, cast(int, features)]))
-        product = write_product(self.writer, rows, self.weight, self.for_x, Activation.NONE, "sums_of_x")
+        product = write_linear(self.writer, rows, self.of_x, self.node.inputs[1].name, "sums_of_x")
         shape = reshape_tensor(self.writer, (steps, batch, self.op.gates * self.hidden))
         first = self.writer.node("Unpack", [self._node("Reshape", product, shape)], "steps", axis=0, num=steps)
         return [first, *(f"{first}:{step}" for step in range(1, steps))]
@@ -106,7 +109,7 @@ class _Cell:
         return [self._node("Mul", o, self._node("Tanh", cell)), cell]
 
     def _gru(self, x: str, states: Sequence[str]) -> str:
-        from_state = self._of_state(states[0]) if states else cast(str, self.for_state)
+        from_state = self._of_state(states[0]) if states else self._constant(self.without_state, "hidden_bias")
         both = self._node("AddV2", self._gates(x, 0, 2), self._gates(from_state, 0, 2, vector=not states))
         r, z = self._split(self._node("Sigmoid", both), 2)
         scaled = self._node("Mul", r, self._gates(from_state, 2, 1, vector=not states))
@@ -121,7 +124,7 @@ class _Cell:
         return self._node("Relu" if relu else "Tanh", sums)
 
     def _of_state(self, state: str) -> str:
-        return write_product(self.writer, state, self.hidden_weight, self.for_state, Activation.NONE, "sums_of_state")
+        return write_linear(self.writer, state, self.of_state, self.node.inputs[2].name, "sums_of_state")
 
     def _gates(self, sums: str, first: int, count: int, vector: bool = False) -> str:
         """Some of the gates of [N, G*H], or of [G*H]."""
