@@ -50,6 +50,7 @@ def _show(summary: Summary) -> None:
         "inputs": "\n".join(map(str, summary.inputs)),
         "outputs": "\n".join(map(str, summary.outputs)),
         "sizes": "\n".join(summary.sizes()),
+        "described": "\n".join(summary.described),
         "weights": f"{count}{bytes_text(summary.weight_bytes)}",
         "quantized": summary.quantization,
         "needs": needs,

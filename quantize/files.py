@@ -16,6 +16,7 @@ from ..exporter.errors import EnvironmentError_, FormatError, UsageError
 from ..exporter.graph import Array, DType, Graph, Value
 from ..exporter.graph.npz import ROWS, read_npy, stream_npz
 from ..exporter.passes.input_layout import layout_of
+from ..exporter.preprocessing import Preprocessing, image_form, preprocessing_of
 from .checks import rescales
 
 ARRAYS = (".npz", ".npy")
@@ -139,8 +140,13 @@ def _is_number(text: str) -> bool:
 
 
 def _images(files: list[Path], graph: Graph) -> Iterator[dict[str, Array]]:
-    """Pixels 0 … 255, resized to what the input takes and laid out as its first layer reads them."""
+    """As the graph declares its preprocessing; without that pixels 0 … 255, resized to what the input takes and laid
+    out as its first layer reads them."""
     value = _only_input(graph, files[0].parent)
+    declared = preprocessing_of(graph).get(value.name)
+    if declared is not None:
+        yield from _prepared(files, graph, value, declared)
+        return
     layout = layout_of(graph, value)
     if layout not in ("NHWC", "NCHW"):
         raise UsageError(
@@ -152,15 +158,10 @@ def _images(files: list[Path], graph: Graph) -> Iterator[dict[str, Array]]:
         raise UsageError(
             "TP051",
             f'how pixels become the numbers that "{value.name}" takes is not known: the model does not rescale them',
-            help="put layers.Rescaling(1 / 255) first into the model, or save the arrays that you feed it: "
-            "np.savez(path, name=array)",
+            help="declare it: graph.describe(preprocessing=tp.Preprocessing(range=(0, 1))), put layers.Rescaling(1 / "
+            "255) first into the model, or save the arrays that you feed it: np.savez(path, name=array)",
         )
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise EnvironmentError_(
-            "TP310", "images are read by Pillow, which is not installed", help="pip install 'triport[images]'"
-        ) from error
+    pillow = _pillow()
     sizes = dict(zip(layout, value.type.shape, strict=True))
     height, width, channels = (size if isinstance(size := sizes[axis], int) else None for axis in "HWC")
     mode = _MODES.get(3 if channels is None else channels)
@@ -168,9 +169,33 @@ def _images(files: list[Path], graph: Graph) -> Iterator[dict[str, Array]]:
         raise UsageError("TP051", f'images have 1, 3 or 4 channels, and the input "{value.name}" is {value.type}')
     step = ROWS if height is not None and width is not None else 1  # images of different sizes do not stack
     for start in range(0, len(files), step):
-        pixels = np.stack([_pixels(Image, file, mode, height, width) for file in files[start : start + step]])
+        pixels = np.stack([_pixels(pillow, file, mode, height, width) for file in files[start : start + step]])
         images = pixels if layout == "NHWC" else np.moveaxis(pixels, -1, 1)
         yield {value.name: images.astype(value.type.dtype.numpy)}
+
+
+def _prepared(files: list[Path], graph: Graph, value: Value, declared: Preprocessing) -> Iterator[dict[str, Array]]:
+    form = image_form(graph, value, declared)
+    if form is None:
+        raise UsageError("TP051", f'the folder holds images, and the input "{value.name}" {value.type} is none')
+    pillow = _pillow()
+    shape = [size if isinstance(size, int) else -1 for size in value.type.shape[1:]]
+    step = ROWS if declared.size is not None else 1
+    for start in range(0, len(files), step):
+        pixels = [_pixels(pillow, file, "RGBA", None, None) for file in files[start : start + step]]
+        layout = "NCHW" if form.layout == "NCHW" else "NHWC"
+        batch = declared(pixels, layout=layout, dtype=value.type.dtype.value)
+        yield {value.name: batch if value.type.rank == 4 else batch.reshape(len(pixels), *shape)}
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise EnvironmentError_(
+            "TP310", "images are read by Pillow, which is not installed", help="pip install 'triport[images]'"
+        ) from error
+    return Image
 
 
 def _pixels(pillow: Any, file: Path, mode: str, height: int | None, width: int | None) -> Array:

@@ -16,6 +16,8 @@ from ..exporter.graph import Graph, Value
 from ..exporter.graph.kinds import kind_of
 from ..exporter.graph.limits import Limit, limits_of
 from ..exporter.graph.steps import Steps, read_steps
+from ..exporter.labels import labels_of
+from ..exporter.preprocessing import Preprocessing, preprocessing_of
 from ..targets.packed.packings import packing_of
 
 MAX_PLAN_BYTES = 256 * 2**20
@@ -37,6 +39,9 @@ class TensorSummary:
         )
 
 
+PLAIN = Preprocessing().to_json()
+
+
 @dataclass(frozen=True)
 class Summary:
     """One file or folder.
@@ -52,6 +57,7 @@ class Summary:
     needs          what it takes to run it
     limits         {free name: [least, most]} of those that have limits, null for none, where the file keeps them
     notices        what a user should know about how the model was captured
+    described      labels and preprocessing of a .triport file, a line each
     parts          the ports of an export folder
     """
 
@@ -69,6 +75,7 @@ class Summary:
     needs: dict[str, str]
     limits: dict[str, list[int | None]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    described: list[str] = field(default_factory=list)
     parts: list[Summary] = field(default_factory=list)
     values: list[TensorSummary] = field(default_factory=list)
 
@@ -188,7 +195,20 @@ def _triport(path: Path) -> Summary:
         values=values,
         limits={name: [limit.least, limit.most] for name, limit in limits_of(graph).items()},
         notices=list(graph.notices),
+        described=_described(graph),
     )
+
+
+def _described(graph: Graph) -> list[str]:
+    """What classes are called, and how pictures are prepared."""
+    lines = []
+    for output, names in labels_of(graph).items():
+        more = f", … ({len(names)} labels)" if len(names) > 10 else ""
+        lines.append(f"{output}: {', '.join(names[:10])}{more}")
+    for name, rules in preprocessing_of(graph).items():
+        told = {key: fact for key, fact in rules.to_json().items() if fact != PLAIN[key] or key == "range"}
+        lines.append(f"{name}: " + ", ".join(f"{key} {fact}" for key, fact in told.items()))
+    return lines
 
 
 def _bundle(path: Path) -> Summary:

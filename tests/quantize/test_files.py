@@ -14,6 +14,7 @@ from triport.exporter.errors import EnvironmentError_, FormatError, UsageError
 from triport.exporter.graph import DType, Graph, TensorType
 from triport.exporter.graph.npz import ROWS, read_npz, stream_npz
 from triport.exporter.ops import Conv, Mul
+from triport.exporter.preprocessing import Preprocessing
 from triport.quantize import make_plan
 from triport.quantize.files import samples_in
 
@@ -144,3 +145,16 @@ def test_images_are_resized_and_laid_out_as_the_model_takes_them(tmp_path: Path)
     (tmp_path / "zzz.png").write_bytes(b"no picture")
     with pytest.raises(FormatError, match=r"zzz\.png is not an image"):
         make_plan(graph, calibration=tmp_path)
+
+
+def test_images_are_prepared_as_the_model_declares(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 5, 7, 3), dtype=np.uint8)
+    for i, array in enumerate(pixels):
+        Image.fromarray(array).save(tmp_path / f"{i:03d}.png")
+    rules = Preprocessing(mean=(0.4, 0.5, 0.6), std=0.25, channels="bgr")
+    graph = images(rescaled=False).describe(preprocessing=rules)
+    expected = Preprocessing.of(graph)(pixels, layout="NCHW")
+    assert expected.shape == (10, 3, 4, 6)
+    np.testing.assert_array_equal(everything(tmp_path, graph), expected)

@@ -9,8 +9,10 @@ import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_graphs import convnet
 
 from triport.exporter.errors import FormatError, UsageError
+from triport.exporter.preprocessing import Preprocessing
 from triport.runtime_checks import inspect
 
 PARAMETERS = 4 * 9 + 4 + 640 + 10
@@ -22,6 +24,15 @@ def test_a_graph_file(model_file: Path) -> None:
     assert list(map(str, summary.inputs)) == ["image float32[batch, 1, 8, 8]"]
     assert summary.ops["conv"] == 1
     assert summary.weight_bytes == 4 * PARAMETERS
+
+
+def test_labels_and_preprocessing(tmp_path: Path) -> None:
+    rules = Preprocessing(range=(0, 16), channels="grey")
+    convnet().describe([f"digit {i}" for i in range(10)], rules).save(tmp_path / "m.triport")
+    assert inspect(tmp_path / "m.triport").described == [
+        "scores: " + ", ".join(f"digit {i}" for i in range(10)),
+        "image: size [8, 8], range [0.0, 16.0], channels grey",
+    ]
 
 
 def test_an_onnx_file(exported: Path) -> None:
