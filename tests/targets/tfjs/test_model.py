@@ -126,6 +126,24 @@ def test_weights_are_cut_into_shards_and_stored_once(tmp_path: Path, open_graph:
     np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), atol=2e-5)
 
 
+def test_the_same_graph_gives_the_same_bytes(tmp_path: Path) -> None:
+    case = next(case for case in MORE if case.name == "linear/long_rows")
+    for name in ("once", "again"):
+        _written(case.graph(), tmp_path / name)
+    for file in (tmp_path / "once").iterdir():
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("backend", Backend, ids=lambda backend: backend.value)
+def test_names_that_tensorflow_does_not_take(backend: Backend, open_graph: Open) -> None:
+    """A colon would be the number of a result, and node names have no spaces."""
+    graph = Graph("names")
+    x, other = (graph.add_input(name, TensorType(DType.FLOAT32, (BATCH,))) for name in ("größe: 1", "__x"))
+    graph.set_output("summe : 0", graph.add(ops.Add(), x, other, name="a:b"))
+    got = open_graph(graph, backend).run({"größe: 1": np.ones(2, np.float32), "__x": np.ones(2, np.float32)})
+    np.testing.assert_array_equal(got["summe : 0"], [2, 2])
+
+
 @pytest.mark.parametrize("backend", Backend, ids=lambda backend: backend.value)
 def test_outputs_that_are_inputs_constants_or_one_another(backend: Backend, open_graph: Open) -> None:
     graph = Graph("odd")
