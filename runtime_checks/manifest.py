@@ -103,8 +103,8 @@ def download_bytes(files: Mapping[str, Mapping[str, Any]]) -> int:
     sizes = {name: int(facts["bytes"]) for name, facts in files.items()}
     names = {name.rpartition("/")[2] for name in sizes}
     if FACTS in names and "plan.json" not in names:  # around a runtime from npm, which comes beside it
-        beside = ("triport.json", "package.json", "index.html", "demo.js", "index.d.ts", "golden.bin")
-        return sum(size for name, size in sizes.items() if name.rpartition("/")[2] not in beside)
+        fetched = ("index.js", FACTS, "model.", "group1-")
+        return sum(size for name, size in sizes.items() if name.rpartition("/")[2].startswith(fetched))
     if "plan.json" not in names:
         return sum(sizes.values())
     kernels = max(size for name, size in sizes.items() if name.endswith(".wasm"))

@@ -13,8 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...targets.packed.files import import_map
-from ...targets.packed.packings import Packing
+from ...targets.packed.packings import Packing, import_map
 from .base import Missing
 from .bundle import BundleSession, Channel
 from .chromium import BrowserProcess, Chromium

@@ -12,12 +12,15 @@ from typing import Any
 from ...exporter.graph import DType, Graph, TensorType
 from ...exporter.graph.conditions import CONDITIONS
 from ...exporter.graph.limits import LIMITS
-from ..web.bundle import ARRAY_TYPES, package_name, plain_source
+from ...exporter.labels import labels_of
 from ..web.bundle import RUNTIME as OURS
+from ..web.bundle import declared, helper_scripts, image_declarations, package_name, plain_source
 from ..web.dtypes import device_dtype
 from ..web.golden import pack_golden
-from ..web.plan import canonical_json, spell
-from .packings import FACTS, FORMAT, VERSION, Packing
+from ..web.images import images_of
+from ..web.plan import Plan, TensorSpec, canonical_json, spell
+from ..web.target import helpers_of
+from .packings import FACTS, FORMAT, VERSION, Packing, import_map
 
 RUNTIME = Path(__file__).parent / "runtime"
 
@@ -42,14 +45,20 @@ def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path
     }
     if "./nothing.js" in packing.browser.values():
         texts["nothing.js"] = "export default {};\n"
+    if images := images_of(graph):
+        specs = [_spec(value.name, value.type) for value in graph.inputs]
+        texts["image.d.ts"] = image_declarations(Plan(inputs=specs), images)
     files = {FACTS: facts, "golden.bin": arrays, **{name: text.encode() for name, text in texts.items()}}
+    files |= helper_scripts(helpers_of(graph)) | {"labels.d.ts": (OURS / "labels.d.ts").read_bytes()}
     for name, data in files.items():
         (path / name).write_bytes(data)
 
 
 def facts_of(graph: Graph, packing: Packing, model_files: Sequence[str]) -> dict[str, Any]:
     """meta.json, but for the samples."""
-    told = {key: graph.metadata[key] for key in ("labels", LIMITS, CONDITIONS) if graph.metadata.get(key)}
+    told: dict[str, Any] = {"labels": labels_of(graph), "images": images_of(graph)}
+    told = {key: known for key, known in told.items() if known}
+    told |= {key: graph.metadata[key] for key in (LIMITS, CONDITIONS) if graph.metadata.get(key)}
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -57,8 +66,8 @@ def facts_of(graph: Graph, packing: Packing, model_files: Sequence[str]) -> dict
         "packages": dict(packing.packages),
         "files": list(model_files),
         "meta": {"name": graph.name} | told,
-        "inputs": [_tensor(value.name, value.type) for value in graph.inputs],
-        "outputs": [_tensor(name, value.type) for name, value in graph.outputs.items()],
+        "inputs": [_tensor(value.name, value.type, packing) for value in graph.inputs],
+        "outputs": [_tensor(name, value.type, packing) for name, value in graph.outputs.items()],
     }
 
 
@@ -80,8 +89,8 @@ def declarations(graph: Graph) -> str:
     """index.d.ts, typed to the model's inputs and outputs."""
     template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
     return template.substitute(
-        inputs="\n".join(_declared(value.name, value.type, "Feed") for value in graph.inputs),
-        outputs="\n".join(_declared(name, value.type, "Tensor") for name, value in graph.outputs.items()),
+        inputs="\n".join(declared(_spec(value.name, value.type), "Feed") for value in graph.inputs),
+        outputs="\n".join(declared(_spec(name, value.type), "Tensor") for name, value in graph.outputs.items()),
     )
 
 
@@ -101,15 +110,6 @@ def package_json(name: str, packing: Packing) -> str:
     return json.dumps(package, indent=2) + "\n"
 
 
-def import_map(packing: Packing, modules: str, folder: str = ".") -> str:
-    """JSON of an import map: where the runtime is, by the addresses of a node_modules and of the packed folder."""
-    places = {
-        name: f"{folder}{file[1:]}" if file.startswith("./") else f"{modules}/{file}"
-        for name, file in packing.browser.items()
-    }
-    return json.dumps({"imports": places})
-
-
 def page(name: str, packing: Packing) -> str:
     """index.html: runs the recorded samples, after ``npm install`` in the folder."""
     escaped = name.replace("&", "&amp;").replace("<", "&lt;")
@@ -118,18 +118,15 @@ def page(name: str, packing: Packing) -> str:
     return re.sub(r"\$\w+", lambda found: words[found.group()], template)
 
 
-def _tensor(name: str, type: TensorType) -> dict[str, Any]:
+def _spec(name: str, type: TensorType) -> TensorSpec:
+    """An input or output as pages see it; it stands in no buffer of ours."""
+    return TensorSpec(name, device_dtype(type.dtype), type.shape, "", type.quantization)
+
+
+def _tensor(name: str, type: TensorType, packing: Packing) -> dict[str, Any]:
     of = type.quantization
     coded = {"quantization": {"scale": of.scale, "zero_point": of.zero_point}} if of else {}
     # What the file holds where that is not what pages give and get.
-    carried = {"carrier": type.dtype.value} if type.dtype is not device_dtype(type.dtype) else {}
+    carried = {"carrier": type.dtype.value} if packing.wide and type.dtype is DType.INT64 else {}
     shape = [spell(dim) for dim in type.shape]
     return {"name": name, "dtype": device_dtype(type.dtype).value, "shape": shape} | coded | carried
-
-
-def _declared(name: str, type: TensorType, kind: str) -> str:
-    dtype: DType = device_dtype(type.dtype)
-    shape = ", ".join(str(dim) for dim in type.shape)
-    dims = ", ".join(str(dim) if isinstance(dim, int) else "number" for dim in type.shape)
-    array = ARRAY_TYPES[dtype]
-    return f"  /** {dtype.value} [{shape}] */\n  {json.dumps(name)}: {kind}<{array}, readonly [{dims}]>;"

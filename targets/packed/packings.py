@@ -31,6 +31,7 @@ class Packing:
     imports    lines at the top of index.js
     browser    {bare name that is imported: file in node_modules, or "./" and one of the folder}, for import maps
     dtypes     what inputs and outputs may be
+    wide       whether the file holds int64 as it is, where pages give and get int32
     one_row    whether sizes are fixed: a free batch is run row by row, and no other size may be free
     in_node    whether it runs in Node
     """
@@ -43,6 +44,7 @@ class Packing:
     imports: str
     browser: Mapping[str, str]
     dtypes: frozenset[DType]
+    wide: bool = False
     one_row: bool = False
     in_node: bool = True
 
@@ -62,6 +64,7 @@ PACKINGS: dict[str, Packing] = {
             imports="",  # ort.js imports the package itself, by one name in Node and by another elsewhere
             browser={"onnxruntime-web/wasm": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs"},
             dtypes=_ALL,
+            wide=True,
         ),
         Packing(
             name="litert",
@@ -123,3 +126,12 @@ def packing_of(folder: Path) -> Packing | None:
         return None
     is_packed = isinstance(facts, dict) and facts.get("format") == FORMAT
     return PACKINGS.get(str(facts.get("runtime"))) if is_packed else None
+
+
+def import_map(packing: Packing, modules: str, folder: str = ".") -> str:
+    """JSON of an import map: where the runtime is, by the addresses of a node_modules and of the packed folder."""
+    places = {
+        name: f"{folder}{file[1:]}" if file.startswith("./") else f"{modules}/{file}"
+        for name, file in packing.browser.items()
+    }
+    return json.dumps({"imports": places})

@@ -126,15 +126,15 @@ def type_declarations(plan: Plan) -> str:
     """index.d.ts, typed to the model's inputs and outputs."""
     template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
     return template.substitute(
-        inputs="\n".join(_declared(spec, "Feed") for spec in plan.inputs),
-        outputs="\n".join(_declared(spec, "Tensor") for spec in plan.outputs),
+        inputs="\n".join(declared(spec, "Feed") for spec in plan.inputs),
+        outputs="\n".join(declared(spec, "Tensor") for spec in plan.outputs),
     )
 
 
 def image_declarations(plan: Plan, images: Collection[str]) -> str:
     """image.d.ts, typed to the model's inputs that are images."""
     template = Template((RUNTIME / "image.template.d.ts").read_text("utf-8"))
-    return template.substitute(inputs="\n".join(_declared(s, "Tensor") for s in plan.inputs if s.name in images))
+    return template.substitute(inputs="\n".join(declared(s, "Tensor") for s in plan.inputs if s.name in images))
 
 
 def demo_files(name: str) -> dict[str, bytes]:
@@ -172,7 +172,8 @@ def plain_source(path: Path) -> str:
     return "\n".join(re.sub(r"^(export |\s+)", "", line) for line in lines) + "\n"
 
 
-def _declared(spec: TensorSpec, kind: str) -> str:
+def declared(spec: TensorSpec, kind: str) -> str:
+    """A line of an interface of TypeScript: an input or output, and what its array and shape are."""
     shape = ", ".join(str(dim) for dim in spec.shape)
     dims = ", ".join(str(dim) if isinstance(dim, int) else "number" for dim in spec.shape)
     return (

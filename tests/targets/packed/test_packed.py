@@ -75,6 +75,9 @@ def test_every_runtime_answers_as_the_model_in_the_browser_and_in_node(
     (part,) = tp.inspect(tmp_path).parts
     assert part.kind == f"browser folder for {PACKINGS[runtime].title}"
     assert [str(tensor) for tensor in part.inputs] == ["image float32[batch, 8, 8, 1]"]
+    # A page fetches the script, what the folder says of itself, and the model; its runtime comes beside.
+    fetched = [file for file in (tmp_path / "web").iterdir() if file.name.startswith(("index.js", "m", "group1"))]
+    assert report.ports[0].download_bytes == sum(file.stat().st_size for file in fetched)
     package = json.loads((tmp_path / "web" / "package.json").read_text())
     assert package["dependencies"] == dict(PACKINGS[runtime].packages)
 
@@ -109,6 +112,7 @@ def test_feeds_are_checked_as_in_our_own_bundle(runtime: str, modules: Path, tmp
 
 IN_NODE = """
 const { load } = await import(process.argv[1]);
+const { topK } = await import(new URL("labels.js", process.argv[1]));
 const model = await load();
 const image = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
 const both = await Promise.all([model.run({ image }), model.run({ image: { data: image, shape: [1, 8, 8, 1] } })]);
@@ -116,7 +120,8 @@ const wrong = await model.run({ images: image }).catch((error) => error.message)
 const { passed } = await model.selfTest();
 await model.dispose();
 const late = await model.run({ image }).catch((error) => error.message);
-console.log(JSON.stringify([both.map(({ scores }) => Array.from(scores.data)), wrong, passed, late]));
+const [{ index }] = topK(model, both[0], 1);
+console.log(JSON.stringify([both.map(({ scores }) => Array.from(scores.data)), wrong, passed, late, index]));
 """
 
 
@@ -129,13 +134,14 @@ def test_a_script_of_node_finds_the_packages_above_it_and_calls_wait_for_each_ot
     script = (tmp_path / "dist" / "web" / "index.js").as_uri()
     command = ["node", "--input-type=module", "-e", IN_NODE, script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-    both, wrong, passed, late = json.loads(done.stdout)
+    both, wrong, passed, late, best = json.loads(done.stdout)
     image = np.sin(np.arange(64)).astype(np.float32).reshape(1, 8, 8, 1)
     wanted = run_graph(picture(), {"image": image})["scores"][0]
     for scores in both:
         np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
     assert wrong.startswith("inputs do not match: missing image; unknown images")
     assert passed is True
+    assert best == wanted.argmax()
     assert late == "run() after dispose()"
 
 
