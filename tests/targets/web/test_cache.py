@@ -95,6 +95,14 @@ def test_a_bad_entry_is_replaced_by_one_download(page: Page, site: FaultySite) -
     assert load(page, site) == (True, HELD, ["plan.json"])
 
 
+def test_a_bad_entry_is_deleted_where_the_download_fails(page: Page, site: FaultySite) -> None:
+    load(page, site)
+    page.evaluate(POISON)
+    site.faults["weights.bin"] = [Fault.MISSING]
+    outcome, held, _ = load(page, site)
+    assert outcome.startswith("LoadError: weights.bin: 404") and held == HELD[:2]
+
+
 def test_another_exports_files_replace_those_that_are_held(page: Page, site: FaultySite, bundle: Write) -> None:
     load(page, site)
     shutil.rmtree(site.folder)

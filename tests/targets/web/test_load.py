@@ -169,6 +169,22 @@ def test_progress_ends_with_every_byte_of_the_weights(weight_dtype: type[np.floa
     assert {step["total"] for step in steps} == {loaded[-1]} == {(site.folder / "weights.bin").stat().st_size}
 
 
+def test_weights_come_into_the_models_memory_with_no_second_copy(site: FaultySite) -> None:
+    whole = in_node(
+        site,
+        """
+        const whole = [], { arrayBuffer } = Response.prototype;
+        Response.prototype.arrayBuffer = function () {
+          whole.push(this.url.split("/").pop());
+          return arrayBuffer.call(this);
+        };
+        await load("@site");
+        return whole;
+        """,
+    )
+    assert len(whole) == 2 and "plan.json" in whole and "weights.bin" not in whole
+
+
 def test_an_error_of_the_progress_callback_ends_the_load(site: FaultySite) -> None:
     said = in_node(site, 'return failed(load({ baseUrl: "@site", onProgress() { throw new Error("mine"); } }));')
     assert "mine" in said
