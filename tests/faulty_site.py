@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import select
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ class FaultySite:
 
     headers   sent with every answer
     asked     the names of the files, in the order of the requests; pages get them from /asked
+    left      the names of those that stalled until the client went away; pages get them from /left
     """
 
     def __init__(self, folder: Path, headers: Mapping[str, str]) -> None:
@@ -37,6 +39,7 @@ class FaultySite:
         self.headers = {"Content-Security-Policy": POLICY, **headers}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.asked: list[str] = []
+        self.left: list[str] = []
         self.ended = threading.Event()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -53,8 +56,8 @@ class FaultySite:
         class Handler(http.server.SimpleHTTPRequestHandler):
             def do_GET(self) -> None:  # the name is http.server's
                 name = self.path.split("?")[0].rsplit("/", 1)[1]
-                if name == "asked":
-                    self._answer(None, "asked.json", json.dumps(site.asked).encode())
+                if name in ("asked", "left"):
+                    self._answer(None, f"{name}.json", json.dumps(getattr(site, name)).encode())
                     return
                 site.asked.append(name)
                 file = site.folder / name
@@ -80,9 +83,17 @@ class FaultySite:
                 self.end_headers()
                 self.wfile.write(half if fault in (Fault.BROKEN_OFF, Fault.STALLS) else data)
                 if fault is Fault.STALLS:
-                    site.ended.wait()
+                    self._wait(name)
                 if fault is Fault.BROKEN_OFF:
                     self.close_connection = True
+
+            def _wait(self, name: str) -> None:
+                """Until the client has closed the connection, or the site has."""
+                while not site.ended.wait(0.02):
+                    readable, _, _ = select.select([self.connection], [], [], 0)
+                    if readable:  # a client that waits says nothing
+                        site.left.append(name)
+                        return
 
             def log_message(self, *_: object) -> None:
                 """No talk on stderr."""

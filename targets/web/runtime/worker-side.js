@@ -12,13 +12,15 @@ const CALLS = {
   selfTest: () => model.selfTest(),
 };
 
+const facts = () => model && { memory: model.memory, threads: model.threads };
+
 async function answer({ id, call, args }, post) {
   try {
     const value = await CALLS[call](...args, (progress) => post({ id, progress }));
     const moved = call === "run" ? Object.values(value).map(({ data }) => data.buffer) : [];
-    post({ id, value, memory: model.memory }, moved);
+    post({ id, value, facts: facts() }, moved);
   } catch ({ name, message, stack, file }) {
-    post({ id, error: { name, message, stack, file }, memory: model?.memory ?? 0 });
+    post({ id, error: { name, message, stack, file }, facts: facts() });
   }
 }
 

@@ -23,7 +23,8 @@ function unlessAborted(promise, signal) {
 
 /** The other end of a worker: calls and their answers. */
 class Host {
-  memory = 0;
+  /** {memory, threads} of the model. */
+  facts;
   #worker;
   #waiting = new Map();
   #calls = 0;
@@ -73,7 +74,7 @@ class Host {
     return this.#ended;
   }
 
-  #answered({ id, value, error, progress, memory }) {
+  #answered({ id, value, error, progress, facts }) {
     const call = this.#waiting.get(id);
     if (!call) return;
     if (progress) {
@@ -84,7 +85,7 @@ class Host {
       }
       return;
     }
-    this.memory = memory;
+    this.facts = facts;
     this.#waiting.delete(id);
     if (!this.#waiting.size) this.#worker.unref?.();
     if (error) call.reject(revived(error));
@@ -143,13 +144,17 @@ class WorkerModel {
     return this.#enter(() => this.#host.ask("selfTest", []));
   }
 
+  get threads() {
+    return this.#host.facts.threads;
+  }
+
   get memory() {
-    return this.#host.memory;
+    return this.#host.facts.memory;
   }
 
   dispose() {
     this.#host.end(new Error("run() after dispose(): loadInWorker() gives another model"));
-    this.#host.memory = 0;
+    this.#host.facts.memory = 0;
   }
 }
 

@@ -161,6 +161,21 @@ def test_a_page_that_may_not_hold_files_loads_without(page: Page, site: FaultySi
     assert said is True
 
 
+def test_a_file_of_another_export_in_the_browsers_own_cache_is_passed_over(browser: Browser, bundle: Write) -> None:
+    with faulty_site(bundle(layer()), {"Cache-Control": "max-age=3600"}) as site:
+        site.faults["weights.bin"] = [Fault.CHANGED]
+        page = browser.new_page()
+        page.goto(site.url + "/icon.svg")
+        passed = page.evaluate("""
+          async () => {
+            const { load } = await import("./index.js");
+            return (await (await load()).selfTest()).passed;
+          }
+        """)
+        page.close()
+    assert passed is True
+
+
 def test_addresses_outside_of_secure_contexts_are_compared_by_length(page: Page, site: FaultySite) -> None:
     page.evaluate("() => { Object.defineProperty(crypto, 'subtle', { value: undefined }); }")
     assert load(page, site)[0] is True

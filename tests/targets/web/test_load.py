@@ -211,8 +211,16 @@ def test_a_download_that_stalls_is_aborted_with_the_signals_reason(file: str, si
 
 def test_one_failure_ends_the_other_downloads(site: FaultySite) -> None:
     site.faults.update({"weights.bin": [Fault.STALLS], "plan.json": [Fault.MISSING]})
-    # Node ends only when no download is left.
-    assert in_node(site, 'return failed(load("@site"));').startswith("LoadError: plan.json: 404")
+    said, left = in_node(
+        site,
+        """
+        const said = await failed(load("@site"));
+        const left = async () => (await fetch("@site/left")).json();
+        for (let i = 0; i < 200 && !(await left()).length; i++) await new Promise((done) => setTimeout(done, 20));
+        return [said, await left()];
+        """,
+    )
+    assert said.startswith("LoadError: plan.json: 404") and left == ["weights.bin"]
 
 
 def test_a_signal_that_is_aborted_later_does_not_touch_the_model(site: FaultySite) -> None:

@@ -32,8 +32,8 @@ GRAPH = convnet().describe([f"digit {i}" for i in range(10)], tp.Preprocessing(c
 
 ANSWER = """
 const pixels = { data: Uint8Array.from({ length: 256 }, (_, i) => (i * 37) % 256), width: 8, height: 8 };
-async function answer() {
-  const model = await load();
+async function answer(open = load) {
+  const model = await open();
   const outputs = await model.run({ image: await fromImage(model, pixels) });
   const best = topK(model, outputs, 1)[0].label;
   const { passed } = await model.selfTest();
@@ -47,8 +47,13 @@ PAGE = '<!doctype html><link rel="icon" href="/icon.svg" /><script type="module"
 MAIN = """
 const show = (result) => (document.body.dataset.result = JSON.stringify(result));
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-worker.onmessage = ({ data }) =>
-  answer().then((here) => show({ here, worker: data })).catch((error) => show(`${error}`));
+worker.onmessage = async ({ data }) => {
+  try {
+    show({ here: await answer(), worker: data, helper: await answer(loadInWorker) });
+  } catch (error) {
+    show(`${error}`);
+  }
+};
 worker.onerror = (event) => show(`${event.message}`);
 worker.postMessage("go");
 """
@@ -129,6 +134,7 @@ CONSUMER = """
 import { load, type Model, type Outputs } from "convnet";
 import { fromImage } from "convnet/image.js";
 import { topK, type Scored } from "convnet/labels.js";
+import { loadInWorker, type WorkerModel } from "convnet/worker.js";
 
 const model: Model = await load({ relaxed: false, onProgress: ({ loaded, total }) => console.log(loaded / total) });
 const image = await fromImage(model, new ImageData(8, 8), { resize: "bicubic", mean: [0.5] });
@@ -140,6 +146,8 @@ const name: string | undefined = model.meta.labels?.scores?.[first?.index ?? 0];
 await model.run({ image: new Float32Array(64) }, { signal: AbortSignal.timeout(1000) });
 const { passed }: { passed: boolean } = await model.selfTest();
 console.log(scores, classes, name, passed);
+const remote: WorkerModel = await loadInWorker({ type: "module", cache: "convnet" });
+await remote.run({ image: new Float32Array(64) }, { transfer: true, checkNaN: true });
 
 // @ts-expect-error: no such input
 await model.run({ picture: new Float32Array(64) });
@@ -157,6 +165,10 @@ await load({ relax: true });
 await fromImage(model, new ImageData(8, 8), { resize: "lanczos" });
 // @ts-expect-error: no picture
 await fromImage(model, "cat.png");
+// @ts-expect-error: not in a worker
+remote.runSync({ image: new Float32Array(64) });
+// @ts-expect-error: no such kind of worker
+await loadInWorker({ type: "shared" });
 // @ts-expect-error: no such output
 topK(model, outputs, 3, { output: "digit" });
 """
@@ -181,7 +193,8 @@ def page_result(page: Page, address: str) -> Any:
 
 def write_page(project: Path, package: str) -> None:
     (project / "index.html").write_text(PAGE)
-    (project / "main.js").write_text(imports(package) + ANSWER + MAIN)
+    helper = f'import {{ loadInWorker }} from "{package}/worker.js";\n'
+    (project / "main.js").write_text(imports(package) + helper + ANSWER + MAIN)
     (project / "worker.js").write_text(imports(package) + ANSWER + WORKER)
 
 
@@ -195,6 +208,7 @@ def test_a_vite_build_runs_under_the_strict_policy(
     result = page_result(page, serve(project / "dist") + "/index.html")
     assert_is_answer(result["here"])
     assert_is_answer(result["worker"])
+    assert_is_answer(result["helper"])
 
 
 @pytest.fixture
@@ -234,3 +248,4 @@ def test_vites_development_server_serves_it(package: str, project: Path, vite: C
     result = page_result(page, vite())
     assert_is_answer(result["here"])
     assert_is_answer(result["worker"])
+    assert_is_answer(result["helper"])

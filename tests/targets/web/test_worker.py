@@ -91,13 +91,13 @@ def test_it_answers_as_the_model_does(evaluate: Evaluate) -> None:
       const other = await model.run({ x: { data: part, shape: [1, 2] } });
       const facts = [model.meta.name, y.shape, [...y.data], y.data.constructor.name, [...other.y.data], part.length];
       const passed = (await model.selfTest()).passed;
-      const memory = model.memory;
+      const { memory, threads } = model;
       model.dispose();
-      return [facts, passed, memory > 0, model.memory, steps.at(-1)];
+      return [facts, passed, memory > 0, threads, model.memory, steps.at(-1)];
     """)
     facts = ["tripled", [2, 2], [3, 6, 9, 12], "Float32Array", [15, 18], 2]
     step = got[-1]
-    assert got[:-1] == [facts, True, True, 0] and step["loaded"] == step["total"] > 0
+    assert got[:-1] == [facts, True, True, 1, 0] and step["loaded"] == step["total"] > 0
 
 
 def test_errors_come_back_with_their_type_and_words(evaluate: Evaluate) -> None:
@@ -178,11 +178,10 @@ def test_a_file_that_cannot_be_used_is_named_as_load_does(page: Page, site: Faul
     site.faults["weights.bin"] = [Fault.CHANGED] * 2
     got = page.evaluate("""async () => {
       const { loadInWorker } = await import("./worker.js");
-      const [one, other] = [{ baseUrl: "." }, "./"].map((options) =>
-        loadInWorker(options).then((model) => model.meta.name, ({ name, file, message }) => [name, file, message]));
-      return [await one, await other].find(Array.isArray);
+      const said = await loadInWorker({ baseUrl: "." }).catch(({ name, file, message }) => [name, file, message]);
+      return [...said, (await loadInWorker("./")).meta.name];
     }""")
-    assert got[:2] == ["LoadError", "weights.bin"] and "its SHA-256 is another" in got[2]
+    assert (got[:2], got[3]) == (["LoadError", "weights.bin"], "tripled") and "its SHA-256 is another" in got[2]
 
 
 def test_a_worker_that_cannot_start_is_an_error(page: Page, site: FaultySite) -> None:
@@ -196,6 +195,15 @@ def test_a_worker_that_cannot_start_is_an_error(page: Page, site: FaultySite) ->
       return said;
     }}""")
     assert len(got) == 3 and all(said.startswith("the worker ended: its script could not be loaded") for said in got)
+
+
+def test_what_a_workers_script_throws_is_said_by_the_rejection_alone(page: Page, site: FaultySite) -> None:
+    (site.folder / "worker-classic.js").write_text('throw new Error("broken");')
+    said = page.evaluate("""async () => {
+      const { loadInWorker } = await import("./worker.js");
+      return loadInWorker({ type: "classic" }).catch((error) => error.message);
+    }""")
+    assert said == "the worker ended: Uncaught Error: broken"
 
 
 def test_a_browser_without_module_workers_gets_the_classic_script(page: Page, site: FaultySite) -> None:
