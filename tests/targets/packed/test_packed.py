@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import subprocess
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from npm_packages import WEB_RUNTIMES, installed
+from playwright.sync_api import sync_playwright
 
 import triport as tp
 from triport.cli.main import run
@@ -17,6 +21,7 @@ from triport.exporter.errors import CheckError, EnvironmentError_, ModelError, U
 from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from triport.exporter.ops import Activation, Layout
 from triport.exporter.reference.run import run_graph
+from triport.runtime_checks.runners.chromium import FLAGS, Chromium
 from triport.runtime_checks.runners.packed import VARIABLE, PackedChromium, PackedNode
 from triport.targets.packed.packings import PACKINGS
 
@@ -143,6 +148,32 @@ def test_a_script_of_node_finds_the_packages_above_it_and_calls_wait_for_each_ot
     assert passed is True
     assert best == wanted.argmax()
     assert late == "run() after dispose()"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+    def log_message(self, *_: object) -> None:
+        """No talk on stderr."""
+
+
+def test_the_pages_pass_once_the_packages_stand_in_their_folders(modules: Path, tmp_path: Path) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    said = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=Chromium().found(), args=list(FLAGS))
+        for runtime in PACKINGS:
+            tp.export(picture(), tmp_path / runtime, to=["web"], web_runtime=runtime, verify=False)
+            (tmp_path / runtime / "web" / "node_modules").symlink_to(modules, target_is_directory=True)
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{server.server_port}/{runtime}/web/index.html")
+            page.wait_for_selector("#state.pass, #state.fail", timeout=60_000)
+            said[runtime] = page.inner_text("#state")
+        browser.close()
+    server.shutdown()
+    server.server_close()
+    assert said == dict.fromkeys(PACKINGS, "Passed: 1 of 1 samples answer as the original model did.")
 
 
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
