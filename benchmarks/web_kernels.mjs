@@ -107,6 +107,24 @@ function conv(size, channels, filters, kernel, stride, depthwise = false) {
   report(`${what} ${size}x${size}x${channels}, ${kernel}x${kernel}/${stride}`, products, float, int8);
 }
 
+/** 3x3 with stride 1 in fewer products (kernels/winograd.c); products are those of a direct sum. */
+function winograd(size, channels, filters) {
+  const columnsUp = up(filters, 8), block = channels <= 64 ? 16 : 32, cells = block * 16 * channels;
+  const geometry = (...zeros) => table([1, size, size, channels, size, size, filters, 1, 1, block, ...zeros]);
+  const float = () => {
+    const counts = [size * size * filters, size * size * channels, 16 * columnsUp * channels, columnsUp];
+    const args = counts.map((count) => place(4 * count, true));
+    args.push(geometry(0, 0), place(4 * (cells + block * 128 + channels + 264)));
+    return () => kernels.winograd(...args, -Infinity, Infinity);
+  };
+  const int8 = () => {
+    const args = [size * size * filters, size * size * channels, 32 * columnsUp * channels].map((count) => place(count));
+    args.push(...columns(filters), geometry(5, 3), place(4 * block * 128), place(2 * cells + 1024), place(channels));
+    return () => kernels.q_winograd(...args, -131, 124);
+  };
+  report(`winograd -> ${filters}, ${size}x${size}x${channels}`, 9 * size * size * channels * filters, float, int8);
+}
+
 console.log("".padEnd(30), "float32", "   int8", " ratio", "GMAC/s of int8");
 // Calls of more than a few milliseconds are interrupted on a machine that does other things, too: no larger shapes.
 const MATRICES = [[3136, 64, 64], [3136, 24, 144], [3136, 144, 24], [784, 32, 192], [784, 192, 32], [196, 64, 384]];
@@ -115,5 +133,6 @@ const CONVS = [[28, 64, 64, 3, 1], [14, 128, 128, 3, 1], [224, 3, 32, 3, 2], [28
 const DEPTHWISE = [[112, 32, 3, 1], [112, 96, 3, 2], [56, 144, 3, 1], [28, 192, 3, 1], [14, 384, 3, 1], [7, 960, 3, 1]];
 for (const shape of MATRICES) gemm(...shape);
 for (const shape of CONVS) conv(...shape);
+for (const shape of [[32, 32, 32], [28, 64, 64], [14, 128, 128]]) winograd(...shape);
 for (const [size, channels, kernel, stride] of [...DEPTHWISE, [28, 192, 5, 1]])
   conv(size, channels, channels, kernel, stride, true);
