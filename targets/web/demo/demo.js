@@ -298,15 +298,6 @@
     $("speed").textContent = `${Number(median.toPrecision(2))} ms an inference here, on one thread (median)`;
   }
 
-  async function test() {
-    $("again").disabled = true;
-    const report = await model.selfTest();
-    showTest(report);
-    await showSpeed();
-    $("again").disabled = false;
-    return report.samples;
-  }
-
   function fact({ name, dtype, shape }, kind) {
     $("facts").append(make("dt", { textContent: kind }), make("dd", { textContent: `${name}: ${dtype} [${shape.join(", ")}]` }));
   }
@@ -323,7 +314,9 @@
       if (!tools.fromImage) tools.fromImage = (await import("./image.js")).fromImage;
     }
     feeds = Object.fromEntries(inputs.map((spec) => [spec.name, zeros(spec)]));
-    const { samples } = await model.selfTest();
+    const report = await model.selfTest();
+    const { samples } = report;
+    showTest(report);
     if (samples.length) feeds = firstRow(samples[0].inputs);
     const showPicture = picture ? offerPictures() : () => {};
     const fill = offerFields();
@@ -341,8 +334,14 @@
     });
     if (samples.length) await choose(samples[0]);
     else fill();
-    await test();
-    $("again").addEventListener("click", test);
+    await showSpeed();
+    $("again").disabled = false;
+    $("again").addEventListener("click", async () => {
+      $("again").disabled = true;
+      showTest(await model.selfTest());
+      await showSpeed();
+      $("again").disabled = false;
+    });
   } catch (error) {
     say(`Failed: ${error.message}`, "fail");
   }

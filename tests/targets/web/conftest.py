@@ -69,7 +69,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, serve: object) -> Iterator[Page]:
+    """A page that is closed before its server is, or what it still asks for would be refused; without complaints."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
     problems: list[str] = []

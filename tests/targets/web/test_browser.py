@@ -67,6 +67,7 @@ def test_demo_page_passes_its_self_test_under_the_strict_policy(
     page.wait_for_selector("#state.pass, #state.fail")
     assert page.inner_text("#state") == "Passed: 1 of 1 samples answer as the original model did."
     page.click("#again")
+    page.wait_for_selector("#again:enabled")
     assert page.locator("#samples tr").count() == 1
 
 
@@ -106,7 +107,8 @@ def test_bundle_runs_in_a_worker(
     (folder / "worker.js").write_text(
         f"{source}\n({RUN})(load).then(postMessage, (error) => postMessage(String(error)));"
     )
-    page.goto(serve(folder) + "/index.html")
+    (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
+    page.goto(serve(folder) + "/page.html")
     result = page.evaluate(
         f"""() => new Promise((resolve) => {{
           const worker = new Worker("worker.js", {{ type: {json.dumps(kind)} }});
