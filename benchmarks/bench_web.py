@@ -142,6 +142,9 @@ def run(options: Options, console: Console) -> dict[str, str]:
         with sync_playwright() as playwright:
             browser = launched(playwright)
             console.print(f"Chromium {browser.version}")
+            page = Measured(browser, server.url)
+            page.check_clock()
+            page.close()
             rows: dict[str, dict[str, Times]] = {"speed": {}, "int8": {}}
             for name, net in nets.items():
                 there = [peer for peer in peers if is_there(net, peer)]

@@ -19,6 +19,7 @@ from triport.runtime_checks.runners.chromium import FLAGS, NAMES
 
 PAGES = Path(__file__).resolve().parent / "web_page"
 RELOADED_MS = 600_000
+CLOCK_MS = 300
 
 
 def npm_folder() -> Path | None:
@@ -111,6 +112,16 @@ class Measured:
         """CPU time of the page's main thread so far, by the thread's own clock."""
         metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
+
+    def check_clock(self) -> None:
+        """RuntimeError unless the clock counts what the thread computes, and not the time that passes."""
+        taken = {}
+        for what in ("busy", "idle"):
+            start = self.cpu_seconds()
+            self.call(what, CLOCK_MS)
+            taken[what] = (self.cpu_seconds() - start) * 1e3
+        if not taken["idle"] < CLOCK_MS / 10 < taken["busy"] < CLOCK_MS * 1.1:
+            raise RuntimeError(f"{CLOCK_MS} ms of work and of waiting take {taken} of this browser's clock")
 
     def close(self) -> None:
         self.page.close()

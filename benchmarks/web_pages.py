@@ -130,7 +130,8 @@ def _fetched_table(fetched: dict[str, list[Path]], runtimes: Sequence[str]) -> s
 
 
 def _is_runtime(file: Path) -> bool:
-    return not file.is_relative_to(FOLDER) or file.name in KEPT
+    """Whether a page fetches it beside the weights or the model: all of npm, and of ours the scripts, kernels, plan."""
+    return not file.is_relative_to(FOLDER) or file.suffix in (".js", ".wasm") or file.name == "plan.json"
 
 
 def memory_table(playwright: Playwright, server: Server, nets: Sequence[Net], runtimes: Sequence[str]) -> str:
