@@ -132,26 +132,31 @@ function drawn(source, width, height, fail) {
 
 /** The channels in the model's order, resized and cut: {data, width, height} each, one byte a pixel. */
 function bandsOf({ data, width, height }, { channels, background, size, resize, shorter_side: side }) {
-  const band = (at) => {
-    const bytes = new Uint8Array(width * height);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = at(4 * i);
-    return { data: bytes, width, height };
-  };
-  const laid = (channel) => (i) => {
-    const alpha = data[i + 3];
-    if (alpha === 255) return data[i + channel];
-    return Math.floor((data[i + channel] * alpha + background[channel] * (255 - alpha) + 127) / 255);
-  };
-  const [red, green, blue] = [0, 1, 2].map(laid);
-  const grey = (i) => (19595 * red(i) + 38470 * green(i) + 7471 * blue(i) + 32768) >> 16;
-  const plain = [0, 1, 2, 3].map((channel) => (i) => data[i + channel]);
-  const bands = { grey: [grey], rgb: [red, green, blue], bgr: [blue, green, red], rgba: plain }[channels].map(band);
+  let bands = [0, 1, 2].map((channel) => laid(data, channel, channels === "rgba" ? undefined : background[channel]));
+  if (channels === "rgba") bands.push(laid(data, 3));
+  if (channels === "grey") bands = [greyOf(bands)];
+  if (channels === "bgr") bands.reverse();
+  bands = bands.map((bytes) => ({ data: bytes, width, height }));
   if (!size) return bands;
   if (!side) return bands.map((each) => resized(each, size, resize));
   const short = Math.min(height, width);
   const whole = [height, width].map((pixels) => (pixels === short ? side : Math.trunc((side * pixels) / short)));
   return bands.map((each) => middle(resized(each, whole, resize), size));
 }
+
+/** One channel of RGBA bytes, laid on a background where one is given. */
+function laid(data, channel, background) {
+  const out = new Uint8Array(data.length / 4);
+  for (let i = 0; i < out.length; i++) {
+    const value = data[4 * i + channel], alpha = data[4 * i + 3];
+    const mixes = alpha !== 255 && background !== undefined;
+    out[i] = mixes ? Math.floor((value * alpha + background * (255 - alpha) + 127) / 255) : value;
+  }
+  return out;
+}
+
+const greyOf = ([red, green, blue]) =>
+  red.map((value, i) => (19595 * value + 38470 * green[i] + 7471 * blue[i] + 32768) >> 16);
 
 /** Half, and from there to the even neighbour, as Python's round(x / 2) has it. */
 const evenHalf = (x) => Math.floor(x / 2) + (x % 4 === 3 ? 1 : 0);
@@ -182,28 +187,37 @@ function transposed(data, rows, columns) {
 
 function alongRows({ data, width, height }, wide, resize) {
   const out = new Uint8ClampedArray(wide * height);
-  const scale = width / wide;
-  let nearest = scale / 2;
-  for (let x = 0; x < wide; x++, nearest += scale) {
-    const [first, weights] = resize === "nearest" ? [Math.floor(nearest)] : weightsOf(x, scale, width, FILTERS[resize]);
-    for (let y = 0; y < height; y++) {
-      let sum = 1 << 21;
+  const taps = resize === "nearest" ? nearestTaps(width, wide) : tapsOf(width, wide, ...FILTERS[resize]);
+  for (let y = 0, at = 0; y < height; y++)
+    for (let x = 0; x < wide; x++, at++) {
+      const { first, weights } = taps[x];
       const start = y * width + first;
-      if (weights) for (let i = 0; i < weights.length; i++) sum += data[start + i] * weights[i];
-      out[y * wide + x] = weights ? sum >> 22 : data[start];
+      let sum = 1 << 21;
+      for (let i = 0; i < weights.length; i++) sum += data[start + i] * weights[i];
+      out[at] = sum >> 22;
     }
-  }
   return out;
 }
 
-/** The pixels that make pixel x: the first, and what each weighs in 2**-22. */
-function weightsOf(x, scale, width, [reach, weigh]) {
-  const wider = Math.max(scale, 1), support = reach * wider, centre = (x + 0.5) * scale;
-  const first = Math.max(0, Math.trunc(centre - support + 0.5));
-  const count = Math.min(width, Math.trunc(centre + support + 0.5)) - first;
-  const shares = Array.from({ length: count }, (_, i) => weigh((i + first - centre + 0.5) * (1 / wider)));
-  const total = shares.reduce((sum, share) => sum + share, 0);
-  return [first, shares.map((share) => Math.trunc((share / total) * 4194304 + (share < 0 ? -0.5 : 0.5)))];
+/** For each pixel of the result the pixels that make it: the first, and what each weighs in 2**-22. */
+function tapsOf(width, wide, reach, weigh) {
+  const scale = width / wide, wider = Math.max(scale, 1), support = reach * wider;
+  return Array.from({ length: wide }, (_, x) => {
+    const centre = (x + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(centre - support + 0.5));
+    const count = Math.min(width, Math.trunc(centre + support + 0.5)) - first;
+    const shares = Array.from({ length: count }, (_, i) => weigh((i + first - centre + 0.5) * (1 / wider)));
+    const total = shares.reduce((sum, share) => sum + share, 0);
+    const weight = (share) => Math.trunc((share / total) * 4194304 + (share < 0 ? -0.5 : 0.5));
+    return { first, weights: Int32Array.from(shares, weight) };
+  });
+}
+
+function nearestTaps(width, wide) {
+  const scale = width / wide, weights = Int32Array.of(1 << 22);
+  const taps = [];
+  for (let x = 0, at = scale / 2; x < wide; x++, at += scale) taps.push({ first: Math.floor(at), weights });
+  return taps;
 }
 
 // -- numbers ------------------------------------------------------------------------------------------------------
