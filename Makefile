@@ -134,7 +134,7 @@ $(PEERS_STAMP):
 	done
 	@touch $@
 
-bench-web: venv browser $(NPM_BENCH_STAMP) ## compare our browser bundles with onnxruntime-web, LiteRT.js and TF.js (200 MB, 10 minutes)
+bench-web: venv browser $(NPM_BENCH_STAMP) ## compare our browser bundles with onnxruntime-web, LiteRT.js and TF.js (300 MB, 20 minutes)
 	@OMP_NUM_THREADS=1 .venv/bin/python benchmarks/bench_web.py --docs
 
 $(NPM_BENCH_STAMP):
