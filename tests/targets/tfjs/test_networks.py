@@ -107,6 +107,7 @@ def test_a_page_loads_it_with_load_graph_model(served: str, tmp_path: Path) -> N
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         page.goto(f"{served}/page.html")
         for part in ("core", "converter", "backend-cpu", "backend-wasm"):
             page.add_script_tag(url=f"{served}/npm/tfjs-{part}/dist/tf-{part}.min.js")
