@@ -107,6 +107,7 @@ export async function startThreads(wasm, wanted) {
   const { exports } = instantiate(module, memory, stack);
   const heap = align(exports.__heap_base.value);
   const words = new Int32Array(new SharedArrayBuffer(4 * WORDS));
+  words[TICKET] = END; // 0 would be the first part of the first call, before its run
   const workers = [];
   try {
     for (let i = 1; i < count; i++) {
