@@ -2,7 +2,7 @@
 #include "gemm.h"
 #include "tile.h"
 
-#define CACHE_FLOATS 24576  // rows of x that stay in the second-level cache while all panels pass over them
+#define CACHE_FLOATS 65536  // rows of x that stay in the second-level cache while all panels pass over them
 #define WIDE 4              // panels side by side when there is a single row: enough sums in flight to hide latency
 
 __attribute__((noinline)) void store_part(float *y, int stride, const float *whole, int rows, int columns) {
