@@ -137,6 +137,7 @@ CASES = [
         for op in (Neg(), Abs(), Sign())
         for dtype, kind in _INTEGERS.items()
     ),
+    OpCase("pow/cube", Pow(), (Data((4, 5), -3, 3), Const((), 3, 3))),
     OpCase("pow/int32", Pow(), (Data((4, 5), -3, 3, DType.INT32), Data((4, 5), 0, 4, DType.INT32))),
     OpCase("cast/bool_to_float32", Cast(DType.FLOAT32), (Data((4, 5), dtype=DType.BOOL),)),
     OpCase("cast/float32_to_bool", Cast(DType.BOOL), (Data((4,), values=(0.0, -0.0, 0.5, -3.0)),)),

@@ -59,8 +59,8 @@ static void mask_scores(float *scores, const void *mask, const Attention *g, int
 static Lanes exponentials(float *scores, int count, Lanes *top, Lanes *total) {
     Lanes before = *top, shift, fade;
     for (int j = 0; j < count; j++) {
-        top->left = wasm_f32x4_max(top->left, LOAD(scores + j * QUERIES));
-        top->right = wasm_f32x4_max(top->right, LOAD(scores + j * QUERIES + 4));
+        top->left = wasm_f32x4_pmax(top->left, LOAD(scores + j * QUERIES));
+        top->right = wasm_f32x4_pmax(top->right, LOAD(scores + j * QUERIES + 4));
     }
     f4 lowest = SPLAT(-__builtin_inff());
     shift.left = wasm_v128_andnot(top->left, wasm_f32x4_eq(top->left, lowest));

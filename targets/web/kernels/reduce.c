@@ -90,22 +90,33 @@ REDUCE_I32(reduce_prod_i32, 1, (i32)((uint32_t)a * (uint32_t)b))
 REDUCE_I32(reduce_max_i32, x[j], larger(a, b))
 REDUCE_I32(reduce_min_i32, x[j], smaller(a, b))
 
+static void norm(float *y, const float *x, const float *weight, const float *bias, int n, float epsilon) {
+    float mean = run_sum(x, n, n);
+    f4 middle = SPLAT(mean), squares = SPLAT(0.0f);
+    int k = 0;
+    for (; k + 4 <= n; k += 4) {
+        f4 d = SUB(LOAD(x + k), middle);
+        squares = MADD(squares, d, d);
+    }
+    float variance = sum_lanes(squares);
+    for (; k < n; k++) variance += (x[k] - mean) * (x[k] - mean);
+    f4 scale = SPLAT(1.0f / __builtin_sqrtf(variance / (float)n + epsilon));
+    for (k = 0; k < n; k += 4) {
+        f4 d = MUL(SUB(LOAD(x + k), middle), scale);
+        store_lanes(y + k, MADD(LOAD(bias + k), d, LOAD(weight + k)), n - k);
+    }
+}
+
 // x [rows, n]  →  (x - mean) / √(variance + epsilon) * weight + bias. y may be x.
 KERNEL(layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows, int n, float epsilon) {
-    for (int i = 0; i < rows; i++, x += n, y += n) {
-        float mean = run_sum(x, n, n);
-        f4 middle = SPLAT(mean), squares = SPLAT(0.0f);
-        int k = 0;
-        for (; k + 4 <= n; k += 4) {
-            f4 d = SUB(LOAD(x + k), middle);
-            squares = MADD(squares, d, d);
-        }
-        float variance = sum_lanes(squares);
-        for (; k < n; k++) variance += (x[k] - mean) * (x[k] - mean);
-        f4 scale = SPLAT(1.0f / __builtin_sqrtf(variance / (float)n + epsilon));
-        for (k = 0; k < n; k += 4) {
-            f4 d = MUL(SUB(LOAD(x + k), middle), scale);
-            store_lanes(y + k, MADD(LOAD(bias + k), d, LOAD(weight + k)), n - k);
-        }
+    for (; rows; rows--, x += n, y += n) norm(y, x, weight, bias, n, epsilon);
+}
+
+// The same of sum = a + b, which may be a, b or y.
+KERNEL(add_layer_norm)(float *y, float *sum, const float *a, const float *b, const float *weight, const float *bias,
+                       int rows, int n, float epsilon) {
+    for (; rows; rows--, a += n, b += n, sum += n, y += n) {
+        for (int k = 0; k < n; k += 4) store_lanes(sum + k, ADD(LOAD(a + k), LOAD(b + k)), n - k);
+        norm(y, sum, weight, bias, n, epsilon);
     }
 }

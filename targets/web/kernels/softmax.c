@@ -1,4 +1,5 @@
-// Softmax and log-softmax over the middle axis of [outer, n, inner]. y may be x.
+// Softmax and log-softmax over the middle axis of [outer, n, inner]. y may be x. A NaN is not looked for among the
+// largest: it makes the sum one.
 #include "vmath.h"
 
 // Lanes past the end hold `fill`.
@@ -9,26 +10,28 @@ INLINE f4 load_filled(const float *p, int count, float fill) {
 
 INLINE void row(float *y, const float *x, int n, int logarithm) {
     const float lowest = -__builtin_inff();
-    f4 top = SPLAT(lowest), sum = SPLAT(0.0f);
-    for (int k = 0; k < n; k += 4) top = wasm_f32x4_max(top, load_filled(x + k, n - k, lowest));
+    int whole = n & ~3, rest = n & 3;
+    f4 last = load_filled(x + whole, rest, lowest), top = last, sum = SPLAT(0.0f);
+    for (int k = 0; k < whole; k += 4) top = wasm_f32x4_pmax(top, LOAD(x + k));
     f4 shift = SPLAT(max_lanes(top));
-    for (int k = 0; k < n; k += 4) {
-        f4 shifted = SUB(load_filled(x + k, n - k, lowest), shift), e = logarithm ? vexp(shifted) : exp_inline(shifted);
+    for (int k = 0; k < whole; k += 4) {
+        f4 shifted = SUB(LOAD(x + k), shift), e = logarithm ? vexp(shifted) : exp_inline(shifted);
         sum = ADD(sum, e);
-        if (!logarithm) store_lanes(y + k, e, n - k);
+        if (!logarithm) STORE(y + k, e);
     }
-    f4 total = SPLAT(sum_lanes(sum));
+    last = SUB(last, shift);
+    f4 e = rest ? vexp(last) : SPLAT(0.0f);
+    f4 total = SPLAT(sum_lanes(ADD(sum, e)));
     f4 level = logarithm ? vlog(total) : DIV(SPLAT(1.0f), total);
-    for (int k = 0; k < n; k += 4) {
-        f4 value = logarithm ? SUB(SUB(LOAD(x + k), shift), level) : MUL(LOAD(y + k), level);
-        store_lanes(y + k, value, n - k);
-    }
+    for (int k = 0; k < whole; k += 4)
+        STORE(y + k, logarithm ? SUB(SUB(LOAD(x + k), shift), level) : MUL(LOAD(y + k), level));
+    if (rest) store_lanes(y + whole, logarithm ? SUB(last, level) : MUL(e, level), rest);
 }
 
 // Four neighbours on the inner axis at once.
 INLINE void columns(float *y, const float *x, int n, int inner, int lanes, int logarithm) {
     f4 top = SPLAT(-__builtin_inff()), sum = SPLAT(0.0f);
-    for (int k = 0; k < n; k++) top = wasm_f32x4_max(top, LOAD(x + k * inner));
+    for (int k = 0; k < n; k++) top = wasm_f32x4_pmax(top, LOAD(x + k * inner));
     for (int k = 0; k < n; k++) {
         f4 e = vexp(SUB(LOAD(x + k * inner), top));
         sum = ADD(sum, e);

@@ -128,9 +128,9 @@ def atan2(node: Node, writer: Writer) -> None:
 
 @emits(Pow, accepts=floats_or_integers)
 def power(node: Node, writer: Writer) -> None:
-    """Squares and square roots have kernels of their own."""
+    """Squares, cubes and roots have kernels of their own."""
     exponent = _same_everywhere(node.inputs[1]) if node.inputs[1].type.dtype is DType.FLOAT32 else None
-    kernel = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent or 0.0)
+    kernel = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent or 0.0)
     if kernel and node.output.type.shape == node.inputs[0].type.shape:
         unary(node, writer, kernel)
     else:

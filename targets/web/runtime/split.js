@@ -138,6 +138,7 @@ export const RULES = {
   q_depthwise2d: images(7, CONV, 1, [5, 6]),
   q_sum2d: images(4, CONV, 1),
   layer_norm: ([, , , , , n]) => ({ at: [4], moves: { 0: 4 * n, 1: 4 * n }, work: 4 * n }),
+  add_layer_norm: ([, , , , , , , n]) => ({ at: [6], moves: { 0: 4 * n, 1: 4 * n, 2: 4 * n, 3: 4 * n }, work: 5 * n }),
   copy_4: copy(4),
   copy_1: copy(1),
   quantize: cells(1, 4),
@@ -149,7 +150,7 @@ export const RULES = {
   ...each("reduce_sum reduce_mean reduce_max reduce_min", runs(4, false)),
   ...each("q_add q_sub q_mul", broadcast(1)),
   ...each("add sub mul div maximum minimum prelu", broadcast(4)),
-  ...each("clamp_to sigmoid tanh exp expm1 log log1p sqrt rsqrt reciprocal neg abs square floor ceil", cells(4, 4)),
+  ...each("clamp_to sigmoid tanh exp expm1 log log1p sqrt rsqrt reciprocal neg abs square cube floor ceil", cells(4, 4)),
   ...each("round trunc sign erf gelu gelu_tanh silu hard_swish hard_sigmoid elu selu softplus softsign mish", cells(4, 4)),
   ...each("leaky_relu sin cos", cells(4, 4)),
 };

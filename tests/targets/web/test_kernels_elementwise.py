@@ -106,6 +106,7 @@ def test_gelu_errs_by_less_than_three_parts_in_ten_million_of_its_operand(
         ("sigmoid", [math.nan, 1.0, 0.0, 0.5, 1.0, 0.0]),
         ("softplus", [math.nan, math.inf, 0.0, math.log(2), 3e38, 0.0]),
         ("sqrt", [math.nan, math.inf, math.nan, 0.0, math.sqrt(3e38), math.nan]),
+        ("cube", [math.nan, math.inf, -math.inf, 0.0, math.inf, -math.inf]),
         ("abs", [math.nan, math.inf, math.inf, 0.0, 3e38, 3e38]),
         ("sign", [math.nan, 1.0, -1.0, 0.0, 1.0, -1.0]),
     ],
