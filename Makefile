@@ -27,7 +27,7 @@ MYPY := .venv/bin/mypy
 # torch's own modules answer Any when they are called.
 TORCH_TYPES := --no-warn-return-any
 
-.PHONY: help venv browser node demo test sweep lint format compat networks bench bench-peers bench-int8 bench-web kernels clean
+.PHONY: help venv browser node demo test sweep lint format compat networks bench bench-peers bench-int8 bench-web kernels scripts clean
 
 help: ## say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /make \1\t/' | expand -t 18
@@ -155,6 +155,9 @@ bench-int8: venv browser ## train small networks, quantize them and compare ever
 
 kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py
+
+scripts: venv node ## make the browser's index.js small anew
+	@.venv/bin/python -m triport.targets.web.minify
 
 clean: ## remove what the commands made, the virtual environments too
 	@rm -rf .venv .venv-compat .venv-networks .venv-peers .npm-bench .typecheck build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,6 +18,7 @@ from .plan import Plan, TensorSpec
 
 RUNTIME = Path(__file__).parent / "runtime"
 DEMO = Path(__file__).parent / "demo"
+COMPILED = Path(__file__).parent / "compiled"
 
 MODULES = ("arrays.js", "dims.js", "tensors.js", "schedule.js", "queue.js", "files.js", "model.js")
 """What every page fetches, each after those it imports."""
@@ -59,11 +60,9 @@ def joined(*modules: str) -> str:
 
 
 def module_script(name: str) -> str:
-    """index.js"""
-    exported = "export { load };\n"
-    return (
-        f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{joined(*MODULES, 'esm.js')}{exported}"
-    )
+    """index.js: `MODULES` and esm.js, made small beforehand (minify.py)."""
+    code = (COMPILED / "index.js").read_text("utf-8")
+    return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{code}"
 
 
 def tool_scripts() -> dict[str, str]:

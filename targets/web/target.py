@@ -18,6 +18,7 @@ from ..emit import Refusal
 from ..target import Capabilities
 from . import ops
 from .bundle import (
+    COMPILED,
     RUNTIME,
     Bytes,
     classic_script,
@@ -40,7 +41,6 @@ from .strip import strip
 from .weights_file import pack_weights
 from .writer import Writer
 
-COMPILED = Path(__file__).parent / "compiled"
 KERNEL_FILES = ("kernels.wasm", "kernels.relaxed.wasm")
 
 _CLAMPS = frozenset(Activation)

@@ -20,6 +20,8 @@ from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType
 from triport.exporter.graph.file import save_graph
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
+from triport.targets.web.bundle import COMPILED
+from triport.targets.web.minify import minified
 
 BATCH = Sym.named("batch")
 Write = Callable[[Graph], Path]
@@ -58,6 +60,8 @@ from pathlib import Path
 from triport.exporter.graph import Graph
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
+from triport.targets.web.bundle import COMPILED
+from triport.targets.web.minify import minified
 target = WebTarget()
 target.write(prepare(Graph.load(sys.argv[1]), target), Path(sys.argv[2]), {"b": 1, "a": [2]})
 """
@@ -120,7 +124,11 @@ def test_scripts_import_nothing_before_it_is_needed(bundle: Write) -> None:
         imports = [line for line in lines if line.startswith("import ")]
         # A module worker has a life of its own.
         assert imports == (['import { load } from "./index.js";'] if script.name == "worker-module.js" else []), script
-    assert len((folder / "index.js").read_text("utf-8")) < 20_000
+    assert len((folder / "index.js").read_text("utf-8")) < 12_000
+
+
+def test_the_committed_script_is_what_the_sources_make() -> None:
+    assert (COMPILED / "index.js").read_text("utf-8") == minified(), "run: make scripts"
 
 
 def test_only_the_kernels_that_the_plan_calls_ship(bundle: Write) -> None:
