@@ -16,7 +16,7 @@ from ...exporter.labels import labels_of
 from ..web.bundle import RUNTIME as OURS
 from ..web.bundle import declared, helper_scripts, image_declarations, package_name, plain_source
 from ..web.dtypes import device_dtype
-from ..web.golden import pack_golden
+from ..web.golden import golden_file
 from ..web.images import images_of
 from ..web.plan import Plan, TensorSpec, canonical_json, spell
 from ..web.target import helpers_of
@@ -34,8 +34,7 @@ def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path
     graph         with the sizes that pages see, a free batch among them
     model_files   what the folder holds of the model, by name
     """
-    golden, arrays = pack_golden(graph.samples)
-    facts = canonical_json(facts_of(graph, packing, model_files) | {"golden": golden})
+    facts = canonical_json(facts_of(graph, packing, model_files))
     texts = {
         "index.js": index_script(graph.name, packing, model_files),
         "index.d.ts": declarations(graph),
@@ -48,7 +47,11 @@ def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path
     if images := images_of(graph):
         specs = [_spec(value.name, value.type) for value in graph.inputs]
         texts["image.d.ts"] = image_declarations(Plan(inputs=specs), images)
-    files = {FACTS: facts, "golden.bin": arrays, **{name: text.encode() for name, text in texts.items()}}
+    files = {
+        FACTS: facts,
+        "golden.bin": golden_file(graph.samples),
+        **{name: text.encode() for name, text in texts.items()},
+    }
     files |= helper_scripts(helpers_of(graph)) | {"labels.d.ts": (OURS / "labels.d.ts").read_bytes()}
     for name, data in files.items():
         (path / name).write_bytes(data)

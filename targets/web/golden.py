@@ -1,10 +1,11 @@
-"""Golden samples for the bundle's self-test: plan.json says what they are, golden.bin holds the arrays.
+"""Golden samples for the bundle's self-test: golden.bin says what they are and holds the arrays.
 
 Inputs that a recipe makes are made again in the browser (runtime/golden.js); only the others are stored.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from ...exporter.graph import Array, DType, Recipe, Sample
 from .dtypes import device_array, device_dtype
+from .plan import canonical_json
 
 TOLERANCE = 2e-5
 """Largest difference from the recorded float output that passes, as a share of its range: 1e-5 for the port, as much
@@ -21,8 +23,16 @@ ALIGNMENT = 4
 """Bytes: JavaScript's typed arrays start at a multiple of their element size."""
 
 
-def pack_golden(samples: Sequence[Sample]) -> tuple[list[dict[str, Any]], bytes]:
-    """The samples as plan.json lists them, and golden.bin."""
+def golden_file(samples: Sequence[Sample]) -> bytes:
+    """golden.bin: the length of a list in JSON as a uint32, that list, and the arrays that it places."""
+    listed, arrays = _packed(samples)
+    head = canonical_json(listed)
+    head += b" " * (-len(head) % ALIGNMENT)
+    return struct.pack("<I", len(head)) + head + arrays
+
+
+def _packed(samples: Sequence[Sample]) -> tuple[list[dict[str, Any]], bytes]:
+    """The samples as data, and the bytes of their arrays."""
     blob = bytearray()
     listed = []
     for sample in samples:

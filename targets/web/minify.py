@@ -1,7 +1,7 @@
 """Makes index.js small: ``make scripts`` rewrites ``compiled/index.js`` from the sources under runtime/.
 
-Every page fetches this script, and what it fetches beside the model counts. Needs npm (terser, a development dependency);
-whoever installs triport gets the compiled file. A test compares it with what the sources make.
+Every page fetches this script, and what it fetches beside the model counts. Needs npm, for terser; whoever installs
+triport gets the compiled file. A test compares it with what the sources make.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ def minified() -> str:
 
 
 def main(folder: Path = COMPILED) -> None:
-    text = minified()
-    (folder / "index.js").write_text(text, encoding="utf-8")
-    print(f"index.js: {len(text)} characters")
+    (folder / "index.js").write_text(minified(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Call:
 
 @dataclass
 class Plan:
-    """Everything in plan.json but the golden samples, and the weights.
+    """Everything in plan.json, and the weights.
 
     weights   as they stand in memory, where the calls find them
     stored    {first byte: what weights.bin holds in the place of these float32} (weights_file.py)
@@ -94,12 +94,11 @@ def buffers_of(arguments: Sequence[Argument]) -> list[int]:
 
 
 def plan_document(
-    plan: Plan, meta: Mapping[str, Any], golden: Sequence[Any], weights: Mapping[str, Any], sums: Mapping[str, str]
+    plan: Plan, meta: Mapping[str, Any], weights: Mapping[str, Any], sums: Mapping[str, str]
 ) -> dict[str, Any]:
     """plan.json as data.
 
     meta      what ``model.meta`` shows: name, labels …
-    golden    recorded samples (golden.py)
     weights   where the parts of weights.bin go (weights_file.py)
     sums      {file: SHA-256 in base64} of the files that are loaded after this one
     """
@@ -114,7 +113,6 @@ def plan_document(
         "buffers": [[spell(b.bytes), b.first, b.last] for b in plan.buffers],
         "ops": [[call.kernel, *(spell(argument) for argument in call.arguments)] for call in plan.calls],
         "names": checked,
-        "golden": list(golden),
         "sums": dict(sums),
     }
 

@@ -34,7 +34,7 @@ from .bundle import (
 from .dtypes import DEVICE_DTYPES
 from .emitters import EMITTERS, dtype_refusal
 from .fusion import fusions
-from .golden import pack_golden
+from .golden import golden_file
 from .images import images_of
 from .plan import Plan, canonical_json, plan_document
 from .strip import strip
@@ -94,7 +94,6 @@ def make_plan(graph: Graph) -> Plan:
 
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     """{file name: content} of what the JavaScript loads; the kernels are those that the plan calls and no others."""
-    golden, arrays = pack_golden(graph.samples)
     kept = ("quantization", LIMITS, CONDITIONS)
     told: dict[str, Any] = {"labels": labels_of(graph), "images": images_of(graph)}
     told = {key: facts for key, facts in told.items() if facts}
@@ -105,11 +104,11 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     parts, weights = pack_weights(plan)
     files: dict[str, Bytes] = {
         "weights.bin": weights,
-        "golden.bin": arrays,
+        "golden.bin": golden_file(graph.samples),
         **{name: strip((COMPILED / name).read_bytes(), plan.kernels()) for name in KERNEL_FILES},
     }
     sums = {name: base64.b64encode(hashlib.sha256(data).digest()).decode() for name, data in files.items()}
-    return {"plan.json": canonical_json(plan_document(plan, meta, golden, parts, sums))} | files
+    return {"plan.json": canonical_json(plan_document(plan, meta, parts, sums))} | files
 
 
 def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:

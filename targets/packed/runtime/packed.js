@@ -1,6 +1,6 @@
 // A model that another runtime runs, behind the interface of our own bundles: feeds are checked alike, calls wait for
 // each other, and the recorded samples can be run.
-import { compare, goldenTensor } from "../../web/runtime/golden.js";
+import { runSamples } from "../../web/runtime/golden.js";
 import { bindInputs } from "../../web/runtime/tensors.js";
 
 const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, shape, ...(quantization && { quantization }) });
@@ -43,20 +43,7 @@ export class Packed {
 
   /** Runs the samples that were recorded from the original model and compares. */
   async selfTest() {
-    const bytes = await this.#golden();
-    const samples = [];
-    for (const { inputs, outputs } of this.#facts.golden) {
-      const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
-      const start = performance.now();
-      const results = await this.run(feeds);
-      const ms = performance.now() - start;
-      const compared = Object.entries(outputs).map(([name, spec]) => [
-        name,
-        compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
-      ]);
-      samples.push({ passed: compared.every(([, c]) => c.passed), ms, outputs: Object.fromEntries(compared) });
-    }
-    return { passed: samples.every((sample) => sample.passed), samples };
+    return runSamples((feeds) => this.run(feeds), await this.#golden());
   }
 
   /** Lets go of the memory once the calls under way have ended; the model cannot run afterwards. */

@@ -1,4 +1,4 @@
-// Golden samples: inputs stored in golden.bin or made by a rule, and the outputs the original model gave for them.
+// Golden samples, of golden.bin: inputs stored or made by a rule, and the outputs the original model gave for them.
 import { ARRAYS, elements } from "./arrays.js";
 
 /** `lowbias32` (Wellons 2018): a bijection of 32-bit integers. */
@@ -17,7 +17,7 @@ function generated({ dtype, shape, seed, low, high }) {
   });
 }
 
-/** A sample's array as `{data, shape}`; `bytes` is golden.bin's. */
+/** A sample's array as `{data, shape}`; `bytes` is where stored ones stand. */
 function goldenTensor(spec, bytes) {
   const { dtype, shape, at } = spec;
   return { data: at === undefined ? generated(spec) : new ARRAYS[dtype](bytes, at, elements(shape)), shape };
@@ -35,12 +35,14 @@ function compare(got, expected, tolerance) {
 
 /**
  * Runs samples and compares.
- * @param run      {name: tensor} → promise of {name: tensor}
- * @param samples  plan.json's
- * @param bytes    an ArrayBuffer: golden.bin
+ * @param run   {name: tensor} → promise of {name: tensor}
+ * @param file  an ArrayBuffer: golden.bin, which starts with the length of its list of samples
  * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, inputs: object, outputs: object}[]}>}
  */
-export async function runSamples(run, samples, bytes) {
+export async function runSamples(run, file) {
+  const [length] = new Uint32Array(file, 0, 1);
+  const samples = JSON.parse(new TextDecoder().decode(new Uint8Array(file, 4, length)));
+  const bytes = file.slice(4 + length);
   const done = [];
   for (const { inputs, outputs } of samples) {
     const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));

@@ -154,7 +154,7 @@ export class Model {
   /** Runs the samples that were recorded from the original model and compares: golden.js. */
   async selfTest() {
     const [runSamples, bytes] = await this.#golden();
-    return runSamples((feeds) => this.run(feeds), this.#plan.golden, bytes.buffer);
+    return runSamples((feeds) => this.run(feeds), bytes.buffer);
   }
 
   /** How many threads compute, this one among them. */

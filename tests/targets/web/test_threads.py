@@ -146,7 +146,7 @@ def spelled(name: str, plan: Plan, arrays: Mapping[str, Array], sizes: Mapping[s
     parts, weights = pack_weights(plan)
     return {
         "name": name,
-        "plan": plan_document(plan, {}, [], parts, {}),
+        "plan": plan_document(plan, {}, parts, {}),
         "sizes": {**{dim: 1 for spec in plan.inputs for d in spec.shape for dim in getattr(d, "names", ())}, **sizes},
         "weights": base64.b64encode(weights).decode(),
         "inputs": [base64.b64encode(np.ascontiguousarray(array).tobytes()).decode() for array in inputs],
