@@ -91,16 +91,22 @@ def write_slice(
 ) -> None:
     """SLICE where every step is 1 and every size is known, else STRIDED_SLICE.
 
-    STRIDED_SLICE reaches the end of a free axis by its mask; XNNPACK takes that, but not SLICE's size of -1.
+    STRIDED_SLICE reaches the end of a free axis by its mask; XNNPACK takes that, but not SLICE's size of -1. A slice
+    without cells is not for it: it takes a size of 0 for what is left of the axis.
 
     bounds   starts, stops and steps along every axis; those that are no known distance from either end are computed
     """
     starts, stops, steps = bounds
     ends = [size - stop for size, stop in zip(type.shape, stops, strict=True)]
-    known = [(start, stop) for start, stop in zip(starts, stops, strict=True) if isinstance(start, int)]
-    sizes = [stop - start for start, stop in known if isinstance(stop, int)]
-    if len(sizes) == type.rank and all(step == 1 for step in steps):
-        inputs = [tensor, writer.int32s([start for start, _ in known], "begin"), writer.int32s(sizes, "size")]
+    begins = [start for start in starts if isinstance(start, int)]
+    counts = [
+        stop - start if isinstance(stop, int) else -1
+        for start, stop, end in zip(starts, stops, ends, strict=True)
+        if isinstance(start, int) and (isinstance(stop, int) or end == 0)
+    ]
+    settled = len(counts) == type.rank and (-1 not in counts or 0 in counts)
+    if settled and all(step == 1 for step in steps):
+        inputs = [tensor, writer.int32s(begins, "begin"), writer.int32s(counts, "size")]
         writer.operator("SLICE", inputs, output, schema.SliceOptionsT())
         return
     end_mask = sum(1 << axis for axis, end in enumerate(ends) if end == 0)
