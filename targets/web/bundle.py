@@ -62,7 +62,7 @@ def joined(*modules: str) -> str:
 def module_script(name: str) -> str:
     """index.js: `MODULES` and esm.js, made small beforehand (minify.py)."""
     code = (COMPILED / "index.js").read_text("utf-8")
-    return f"// {name}, written by triport. load() gives a model; see index.d.ts.\n{code}"
+    return f"// {name}, written by triport; see index.d.ts.\n{code}"
 
 
 def tool_scripts() -> dict[str, str]:

@@ -112,7 +112,7 @@ def plan_document(
         "weights": dict(weights),
         "buffers": [[spell(b.bytes), b.first, b.last] for b in plan.buffers],
         "ops": [[call.kernel, *(spell(argument) for argument in call.arguments)] for call in plan.calls],
-        "names": checked,
+        **({"names": checked} if checked else {}),
         "sums": dict(sums),
     }
 

@@ -30,14 +30,15 @@ export function chooseKernels(options) {
 /** The plan in plan.json's bytes. */
 function parsePlan(bytes) {
   const text = new TextDecoder().decode(bytes);
-  let plan;
+  let plan, found, cause;
   try {
     plan = JSON.parse(text);
+    found = `${plan.format} version ${plan.version}`;
   } catch (error) {
-    throw fileError("plan.json", `expected the plan that triport export wrote, got ${text.slice(0, 40)}`, error);
+    [found, cause] = [text.slice(0, 40), error];
   }
-  if (plan.format !== "triport-web" || plan.version !== 1)
-    throw fileError("plan.json", `expected format triport-web version 1, got ${plan.format} version ${plan.version}`);
+  if (found !== "triport-web version 1")
+    throw fileError("plan.json", `expected triport-web version 1, as triport export writes it, got ${found}`, cause);
   return plan;
 }
 

@@ -91,7 +91,7 @@ def site(bundle: Write) -> Iterator[FaultySite]:
         ),
         (
             {"plan.json": [Fault.PAGE]},
-            "LoadError: plan.json: expected the plan that triport export wrote, got <!doctype html><title>app</title>",
+            "LoadError: plan.json: expected triport-web version 1, as triport export writes it, got <!doctype html><title>app</title>",
         ),
         (
             {"weights.bin": [Fault.BROKEN_OFF]},
