@@ -46,6 +46,7 @@ from .arithmetic import softmax_table
 from .forms import MOST_EXACT, Form
 from .plan import Plan
 from .solve import coded_operands, unary_function
+from .spelled import spelled
 from .strict import WITHOUT_KERNEL
 from .windows import batch_norm, conv_transpose, largest, mean, parameters
 from .writer import WeightRule, Writer
@@ -108,6 +109,9 @@ def _check_written(writer: Writer, node: Node, value: Value) -> None:
 
 def _float(writer: Writer, node: Node) -> None:
     inputs = [writer.floats(value) for value in node.inputs]
+    if writer.strict and isinstance(node.op, WITHOUT_KERNEL):
+        writer.made_floats[node.output] = spelled(writer, node, inputs[0])
+        return
     names = [value.name for value in node.outputs]
     made = writer.graph.add_node(node.op, inputs, name=node.name, source=node.source, output_names=names)
     writer.made_floats |= dict(zip(node.outputs, made.outputs, strict=True))

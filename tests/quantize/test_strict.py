@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 import triport as tp
 from triport.cli.quantize import command
 from triport.exporter.errors import UsageError
-from triport.exporter.graph import Graph, Quantization
-from triport.exporter.ops import Dequantize, Mul, QuantizedConv, QuantizedMul
+from triport.exporter.graph import DType, Graph, Quantization, Sym, TensorType
+from triport.exporter.ops import (
+    Ceil,
+    Dequantize,
+    Elu,
+    Linear,
+    Mul,
+    QuantizedConv,
+    QuantizedMul,
+    Round,
+    UnaryOp,
+)
 from triport.exporter.ops.quantized import multiplier
 from triport.exporter.passes.exact_values import exact_values
 from triport.quantize import quantize
@@ -122,7 +132,7 @@ def test_products_are_float_and_means_are_integer() -> None:
     assert own_decision(product).form.value == "int8" and own_decision(product, STRICT).form.value == "exact float"
 
 
-@pytest.mark.parametrize("recover", ["bias", "adaround", "equalize"])
+@pytest.mark.parametrize("recover", ["bias", "adaround", "gptq", "equalize"])
 def test_recovered_filters_are_strict_too(recover: str) -> None:
     graph = quantize(network("conv"), STRICT, calibration=CALIBRATION, recover=recover)
     layers = [node for node in graph.nodes if isinstance(node.op, QuantizedConv)]
@@ -145,6 +155,27 @@ def test_paired_weights_are_refused() -> None:
     with pytest.raises(UsageError) as refused:
         quantize(network("conv"), STRICT, calibration=CALIBRATION, weights="paired")
     assert refused.value.code == "TP050"
+
+
+@pytest.mark.parametrize("op", [Ceil(), Round(), Elu(), Elu(0.3)], ids=repr)
+def test_functions_that_stay_float_are_spelled_with_kernels_that_all_have(op: UnaryOp, tmp_path: Path) -> None:
+    graph = Graph("function")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (Sym.named("batch"), 8)))
+    weight = graph.add_constant(np.random.default_rng(0).normal(0, 1, (8, 8)).astype(np.float32))
+    y = graph.add(op, x, name="function")
+    graph.set_output("y", y)
+    graph.set_output("z", graph.add(Linear(), y, weight))
+    rows = np.random.default_rng(1).normal(0, 3, (64, 8)).astype(np.float32)
+    made = quantize(graph, STRICT, calibration={"x": rows}, keep_float="function")
+    assert not {type(node.op) for node in made.nodes} & {Ceil, Round, Elu}
+    edges = [0.5, 1.5, 2.5, 0.49999997, 1e-40, 8388607.5, 16777217, 3e9, 1e38, 88, *np.arange(-2, 2.1, 0.25), np.inf, 0]
+    cells = np.array([*edges, *-np.array(edges), np.nan, 3, 4, -1, 7, 0.1], np.float32).reshape(-1, 8)
+    wanted, got = (g.run({"x": cells})["y"].astype(np.float64) for g in (graph, made))
+    finite = np.isfinite(wanted)
+    assert np.array_equal(got[~finite], wanted[~finite], equal_nan=True)
+    assert np.abs(got[finite] - wanted[finite]).max() <= (2e-7 if isinstance(op, Elu) else 0)
+    report = tp.export(made, tmp_path, to=["tflite"])
+    assert report.passed and len(report.ports[0].runners) == 3
 
 
 def test_export_asks_all_kernels(tmp_path: Path) -> None:
