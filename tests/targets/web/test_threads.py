@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -118,6 +118,23 @@ def divisible() -> Iterator[dict[str, Any]]:
         x = torch.randn(1, attention.heads, 41, 12)
         plan = plan_of(tp.capture(attention, (x, x, x)))
         yield spelled(str(attention), plan, {spec.name: x.numpy() for spec in plan.inputs}, {"batch": 1})
+    for kept in (False, True):
+        x = torch.randn(131, 9)
+        plan = plan_of(tp.capture(SumAndNorm(kept), (x, x)))
+        yield spelled(f"sum and norm, {kept}", plan, {spec.name: x.numpy() for spec in plan.inputs}, {"batch": 131})
+
+
+class SumAndNorm(nn.Module):
+    """The norm of a sum; ``kept``: the sum is read afterwards as well."""
+
+    def __init__(self, kept: bool) -> None:
+        super().__init__()
+        self.kept, self.norm = kept, nn.LayerNorm(9)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        total = x + y
+        normed = cast(Tensor, self.norm(total))
+        return normed * total if self.kept else normed
 
 
 class Attention(nn.Module):
