@@ -328,7 +328,7 @@
       return answer();
     };
     samples.forEach((sample, i) => {
-      const button = make("button", { type: "button", textContent: `Sample ${i + 1}` });
+      const button = make("button", { type: "button", textContent: i + 1, ariaLabel: `Recorded sample ${i + 1}` });
       button.addEventListener("click", () => choose(sample));
       $("recorded").append(button);
     });
