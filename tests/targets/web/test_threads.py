@@ -37,8 +37,9 @@ from triport.exporter.ops import (
 )
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
+from triport.targets.web.bundle import COMPILED
 from triport.targets.web.plan import Plan, plan_document
-from triport.targets.web.target import COMPILED, make_plan
+from triport.targets.web.target import make_plan
 from triport.targets.web.weights_file import pack_weights
 
 Write = Callable[[Graph], Path]
