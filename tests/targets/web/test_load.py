@@ -91,7 +91,8 @@ def site(bundle: Write) -> Iterator[FaultySite]:
         ),
         (
             {"plan.json": [Fault.PAGE]},
-            "LoadError: plan.json: expected triport-web version 1, as triport export writes it, got <!doctype html><title>app</title>",
+            "LoadError: plan.json: expected triport-web version 1, as triport export writes it, "
+            "got <!doctype html><title>app</title>",
         ),
         (
             {"weights.bin": [Fault.BROKEN_OFF]},
