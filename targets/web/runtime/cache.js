@@ -37,10 +37,13 @@ export async function openStore(name) {
     },
     /** Holds the checked bytes in the place of other exports' files. */
     async keep(url, sum, bytes) {
-      const response = new Response(bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice()); // copies
-      await drop(url).catch(() => {});
-      // No room, or an address that is not http's: the file is downloaded again next time.
-      await cache.put(keyOf(url, sum), response).catch(() => {});
+      try {
+        const response = new Response(bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice()); // copies
+        await drop(url);
+        await cache.put(keyOf(url, sum), response);
+      } catch {
+        // No room, or an address that is not http's: the file is downloaded again next time.
+      }
     },
     /** Lets go of a file that is not what it should be. */
     drop: (url) => drop(url).catch(() => {}),
