@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Array, Graph, Node, Value
+from ..graph.stored import stored_forms
 from ..ops import Activation, Div, Linear, MatMul, Mul, Reshape, Transpose
 
 LARGEST = 2.0**16
@@ -20,8 +21,10 @@ LARGEST = 2.0**16
 
 
 def fold_scale_into_linear(graph: Graph) -> bool:
-    """True when a factor was taken in."""
+    """True when a factor was taken in; weights that files hold in few bits are left alone: they would need more."""
     changed = False
+    if stored_forms(graph.metadata):
+        return False
     for node in graph.nodes:
         if not isinstance(node.op, Mul | Div) or node.op.activation is not Activation.NONE:
             continue

@@ -38,6 +38,13 @@ def test_a_product_of_a_tensor_with_itself_would_take_it_twice() -> None:
     leaves_alone(fold_scale_into_linear, b.done(b.add(Mul(), b.add(MatMul(transpose_b=True), x, x), 0.5)))
 
 
+def test_weights_in_few_bits_keep_their_steps() -> None:
+    b = Builder()
+    graph = b.done(b.add(Mul(), 0.3, _heads(b, "q")))
+    graph.metadata["quantization"] = {"scheme": "int4-weights", "stored": [[4, 0]]}
+    leaves_alone(fold_scale_into_linear, graph)
+
+
 def test_a_factor_for_each_output_is_taken_in_right_behind_the_layer() -> None:
     b = Builder(DType.FLOAT64)
     y = b.linear(b.input(5, 8), 6)
