@@ -25,7 +25,7 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
     """Eval mode for a while; afterwards modes and buffers are what they were."""
     modes = {part: part.training for part in module.modules()}
     buffers = [
-        (part, name, buffer, None if torch.nn.parameter.is_lazy(buffer) else buffer.detach().clone())
+        (part, name, buffer, buffer.detach().clone() if _can_be_written(buffer) else None)
         for part in module.modules()
         for name, buffer in part.named_buffers(recurse=False)
     ]
@@ -40,6 +40,13 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
                 if before is not None and name in part._buffers:
                     part._buffers[name] = buffer  # a model may have put another one into its place
                     buffer.copy_(before)
+
+
+def _can_be_written(buffer: torch.Tensor) -> bool:
+    """Whether a model can change it: it has memory, and cells of their own (an expanded tensor has not)."""
+    if torch.nn.parameter.is_lazy(buffer):
+        return False
+    return not any(stride == 0 and size > 1 for stride, size in zip(buffer.stride(), buffer.shape, strict=True))
 
 
 def first_answer(module: FlatModule, inputs: Inputs) -> tuple[Sample, dict[str, torch.Tensor]]:

@@ -177,6 +177,19 @@ def test_a_call_that_fails_and_is_caught_is_not_in_the_graph() -> None:
     assert ops(captured(Function(function), sample(1, 5))) == ["mul"]
 
 
+def test_a_buffer_that_repeats_its_cells_is_left_alone() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("shift", torch.tensor([0.5]).expand(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.get_buffer("shift")
+
+    graph = tp.capture(Shifted(), torch.zeros(2, 4))
+    np.testing.assert_array_equal(graph.run({"x": np.ones((1, 4), np.float32)})["output"], [[1.5] * 4])
+
+
 def test_buffers_that_a_model_replaces_are_put_back() -> None:
     class Replaces(nn.Module):
         def __init__(self) -> None:
