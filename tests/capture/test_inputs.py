@@ -186,7 +186,7 @@ def test_a_buffer_that_repeats_its_cells_is_left_alone() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + self.get_buffer("shift")
 
-    graph = tp.capture(Shifted(), torch.zeros(2, 4))
+    graph = capture(Shifted(), torch.zeros(2, 4))
     np.testing.assert_array_equal(graph.run({"x": np.ones((1, 4), np.float32)})["output"], [[1.5] * 4])
 
 
