@@ -60,7 +60,7 @@ function reason(error, url, { loaded }, total) {
   if (loaded) return `the download broke off after ${loaded} of ${total} bytes (${error.message}) at ${url}; call load() again`;
   const problem = error.code === "ENOENT" ? "no such file" : error.message;
   return url.protocol === "file:" && typeof process !== "object"
-    ? `${problem} at ${url}; browsers read no files from file://: use bundle.iife.js there, or serve the folder`
+    ? `${problem} at ${url}; from file:// use bundle.iife.js, or serve the folder`
     : `${problem} at ${url}; load(folder) takes the web/ that triport export wrote`;
 }
 
@@ -93,7 +93,7 @@ function reader(base, { cache, onProgress }, signal) {
       }
       if (!attempt) await store.drop(url);
       if (attempt > 1) {
-        const seen = whole ? "its SHA-256 is another" : `expected ${room.length} bytes, got ${progress.loaded}`;
+        const seen = whole ? "another SHA-256" : `expected ${room.length} bytes, got ${progress.loaded}`;
         throw fileError(name, `not the file that was exported with plan.json (${seen}) at ${url}; copy the whole folder again`);
       }
     }

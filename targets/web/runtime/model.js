@@ -9,21 +9,21 @@ const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, sha
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 
-// Two modules of one function each that returns a vector: with i8x16.popcnt, and with i8x16.relaxed_swizzle
-const HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10];
-const SIMD = [...HEADER, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
-const RELAXED = [...HEADER, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11];
-
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer;
+
+// Whether an engine takes a module of one function that returns a vector, which i8x16.popcnt gives, or i8x16.relaxed_swizzle.
+const validates = (text) => WebAssembly.validate(fromBase64(text));
+const SIMD = "AGFzbQEAAAABBQFgAAF7AwIBAAoKAQgAQQD9D/1iCw==";
+const RELAXED = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL";
 
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
   const none = typeof WebAssembly === "undefined";
-  if (none || !WebAssembly.validate(Uint8Array.from(SIMD)))
+  if (none || !validates(SIMD))
     throw new Error(
-      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 89, Safari 16.4 and Node 18 have it`,
+      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 89, Safari 16.4, Node 18 have it`,
     );
-  const relaxed = options.relaxed ?? WebAssembly.validate(Uint8Array.from(RELAXED));
+  const relaxed = options.relaxed ?? validates(RELAXED);
   return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
 }
 
@@ -38,7 +38,7 @@ function parsePlan(bytes) {
     [found, cause] = [text.slice(0, 40), error];
   }
   if (found !== "triport-web version 1")
-    throw fileError("plan.json", `expected triport-web version 1, as triport export writes it, got ${found}`, cause);
+    throw fileError("plan.json", `expected triport-web version 1, got ${found}`, cause);
   return plan;
 }
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_graphs import perceptron
+from web_networks import NETWORKS
 
 from triport.exporter import ops
+from triport.exporter.capture import capture
 from triport.exporter.errors import ModelError
 from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType
 from triport.exporter.graph.file import save_graph
@@ -125,6 +127,23 @@ def test_scripts_import_nothing_before_it_is_needed(bundle: Write) -> None:
         # A module worker has a life of its own.
         assert imports == (['import { load } from "./index.js";'] if script.name == "worker-module.js" else []), script
     assert len((folder / "index.js").read_text("utf-8")) < 12_000
+
+
+BROTLI = """
+const { brotliCompressSync, constants } = require("node:zlib");
+const params = { [constants.BROTLI_PARAM_QUALITY]: 11 };
+const packed = (file) => brotliCompressSync(require("node:fs").readFileSync(file), { params }).length;
+console.log(process.argv.slice(1).reduce((sum, file) => sum + packed(file), 0));
+"""
+
+
+@pytest.mark.parametrize("name", ["MLP", "LeNet"])
+def test_a_page_fetches_less_than_8_kilobytes_beside_the_weights_of_a_small_network(bundle: Write, name: str) -> None:
+    network = NETWORKS[name]
+    folder = bundle(capture(network.made(), network.example(), name=name))
+    files = [folder / file for file in ("index.js", "kernels.relaxed.wasm", "plan.json")]
+    told = subprocess.run(["node", "-e", BROTLI, *map(str, files)], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 8_000
 
 
 def test_the_committed_script_is_what_the_sources_make() -> None:
