@@ -21,7 +21,7 @@ from ..exporter.preprocessing import Preprocessing, preprocessing_of
 from ..targets.packed.packings import packing_of
 
 MAX_PLAN_BYTES = 256 * 2**20
-WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 89, Safari 16.4, Node 18)"}
+WEB_NEEDS = {"wasm": "SIMD (Chrome 91, Firefox 90, Safari 16.4, Node 18)"}
 
 
 @dataclass(frozen=True)

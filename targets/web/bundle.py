@@ -59,10 +59,9 @@ def joined(*modules: str) -> str:
     return "".join(plain_source(RUNTIME / name) for name in modules)
 
 
-def module_script(name: str) -> str:
-    """index.js: `MODULES` and esm.js, made small beforehand (minify.py)."""
-    code = (COMPILED / "index.js").read_text("utf-8")
-    return f"// {name}, written by triport; see index.d.ts.\n{code}"
+def module_script() -> bytes:
+    """index.js, the same for every model: `MODULES` and esm.js, made small beforehand (minify.py)."""
+    return (COMPILED / "index.js").read_bytes()
 
 
 def tool_scripts() -> dict[str, str]:

@@ -116,7 +116,7 @@ def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     images = images_of(graph)
     return {
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
-        "index.js": module_script(graph.name).encode(),
+        "index.js": module_script(),
         **{name: script.encode() for name, script in (tool_scripts() | worker_scripts(graph.name)).items()},
         "index.d.ts": type_declarations(plan).encode(),
         **{name: (RUNTIME / name).read_bytes() for name in ("labels.d.ts", "worker.d.ts")},

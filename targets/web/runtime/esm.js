@@ -50,7 +50,11 @@ async function receive(response, room, progress) {
     const { value } = part;
     if (progress.loaded + value.length <= room.length) room.set(value, progress.loaded);
     progress.loaded += value.length;
-    progress.tell?.({ loaded: progress.loaded, total: room.length });
+    try {
+      progress.tell?.({ loaded: progress.loaded, total: room.length });
+    } catch (error) {
+      throw (progress.thrown = error);
+    }
   }
   return room;
 }
@@ -72,13 +76,14 @@ function reader(base, { cache, onProgress }, signal) {
   const stored = cache && import("./cache.js").then(({ openStore }) => openStore(cache));
   stored?.catch(() => {});
   return async (name, planned, makeRoom) => {
-    const url = base === undefined ? FILES[name] : new URL(name, await located(base));
+    const url = base === undefined ? FILES[name] : new URL(name, base);
     const store = planned && (await stored);
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
       let room;
       const fail = (error) => {
         stopIfAborted(signal());
+        if (progress.thrown) throw error;
         if (attempt) throw fileError(name, reason(error, url, progress, room?.length), error);
       };
       const response = await (attempt ? request(url, attempt > 1, signal()) : store.find(url, planned, name)).catch(fail);
@@ -107,21 +112,22 @@ function reader(base, { cache, onProgress }, signal) {
  */
 export async function load(options = {}) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
-  const base = given.baseUrl === undefined ? undefined : folder(given.baseUrl);
+  const base = given.baseUrl === undefined ? undefined : await located(folder(given.baseUrl));
   stopIfAborted(given.signal);
   // What is still under way when one file cannot be read ends.
   let loading = new AbortController();
   const end = () => loading.abort(given.signal.reason);
   given.signal?.addEventListener("abort", end);
   try {
-    return await Model.open(
+    const model = await Model.open(
       reader(base, given, () => loading?.signal),
       TOOLS,
       given,
     );
+    loading = undefined; // golden.bin is read without it
+    return model;
   } finally {
     given.signal?.removeEventListener("abort", end);
-    loading.abort();
-    loading = undefined;
+    loading?.abort();
   }
 }

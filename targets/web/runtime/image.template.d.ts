@@ -43,7 +43,7 @@ export interface ImageOptions {
 
 /** The tensor of a picture, or of several as one batch. TypeError for what is no picture and for options that do not fit. */
 export function fromImage<I extends keyof ImageInputs = keyof ImageInputs>(
-  model: Model,
+  model: Pick<Model, "meta">,
   source: Picture | readonly Picture[],
   options?: ImageOptions & { input?: I },
 ): Promise<ImageInputs[I]>;

@@ -10,7 +10,7 @@ export interface Scored {
 
 /** The k largest scores of one row of an output, the best first. */
 export function topK(
-  model: Model,
+  model: Pick<Model, "meta">,
   outputs: Outputs,
   k?: number,
   options?: { output?: keyof Outputs; row?: number },

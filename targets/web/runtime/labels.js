@@ -14,7 +14,7 @@ export function topK(model, outputs, k = 5, { output, row = 0 } = {}) {
   const name = output ?? (names.length === 1 ? names : labelled)[0];
   if (!outputs[name]) throw new TypeError(`topK: expected output to be one of ${names.join(", ")}, got ${name}`);
   const { data, shape } = outputs[name];
-  const classes = shape.at(-1) ?? 1, rows = data.length / classes;
+  const classes = shape[shape.length - 1] ?? 1, rows = data.length / classes;
   if (!(row >= 0 && row < rows)) throw new RangeError(`topK: "${name}" has ${rows} rows, got row ${row}`);
   const { quantization: codes } = model.meta.outputs.find((spec) => spec.name === name);
   const cells = Array.from(data.subarray(row * classes, (row + 1) * classes), Number);

@@ -21,7 +21,7 @@ export function chooseKernels(options) {
   const none = typeof WebAssembly === "undefined";
   if (none || !validates(SIMD))
     throw new Error(
-      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 89, Safari 16.4, Node 18 have it`,
+      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it`,
     );
   const relaxed = options.relaxed ?? validates(RELAXED);
   return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
@@ -52,17 +52,22 @@ async function start(file, wasm, plan, tools, { threads: wanted }) {
         throw fileError(file, error.message, error);
       })
     ).instance;
-  const unknown = plan.ops.find(([name]) => !(name in kernels));
-  if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: plan.json is of another export`);
-  const at = threads?.heap ?? Math.ceil(kernels.__heap_base.value / 64) * 64;
-  reserve(kernels.memory, at + plan.weights.bytes);
-  return { kernels, at, threads };
+  try {
+    const unknown = plan.ops.find(([name]) => !(name in kernels));
+    if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: plan.json is of another export`);
+    const at = threads?.heap ?? Math.ceil(kernels.__heap_base.value / 64) * 64;
+    reserve(kernels.memory, at + plan.weights.bytes);
+    return { kernels, at, threads };
+  } catch (error) {
+    threads?.dispose();
+    throw error;
+  }
 }
 
 export class Model {
   #plan;
   #kernels;
-  #golden;
+  #source;
   #weights;
   #checkNaN;
   #enter = makeQueue();
@@ -70,11 +75,11 @@ export class Model {
   #current;
   #threads;
 
-  constructor(plan, { kernels, at, threads }, golden, { checkNaN }) {
+  constructor(plan, { kernels, at, threads }, source, { checkNaN }) {
     this.#plan = plan;
     this.#kernels = kernels;
     this.#threads = threads;
-    this.#golden = golden;
+    this.#source = source;
     this.#weights = at;
     this.#checkNaN = checkNaN;
     this.meta = { ...plan.meta, inputs: plan.inputs.map(publicSpec), outputs: plan.outputs.map(publicSpec) };
@@ -114,8 +119,7 @@ export class Model {
       module.threads?.dispose();
       throw error;
     }
-    const golden = async () => [(await tools.golden()).runSamples, await read("golden.bin", planned)];
-    return new Model(plan, module, golden, options);
+    return new Model(plan, module, { read, planned, tools }, options);
   }
 
   /**
@@ -154,7 +158,9 @@ export class Model {
 
   /** Runs the samples that were recorded from the original model and compares: golden.js. */
   async selfTest() {
-    const [runSamples, bytes] = await this.#golden();
+    const { read, planned, tools } = this.#source; // no function made in open(), whose scope holds the memory
+    const { runSamples } = await tools.golden();
+    const bytes = await read("golden.bin", planned);
     return runSamples((feeds) => this.run(feeds), bytes.buffer);
   }
 

@@ -4,6 +4,7 @@
 
 const ALIGN = 64;
 const LEAST_WORK = 1 << 16; // multiplications, about, that are worth a part of their own
+const MOST_PARTS = 254; // of a call: a ticket has 8 bits for them (threads.js)
 const LEAST_RUN = 1 << 22; // and those of all divided calls that are worth waking threads
 
 /**
@@ -188,6 +189,15 @@ function divideImages(args, rule, number) {
   const { table, sizes, transposed } = rule;
   const g = args[table];
   const grain = transposed ? g[sizes.stride] : sizes.grain;
+  // Whole images, several a part, where there are more of them than parts.
+  if (number > 1 && g[0] >= number)
+    return pieces(g[0], number, 1).map(([image, count]) => {
+      const own = [...args];
+      own[0] += image * g[sizes.height] * g[sizes.width] * g[sizes.depth] * rule.bytes;
+      own[1] += image * g[1] * g[2] * g[3] * rule.bytes;
+      own[table] = [count, ...g.slice(1)];
+      return own;
+    });
   const own = [];
   for (let image = 0; number > 1 && image < g[0]; image++)
     for (const [start, size] of pieces(g[sizes.height], Math.ceil(number / g[0]), grain))
@@ -207,7 +217,7 @@ function split(name, args, most, least) {
   const parts = rule.table
     ? divideImages(args, rule, number)
     : pieces(count, number, grain).map(([start, size]) => part(args, rule, start, size));
-  return parts.length > 1 ? { parts, scratch, work: all } : undefined;
+  return parts.length > 1 && parts.length <= MOST_PARTS ? { parts, scratch, work: all } : undefined;
 }
 
 /**

@@ -62,7 +62,7 @@ async function threadCount(wanted) {
   if (wanted !== "auto" && !(Number.isInteger(wanted) && wanted >= 1))
     throw new TypeError(`load: threads is a number of threads or "auto", got ${wanted}`);
   if (typeof SharedArrayBuffer === "undefined" || globalThis.crossOriginIsolated === false) return 1;
-  const processors = globalThis.navigator?.hardwareConcurrency ?? (await fromNode("node:os")).availableParallelism();
+  const processors = globalThis.navigator?.hardwareConcurrency ?? (await fromNode("node:os")).cpus().length;
   return wanted === "auto" ? Math.min(4, processors) : Math.min(64, wanted);
 }
 

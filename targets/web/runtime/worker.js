@@ -1,6 +1,6 @@
 // The model in a Worker, with load()'s interface: the page stays free while it runs.
 import { makeQueue, stopIfAborted } from "./queue.js";
-import { bindInputs } from "./tensors.js";
+import { bindInputs, checkNumbers } from "./tensors.js";
 
 const NODE_WORKERS = "node:worker_threads"; // names that bundlers for the web leave alone
 const CLASSIC = "./worker-classic.js";
@@ -14,7 +14,7 @@ const revived = ({ name, message, stack, file }) =>
 function unlessAborted(promise, signal) {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
+    const stop = () => reject(signal.reason ?? new DOMException("aborted", "AbortError"));
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop);
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
@@ -119,17 +119,21 @@ const alone = (data) => (data.byteLength === data.buffer.byteLength ? data : dat
 class WorkerModel {
   #host;
   #enter = makeQueue();
+  #checkNaN;
 
-  constructor(host, meta) {
+  constructor(host, meta, checkNaN) {
     this.#host = host;
     this.meta = meta;
+    this.#checkNaN = checkNaN;
   }
 
   async run(feeds, options = {}) {
-    const { signal, transfer, checkNaN } = options;
+    const { signal, transfer, checkNaN = this.#checkNaN } = options;
     const send = () => {
       // Here too, so that what is refused keeps its buffers.
-      const { tensors } = bindInputs(this.meta.inputs, feeds, this.meta);
+      const bound = bindInputs(this.meta.inputs, feeds, this.meta);
+      if (checkNaN && transfer) checkNumbers(this.meta.inputs, bound);
+      const { tensors } = bound;
       const sent = this.meta.inputs.map(({ name }, i) => {
         const { data, shape } = tensors[i];
         return [name, { data: transfer ? data : alone(data), shape }];
@@ -174,7 +178,7 @@ export async function loadInWorker(options = {}) {
   try {
     const host = await unlessAborted(opening, signal);
     const loading = host.ask("load", [settings, Boolean(onProgress)], [], onProgress);
-    return new WorkerModel(host, await unlessAborted(loading, signal));
+    return new WorkerModel(host, await unlessAborted(loading, signal), settings.checkNaN);
   } catch (error) {
     opening.then((host) => host.end(error)).catch(() => {});
     throw error;

@@ -110,7 +110,7 @@ def test_an_engine_without_what_it_needs_is_told_so(flag: str, lacks: str, bundl
     script = f'import {{ load }} from "{index}"; await load().catch((error) => console.log(error.message));'
     command = ["node", flag, "--input-type=module", "--eval", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    versions = "Chrome 91, Firefox 89, Safari 16.4, Node 18 have it"
+    versions = "Chrome 91, Firefox 90, Safari 16.4, Node 18 have it"
     assert done.stdout.strip() == f"this engine has no {lacks}: {versions}"
 
 

@@ -120,14 +120,16 @@ def test_errors_come_back_with_their_type_and_words(evaluate: Evaluate) -> None:
 def test_buffers_move_when_asked_to_and_stay_with_a_call_that_is_refused(evaluate: Evaluate) -> None:
     got = evaluate("""
       const model = await loadInWorker(options);
-      const copied = feed(1, 2), moved = feed(3, 4), refused = feed(1, 2, 3);
+      const copied = feed(1, 2), moved = feed(3, 4), refused = feed(1, 2, 3), unknown = feed(1, NaN);
       await model.run(copied);
       const { y } = await model.run(moved, { transfer: true });
       const said = await failed(model.run(refused, { transfer: true }));
+      const nan = await failed(model.run(unknown, { transfer: true, checkNaN: true }));
       model.dispose();
-      return [copied.x.length, moved.x.length, [...y.data], refused.x.length, said.slice(0, 9)];
+      const kept = [refused.x.length, said.slice(0, 9), unknown.x.length, nan.slice(0, 9)];
+      return [copied.x.length, moved.x.length, [...y.data], ...kept];
     """)
-    assert got == [2, 0, [9, 12], 3, "TypeError"[:9]]
+    assert got == [2, 0, [9, 12], 3, "TypeError", 2, "TypeError"]
 
 
 def test_runs_keep_their_order_and_a_waiting_one_can_be_aborted(evaluate: Evaluate) -> None:
