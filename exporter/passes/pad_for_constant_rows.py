@@ -42,7 +42,7 @@ def _taken_into_sum(graph: Graph, concat: Node) -> bool:
     if not other.is_constant or other.type.rank > y.type.rank:
         return False
     starts = [sum(known[:i]) for i in range(len(known) + 1)]
-    placed = [(starts[i], row) for i, row in enumerate(rows) if row is not None]
+    placed = [(slice(*starts[i : i + 2]), row) for i, row in enumerate(rows) if row is not None]
     shift = _with_rows(other.array(), placed, axis, starts[-1], y.type.rank)
     before, after = [0] * y.type.rank, [0] * y.type.rank
     before[axis], after[axis] = starts[own[0]], starts[-1] - starts[own[0] + 1]
@@ -65,14 +65,14 @@ def _constant_rows(value: Value) -> Array | None:
     return cells.array()
 
 
-def _with_rows(shift: Array, placed: list[tuple[int, Array]], axis: int, size: int, rank: int) -> Array:
+def _with_rows(shift: Array, placed: list[tuple[slice, Array]], axis: int, size: int, rank: int) -> Array:
     """The constant of the sum, as large as what is added in its rows, with the rows' own numbers in it."""
     whole = shift.reshape((1,) * (rank - shift.ndim) + shift.shape)
     shapes = [whole.shape, *(cells.shape for _, cells in placed)]
     widest = [max(shape[i] for shape in shapes) for i in range(rank)]
     widest[axis] = size
     made = np.broadcast_to(whole, widest).copy()
-    for start, cells in placed:
-        part = (slice(None),) * axis + (slice(start, start + cells.shape[axis]),)
+    for places, cells in placed:
+        part = (slice(None),) * axis + (places,)
         made[part] = np.add(made[part], cells)
     return made

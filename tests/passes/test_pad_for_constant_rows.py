@@ -19,6 +19,13 @@ def test_a_token_before_and_two_behind_are_part_of_the_sum(shift: tuple[int, ...
     assert labels(fires(pad_for_constant_rows, b.done(b.add(Add(), whole, b.constant(*shift))))) == ["pad", "add"]
 
 
+def test_one_row_that_is_repeated_is_in_each_of_its_places() -> None:
+    b = Builder()
+    repeated = b.add(Expand((BATCH, 3, 4)), b.constant(1, 1, 4))
+    whole = b.add(Concat(1), b.input(5, 4), repeated)
+    assert labels(fires(pad_for_constant_rows, b.done(b.add(Add(), whole, b.constant(8, 4))))) == ["pad", "add"]
+
+
 def test_the_constant_may_come_first() -> None:
     b = Builder()
     y = b.add(Add(), b.constant(6, 4), b.add(Concat(-2), _rows(b, 1), b.input(5, 4)))
