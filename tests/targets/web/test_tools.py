@@ -148,6 +148,7 @@ const { passed }: { passed: boolean } = await model.selfTest();
 console.log(scores, classes, name, passed);
 const remote: WorkerModel = await loadInWorker({ type: "module", cache: "convnet" });
 await remote.run({ image: new Float32Array(64) }, { transfer: true, checkNaN: true });
+topK(remote, await remote.run({ image: await fromImage(remote, new ImageData(8, 8)) }));
 
 // @ts-expect-error: no such input
 await model.run({ picture: new Float32Array(64) });
