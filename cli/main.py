@@ -20,6 +20,7 @@ from ..exporter.version import VERSION
 VERBS = {
     "export": "Write a model for server, phone and browser, and prove that all answer the same.",
     "check": "Say what each port can take of a model; nothing is written.",
+    "describe": "Name a model's classes, and say how its pictures are prepared.",
     "quantize": "Make a model whose int8 integers are the same on every port.",
     "diff": "Say what one quantization plan does otherwise than another.",
     "verify": "Check an export folder again in the runtimes of this machine.",

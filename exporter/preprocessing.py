@@ -375,7 +375,7 @@ def _whole(name: str, given: Any, count: int, least: int, most: int) -> tuple[in
 
 
 def _numbers(name: str, given: Any, counts: tuple[int, ...]) -> tuple[float, ...]:
-    numbers = (given,) if isinstance(given, int | float) else tuple(given)
+    numbers = (given,) if isinstance(given, int | float) else tuple(given) if isinstance(given, Iterable) else ()
     real = all(isinstance(n, int | float | np.number) and np.isfinite(n) for n in numbers)
     if len(numbers) not in counts or not real:
         raise _wrong(name, f"{' or '.join(map(str, dict.fromkeys(counts)))} finite numbers", given)

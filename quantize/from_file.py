@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..exporter.errors import UsageError
+from ..exporter.given_model import graph_of
 from ..exporter.graph import Array, Graph
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
-from .model import graph_of
 from .plan import Plan
 from .quantize import PLANNED, SCHEMES, make_plan, quantize
 from .table import PlanRow, plan_rows

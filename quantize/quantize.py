@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..exporter.errors import EnvironmentError_, ModelError, UsageError
+from ..exporter.given_model import graph_of
 from ..exporter.graph import Array, Graph, Sample, TensorType
 from ..exporter.graph.stored import stored_forms
 from ..exporter.graph.types import CODES
@@ -31,7 +32,6 @@ from .checks import (
 )
 from .engine import Engine
 from .forms import STRICT, decide
-from .model import graph_of
 from .observe import OBSERVERS
 from .plan import IO, Plan
 from .recover import check_methods, equalize, filters_with

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..exporter.given_model import graph_of
 from ..exporter.graph import Graph
 from ..targets.prepare import legalised, refusals
 from ..targets.registry import TARGET_NAMES
-from .export import as_graph, chosen_targets
+from .export import chosen_targets
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -66,7 +67,7 @@ def check(model: Graph | Module | str | Path, to: Sequence[str] = TARGET_NAMES) 
     Raises ModelError when the model cannot even be captured, UsageError for a port that does not exist.
     """
     targets = chosen_targets(to)
-    graph = as_graph(model)
+    graph = graph_of(model)
     checks = []
     for target in targets:
         prepared = legalised(graph, target)

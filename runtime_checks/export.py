@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..exporter.errors import CheckError, FormatError, UsageError
+from ..exporter.given_model import graph_of
 from ..exporter.graph import Graph
-from ..exporter.passes.input_layout import METADATA_KEY, NHWC, check_input_layout, turn_inputs
 from ..targets.packed.target import PackedTarget
 from ..targets.registry import OURS, TARGET_NAMES, get_target
 from ..targets.target import Target
 from .destination import check_destination
 from .inspection import needs_of, parameter_count
-from .inspection_program import require_torch
 from .manifest import (
     FILE,
     check_files,
@@ -108,7 +107,7 @@ def export(
     chosen = choose_runners([target.name for target in targets], runners, None, around) if verify else {}
     if strict_verify:
         require_all(chosen)
-    graph = as_graph(model, input_layout)
+    graph = graph_of(model, input_layout)
     if verify:
         facts = graph.metadata.get("quantization") or {}
         chosen = choose_runners([target.name for target in targets], runners, facts.get("scheme"), around)
@@ -136,42 +135,6 @@ def export(
         report = make_report(graph, folder, truth, ports, notes)
         _publish(staging, graph, description, kept, report)
     return report
-
-
-def as_graph(model: Graph | Module | str | Path, input_layout: str | None = None) -> Graph:
-    """The graph of whatever stands for a model, its images turned if that is wanted; UsageError TP001 for another."""
-    turns = check_input_layout(input_layout)
-    if isinstance(model, str | Path) and Path(model).suffix.lower() == ".pt2":
-        return _captured(Path(model), input_layout)
-    graph = _given_graph(model)
-    return turn_inputs(graph).graph if turns and graph.metadata.get(METADATA_KEY) != NHWC else graph
-
-
-def _given_graph(model: Graph | Module | str | Path) -> Graph:
-    if isinstance(model, Graph):
-        return model
-    if isinstance(model, str | Path):
-        from ..exporter.graph.file import load_graph
-
-        return load_graph(model)
-    to_graph = getattr(model, "to_graph", None)
-    if to_graph is not None:
-        graph = to_graph()
-        assert isinstance(graph, Graph)
-        return graph
-    raise UsageError(
-        "TP001",
-        f"expected a graph, a triport model or the path of a .triport or .pt2 file, got {type(model).__name__}",
-        help='capture a torch module first: tp.capture(module, example_inputs, dynamic={"x": {0: "batch"}})',
-    )
-
-
-def _captured(path: Path, input_layout: str | None) -> Graph:
-    """The graph of a saved torch.export program, which takes torch to read."""
-    require_torch(path)
-    from ..exporter.capture import capture_saved
-
-    return capture_saved(path, input_layout=input_layout)
 
 
 def make_report(

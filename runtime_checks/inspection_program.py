@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from ..exporter.errors import EnvironmentError_
+from ..exporter.given_model import require_torch
 from .inspection import Summary, typed
-
-
-def require_torch(path: Path) -> None:
-    """EnvironmentError_ TP310 where torch, which reads such a file, is not installed."""
-    if find_spec("torch") is None:
-        raise EnvironmentError_(
-            "TP310",
-            f"{path.name} is a torch program, and torch is not installed",
-            help="pip install 'triport[train]', or take the .triport file, which needs no torch",
-        )
 
 
 def inspect_program(path: Path) -> Summary:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..exporter.errors import UsageError
+from ..exporter.given_model import graph_of
 from ..exporter.graph import DType, Graph
 from ..exporter.passes.input_layout import METADATA_KEY
 from ..targets.packed.packings import packing_of
 from ..targets.prepare import legalised
 from ..targets.registry import OURS, get_target
-from .export import as_graph
 from .manifest import check_files, download_bytes, fingerprint, golden_samples, read_manifest
 from .report import PortReport, Report, host_facts
 from .samples import Given, given_cases, golden_cases
@@ -74,7 +74,7 @@ def verify(
 
 def _same_model(document: Mapping[str, Any], model: Graph | str | Path) -> Graph:
     """The graph as it was exported, once it is known to be that one; UsageError TP006 for another."""
-    graph = as_graph(model, document.get(METADATA_KEY))
+    graph = graph_of(model, document.get(METADATA_KEY))
     if fingerprint(graph) != document["model"].get("sha256"):
         raise UsageError(
             "TP006",

@@ -1,0 +1,142 @@
+"""`describe_file`: what ``triport describe`` does. Labels and preprocessing are put into a model's file, from where
+they travel to every port."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .given_model import graph_of
+from .graph import Graph
+from .labels import Labels
+from .preprocessing import Declared, Preprocessing
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+MAX_BYTES = 16 * 2**20
+"""Of a file of labels or of preprocessing."""
+
+_KEYS = tuple(field.name for field in fields(Preprocessing))
+_TEXTS = ("channels", "resize")
+
+
+def describe_file(
+    model: Graph | Module | str | Path,
+    out: str | Path,
+    *,
+    labels: str | Path | None = None,
+    preprocessing: str | Path | None = None,
+) -> Graph:
+    """Writes a model's graph with what its classes are called and how its pictures are prepared; returns the graph.
+
+    model           a graph, a triport model, or the path of a .triport or .pt2 file
+    out             the .triport file to write; may be the model's own
+    labels          as `read_labels` takes them
+    preprocessing   as `read_preprocessing` takes it
+    raises          UsageError where they do not fit the model, or where neither is given
+    """
+    if labels is None and preprocessing is None:
+        raise UsageError(
+            "TP001",
+            "there is nothing to describe: neither labels nor preprocessing were given",
+            help='--labels labels.txt, --preprocessing "range=0,1 channels=grey", or both',
+        )
+    graph = graph_of(model).copy()
+    graph.describe(
+        read_labels(labels) if labels is not None else None,
+        read_preprocessing(preprocessing) if preprocessing is not None else None,
+    )
+    graph.save(out)
+    return graph
+
+
+def read_labels(path: str | Path) -> Labels:
+    """Names of classes: a text file with one a line, or a .json file with a list of them or {output name: list}.
+
+    raises   UsageError TP001 for a file that is not there, is no text, or has an empty line between names
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        found = _json(path, "labels")
+        if isinstance(found, list | dict):
+            return found
+        raise UsageError("TP001", f"{path} has to hold a list of names or {{output: list}}, got {found!r}"[:200])
+    lines = [line.strip() for line in _text(path, "labels").splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    if "" in lines:
+        raise UsageError(
+            "TP001",
+            f"{path} has no name in line {lines.index('') + 1}: the names of the classes stand one a line",
+            help="give every class a name, in the order of the model's output",
+        )
+    return lines
+
+
+def read_preprocessing(given: str | Path) -> Declared:
+    """``"mean=0.5 std=0.25 channels=bgr"``, or the path of a .json file with the same keys or {input name: keys}.
+
+    raises   UsageError TP001 for keys and values without meaning, and for a file that is not there
+    """
+    if str(given).lower().endswith(".json"):
+        found = _json(Path(given), "preprocessing")
+        if not isinstance(found, Mapping):
+            raise UsageError("TP001", f"{given} has to hold {{key: value}}, got {found!r}"[:200])
+        if found and all(isinstance(keys, Mapping) for keys in found.values()):
+            return {name: Preprocessing.from_json(keys) for name, keys in found.items()}
+        return Preprocessing.from_json(found)
+    words = str(given).split()
+    pairs = [word.partition("=") for word in words]
+    wrong = next((word for word, (_, sign, value) in zip(words, pairs, strict=True) if not sign or not value), None)
+    if wrong is not None or not words:
+        raise UsageError(
+            "TP001",
+            f"preprocessing has to be key=value pairs or a .json file, got {wrong if wrong is not None else given!r}",
+            help='"mean=0.485,0.456,0.406 std=0.229,0.224,0.225 shorter_side=256"; the keys are ' + ", ".join(_KEYS),
+        )
+    return Preprocessing.from_json({key: _value(key, value) for key, _, value in pairs})
+
+
+def _value(key: str, text: str) -> Any:
+    """A word, a number, or several that commas part; ``size=224x320`` is height and width."""
+    if key in _TEXTS:
+        return text
+    parts = text.replace("x", ",").split(",") if key == "size" else text.split(",")
+    try:
+        numbers = [float(part) if "." in part or "e" in part.lower() else int(part) for part in parts]
+    except ValueError:
+        raise UsageError(
+            "TP001",
+            f"preprocessing: {key} has to be a number, or numbers with commas between them, got {text!r}",
+            help='"mean=0.485,0.456,0.406 std=0.25"',
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(_text(path, what))
+    except (ValueError, RecursionError) as error:
+        raise UsageError("TP001", f"the {what} in {path} are no JSON", because=str(error)) from error
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError("TP001", f"the {what} {path} cannot be read", because=error.strerror) from error
+    if len(data) > MAX_BYTES:
+        raise UsageError("TP001", f"{path} has more than {MAX_BYTES >> 20} MB, and is no file of {what}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError("TP001", f"{path} is no text in UTF-8, and no file of {what}") from error
+
+
+__all__ = ["describe_file", "read_labels", "read_preprocessing"]

@@ -1,0 +1,96 @@
+"""Labels and preprocessing that come from the command line reach the pages, and mistakes in them are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_graphs import convnet
+
+from triport import Graph, Preprocessing
+from triport.cli import run
+
+LABELS = [f"digit {i}" for i in range(10)]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    convnet().save(tmp_path / "m.triport")
+    (tmp_path / "labels.txt").write_text("\n".join(LABELS) + "\n\n", encoding="utf-8")
+    return tmp_path / "m.triport"
+
+
+def test_what_is_described_is_exported(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "described.triport"
+    rules = "range=-2,2 channels=grey resize=nearest"
+    labels = str(tmp_path / "labels.txt")
+    assert run(["describe", str(model), "-o", str(out), "--labels", labels, "--preprocessing", rules]) == 0
+    assert "digit 0, digit 1" in capsys.readouterr().out
+    assert run(["export", str(out), "--to", "web", "-o", str(tmp_path / "dist"), "--no-verify"]) == 0
+    document = json.loads((tmp_path / "dist/triport.json").read_text())
+    (output,) = document["labels"]
+    (input,) = document["preprocessing"]
+    assert document["labels"][output] == LABELS
+    _, height, width, _ = map(str, convnet().inputs[0].type.shape)
+    wanted = Preprocessing((int(height), int(width)), range=(-2, 2), channels="grey", resize="nearest")
+    assert document["preprocessing"][input] == wanted.to_json()
+
+
+def test_a_file_described_again_keeps_the_rest(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text('{"channels": "grey", "mean": [0.25]}')
+    (tmp_path / "labels.json").write_text(json.dumps(LABELS))
+    assert run(["describe", str(model), "-o", str(model), "--preprocessing", str(tmp_path / "rules.json")]) == 0
+    assert run(["describe", str(model), "-o", str(model), "--labels", str(tmp_path / "labels.json")]) == 0
+    graph = Graph.load(model)
+    assert Preprocessing.of(graph).mean == (0.25,)
+    assert list(graph.metadata["labels"].values()) == [LABELS]
+    x = np.random.default_rng(0).normal(size=(2, *map(int, graph.inputs[0].type.shape[1:]))).astype(np.float32)
+    before = convnet().run({graph.inputs[0].name: x})
+    for name, answer in graph.run({graph.inputs[0].name: x}).items():
+        np.testing.assert_array_equal(answer, before[name])
+
+
+def test_a_torch_program_is_described(tmp_path: Path) -> None:
+    program = torch.export.export(torch.nn.Conv2d(3, 4, 3).eval(), (torch.zeros(1, 3, 8, 8),))
+    torch.export.save(program, tmp_path / "m.pt2")
+    out = tmp_path / "m.triport"
+    rules = "mean=0.485,0.456,0.406 std=0.25 shorter_side=12 size=8x8 background=0,0,0"
+    assert run(["describe", str(tmp_path / "m.pt2"), "-o", str(out), "--preprocessing", rules]) == 0
+    expected = Preprocessing((8, 8), mean=(0.485, 0.456, 0.406), std=0.25, shorter_side=12, background=(0, 0, 0))
+    assert Preprocessing.of(Graph.load(out)) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "neither labels nor preprocessing"),
+        (["--labels", "{place}/nothing.txt"], "cannot be read"),
+        (["--labels", "{place}/gap.txt"], "no name in line 2"),
+        (["--labels", "{place}/three.txt"], "3 labels were given"),
+        (["--labels", "{place}/number.json"], "a list of names"),
+        (["--labels", "{place}/m.triport"], "no text in UTF-8"),
+        (["--preprocessing", "mean"], "key=value pairs or a .json file, got 'mean'"),
+        (["--preprocessing", ""], "key=value pairs or a .json file, got ''"),
+        (["--preprocessing", "men=0.5"], "preprocessing has no 'men'"),
+        (["--preprocessing", "mean=half"], "mean has to be a number"),
+        (["--preprocessing", "{place}/broken.json"], "are no JSON"),
+        (["--preprocessing", "{place}/null.json"], "mean has to be 1 or 3 finite numbers, got None"),
+        (["--preprocessing", "channels=rgb"], "whose images have 1 channels"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    arguments: list[str], words: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gap.txt").write_text("a\n\nb\n")
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    (tmp_path / "number.json").write_text("3")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "null.json").write_text('{"mean": null}')
+    out = tmp_path / "out.triport"
+    given = [argument.format(place=tmp_path) for argument in arguments]
+    assert run(["describe", str(model), "-o", str(out), *given]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
