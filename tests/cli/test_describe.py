@@ -34,8 +34,7 @@ def test_what_is_described_is_exported(model: Path, tmp_path: Path, capsys: pyte
     (output,) = document["labels"]
     (input,) = document["preprocessing"]
     assert document["labels"][output] == LABELS
-    _, height, width, _ = map(str, convnet().inputs[0].type.shape)
-    wanted = Preprocessing((int(height), int(width)), range=(-2, 2), channels="grey", resize="nearest")
+    wanted = Preprocessing((8, 8), range=(-2, 2), channels="grey", resize="nearest")
     assert document["preprocessing"][input] == wanted.to_json()
 
 
@@ -47,7 +46,7 @@ def test_a_file_described_again_keeps_the_rest(model: Path, tmp_path: Path) -> N
     graph = Graph.load(model)
     assert Preprocessing.of(graph).mean == (0.25,)
     assert list(graph.metadata["labels"].values()) == [LABELS]
-    x = np.random.default_rng(0).normal(size=(2, *map(int, graph.inputs[0].type.shape[1:]))).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
     before = convnet().run({graph.inputs[0].name: x})
     for name, answer in graph.run({graph.inputs[0].name: x}).items():
         np.testing.assert_array_equal(answer, before[name])
