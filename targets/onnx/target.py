@@ -12,7 +12,7 @@ from ...exporter.graph.stored import stored_forms
 from ...exporter.ops import Layout
 from ..emit import Refusal
 from ..target import Capabilities
-from . import ops
+from . import ops as _ops  # noqa: F401  (importing it fills the table of emitters)
 from .emitters import EMITTERS
 from .opsets import ir_version_for, opset_for
 from .stored import store_initializers
@@ -25,7 +25,6 @@ class OnnxTarget:
     name = "onnx"
     artefact = "model.onnx"
     capabilities = Capabilities(layout=Layout.CHANNELS_FIRST, fuses={}, lifts_1d=False)
-    families = ops.FAMILIES
 
     def refusal(self, node: Node) -> Refusal | None:
         """Why a node of a prepared graph cannot be spelled; None when it can."""

@@ -11,7 +11,7 @@ from ...exporter.graph import Graph, Node
 from ...exporter.ops import Activation, Conv, ConvTranspose, Layout, Linear
 from ..emit import Refusal
 from ..target import Capabilities
-from . import ops
+from . import ops as _ops  # noqa: F401  (importing it fills the table of emitters)
 from .artefact import write_files
 from .dtypes import dtype_refusal, value_refusal
 from .emitters import EMITTERS
@@ -35,7 +35,6 @@ class TfjsTarget:
         most_expanded=MAX_BYTES,
         narrow_integers=True,
     )
-    families = ops.FAMILIES
 
     def refusal(self, node: Node) -> Refusal | None:
         """Why a node of a prepared graph cannot be spelled; None when it can."""

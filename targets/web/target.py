@@ -16,7 +16,7 @@ from ...exporter.labels import labels_of
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
 from ..target import Capabilities
-from . import ops
+from . import ops as _ops  # noqa: F401  (importing it fills the table of emitters)
 from .bundle import (
     COMPILED,
     RUNTIME,
@@ -62,7 +62,6 @@ class WebTarget:
         narrow_integers=True,
         tabulates=True,
     )
-    families = ops.FAMILIES
 
     def refusal(self, node: Node) -> Refusal | None:
         return dtype_refusal(node) or EMITTERS.refusal(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import (
+from . import (  # noqa: F401 - each fills the target's table of emitters when it is imported
     activation,
     conv,
     conv_transpose,
@@ -17,36 +17,3 @@ from . import (
     resize,
     shape,
 )
-
-FAMILIES = (
-    activation,
-    conv,
-    conv_transpose,
-    elementwise,
-    index,
-    linear,
-    logic,
-    pool,
-    quantized,
-    recurrent,
-    reduce,
-    resize,
-    shape,
-)
-
-__all__ = [
-    "FAMILIES",
-    "activation",
-    "conv",
-    "conv_transpose",
-    "elementwise",
-    "index",
-    "linear",
-    "logic",
-    "pool",
-    "quantized",
-    "recurrent",
-    "reduce",
-    "resize",
-    "shape",
-]
