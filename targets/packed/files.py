@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ...exporter.graph import DType, Graph, TensorType
@@ -14,7 +13,7 @@ from ...exporter.graph.conditions import CONDITIONS
 from ...exporter.graph.limits import LIMITS
 from ...exporter.labels import labels_of
 from ..web.bundle import RUNTIME as OURS
-from ..web.bundle import declared, helper_scripts, image_declarations, package_name, plain_source
+from ..web.bundle import helper_scripts, image_declarations, package_name, plain_source, type_declarations
 from ..web.dtypes import device_dtype
 from ..web.golden import golden_file
 from ..web.images import images_of
@@ -90,11 +89,9 @@ def index_script(name: str, packing: Packing, model_files: Sequence[str]) -> str
 
 def declarations(graph: Graph) -> str:
     """index.d.ts, typed to the model's inputs and outputs."""
-    template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
-    return template.substitute(
-        inputs="\n".join(declared(_spec(value.name, value.type), "Feed") for value in graph.inputs),
-        outputs="\n".join(declared(_spec(name, value.type), "Tensor") for name, value in graph.outputs.items()),
-    )
+    inputs = [_spec(value.name, value.type) for value in graph.inputs]
+    outputs = [_spec(name, value.type) for name, value in graph.outputs.items()]
+    return type_declarations(inputs, outputs, RUNTIME / "index.interface.d.ts")
 
 
 def package_json(name: str, packing: Packing) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
 
@@ -120,13 +120,15 @@ def script_name(name: str) -> str:
     return f"triport[{json.dumps(name)}]"
 
 
-def type_declarations(plan: Plan) -> str:
-    """index.d.ts, typed to the model's inputs and outputs."""
-    template = Template((RUNTIME / "index.template.d.ts").read_text("utf-8"))
-    return template.substitute(
-        inputs="\n".join(declared(spec, "Feed") for spec in plan.inputs),
-        outputs="\n".join(declared(spec, "Tensor") for spec in plan.outputs),
+def type_declarations(
+    inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], interface: Path = RUNTIME / "index.interface.d.ts"
+) -> str:
+    """index.d.ts: what any model of these inputs and outputs has, and then what ``interface`` says of load and run."""
+    model = Template((RUNTIME / "model.template.d.ts").read_text("utf-8")).substitute(
+        inputs="\n".join(declared(spec, "Feed") for spec in inputs),
+        outputs="\n".join(declared(spec, "Tensor") for spec in outputs),
     )
+    return model + interface.read_text("utf-8")
 
 
 def image_declarations(plan: Plan, images: Collection[str]) -> str:

@@ -117,7 +117,7 @@ def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
         "index.js": module_script(),
         **{name: script.encode() for name, script in (tool_scripts() | worker_scripts(graph.name)).items()},
-        "index.d.ts": type_declarations(plan).encode(),
+        "index.d.ts": type_declarations(plan.inputs, plan.outputs).encode(),
         **{name: (RUNTIME / name).read_bytes() for name in ("labels.d.ts", "worker.d.ts")},
         "package.json": package_json(graph.name),
         **helper_scripts(helpers_of(graph)),

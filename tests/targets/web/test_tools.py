@@ -22,6 +22,7 @@ from small_graphs import convnet
 
 import triport as tp
 from triport.exporter.reference.run import run_graph
+from triport.targets.packed.packings import PACKINGS
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 
@@ -183,6 +184,33 @@ def test_types_hold_in_strict_typescript_and_wrong_uses_are_refused(
     flags = f"--strict --noEmit --target es2022 --lib es2023,dom --module {module} --moduleResolution {resolution}"
     (project / "consumer.ts").write_text(CONSUMER)
     done = call(tools / "tsc", *flags.split(), "--exactOptionalPropertyTypes", "consumer.ts", cwd=project)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+PACKED_CONSUMER = """
+import { load, type Model } from "./packed/index.js";
+import { fromImage } from "./packed/image.js";
+import { topK } from "./packed/labels.js";
+
+const model: Model = await load({ threads: 1 });
+const outputs = await model.run({ image: await fromImage(model, new ImageData(8, 8)) });
+const name: string | undefined = model.meta.labels?.scores?.[topK(model, outputs)[0]?.index ?? 0];
+const layout: string | undefined = model.meta.images?.image?.layout;
+console.log(name, layout, outputs.scores.data satisfies Float32Array);
+// @ts-expect-error: no such output
+model.meta.labels?.digit;
+// @ts-expect-error: not in a packed folder
+model.runSync({ image: new Float32Array(64) });
+"""
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_types_of_a_folder_around_another_runtime_hold_too(runtime: str, tmp_path: Path, tools: Path) -> None:
+    tp.export(GRAPH, tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    (tmp_path / "web").rename(tmp_path / "packed")
+    (tmp_path / "consumer.ts").write_text(PACKED_CONSUMER)
+    flags = "--strict --noEmit --target es2022 --lib es2023,dom --module esnext --moduleResolution bundler"
+    done = call(tools / "tsc", *flags.split(), "consumer.ts", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -30,6 +30,10 @@ export interface Meta {
   name: string;
   inputs: TensorSpec[];
   outputs: TensorSpec[];
+  /** What the classes of an output are called. */
+  labels?: Partial<Record<keyof Outputs, string[]>>;
+  /** What is declared of the inputs that hold images; image.js goes by it. */
+  images?: Partial<Record<keyof Inputs, { layout: string; count: number; [key: string]: unknown }>>;
   [key: string]: unknown;
 }
 
@@ -42,29 +46,3 @@ export interface Comparison {
   expected: Tensor<ArrayLike<number>>;
 }
 
-export interface SelfTest {
-  passed: boolean;
-  samples: { passed: boolean; ms: number; outputs: Record<keyof Outputs, Comparison> }[];
-}
-
-export interface LoadOptions {
-  /** Where the folder's other files stand, when not beside index.js. */
-  baseUrl?: string | URL;
-  /** Where the runtime's own .wasm files are served, when it does not find them itself. */
-  runtimeUrl?: string | URL;
-  /** Threads of onnxruntime-web; more than one needs a page that is crossOriginIsolated. Default: 1. */
-  threads?: number;
-}
-
-export interface Model {
-  readonly meta: Meta;
-  /** Runs the model once, after the calls before. Rejects with TypeError for a wrong name, dtype, length or shape. */
-  run(inputs: Inputs): Promise<Outputs>;
-  /** Runs the samples recorded from the original model and compares. */
-  selfTest(): Promise<SelfTest>;
-  /** Lets go of the memory once the calls under way have ended; the model cannot run afterwards. */
-  dispose(): Promise<void>;
-}
-
-/** `options` may be the folder of the files alone: a text or URL. */
-export function load(options?: LoadOptions | string | URL): Promise<Model>;

@@ -1,0 +1,26 @@
+export interface SelfTest {
+  passed: boolean;
+  samples: { passed: boolean; ms: number; outputs: Record<keyof Outputs, Comparison> }[];
+}
+
+export interface LoadOptions {
+  /** Where the folder's other files stand, when not beside index.js. */
+  baseUrl?: string | URL;
+  /** Where the runtime's own .wasm files are served, when it does not find them itself. */
+  runtimeUrl?: string | URL;
+  /** Threads of onnxruntime-web; more than one needs a page that is crossOriginIsolated. Default: 1. */
+  threads?: number;
+}
+
+export interface Model {
+  readonly meta: Meta;
+  /** Runs the model once, after the calls before. Rejects with TypeError for a wrong name, dtype, length or shape. */
+  run(inputs: Inputs): Promise<Outputs>;
+  /** Runs the samples recorded from the original model and compares. */
+  selfTest(): Promise<SelfTest>;
+  /** Lets go of the memory once the calls under way have ended; the model cannot run afterwards. */
+  dispose(): Promise<void>;
+}
+
+/** `options` may be the folder of the files alone: a text or URL. */
+export function load(options?: LoadOptions | string | URL): Promise<Model>;
