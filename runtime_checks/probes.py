@@ -13,24 +13,26 @@ from .runners import Runner
 
 
 def probe_onnx(artefact: Path, prepared: Graph, runner: Runner, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """{value name: array} of everything the file computes under a name that the prepared graph has."""
+    """{value name: array} of everything in the prepared graph that the file computes."""
     import onnx
 
+    from ..targets.onnx.names import tensor_names
+
     model = onnx.load(str(artefact), load_external_data=False)
-    computed = {name for node in model.graph.node for name in node.output}
     present = {output.name for output in model.graph.output}
-    for node in prepared.nodes:
-        for value in node.outputs:
-            if value.name in computed and value.name not in present:
-                element = onnx.helper.np_dtype_to_tensor_dtype(value.type.dtype.numpy)
-                model.graph.output.append(onnx.helper.make_tensor_value_info(value.name, element, None))
+    shown = tensor_names(prepared, model.graph.node)
+    for value, name in shown.items():
+        if name not in present:
+            element = onnx.helper.np_dtype_to_tensor_dtype(value.type.dtype.numpy)
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, element, None))
     folder = Path(tempfile.mkdtemp(prefix="triport-probe-"))
     try:
         for beside in artefact.parent.glob(f"{artefact.name}.data*"):  # external weights are found beside the file
             (folder / beside.name).symlink_to(beside.resolve())
         onnx.save(model, str(folder / "probe.onnx"))
         with runner.load(folder / "probe.onnx") as session:
-            return session.run(fit_inputs(session, inputs))
+            results = session.run(fit_inputs(session, inputs))
+        return {value.name: results[name] for value, name in shown.items()}
     finally:
         shutil.rmtree(folder)
 

@@ -39,9 +39,7 @@ def _dim(writer: OnnxWriter, node: Node, dim: Dim) -> str:
 
 
 def _number(writer: OnnxWriter, number: int) -> str:
-    name = f"size/{number}"
-    writer.initializers[name] = np.array([number], np.int64)
-    return name
+    return writer.initializer(f"size/{number}", np.array([number], np.int64))
 
 
 def _input_size(writer: OnnxWriter, node: Node, name: str) -> str:

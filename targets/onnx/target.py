@@ -14,6 +14,7 @@ from ..emit import Refusal
 from ..target import Capabilities
 from . import ops as _ops  # noqa: F401  (importing it fills the table of emitters)
 from .emitters import EMITTERS
+from .names import shorten
 from .opsets import ir_version_for, opset_for
 from .stored import store_initializers
 from .writer import OnnxWriter, write_model
@@ -40,6 +41,7 @@ class OnnxTarget:
         writer.give_outputs()
         writer.initializers, expanding = store_initializers(writer.initializers, forms)
         writer.nodes[:0] = expanding
+        writer.initializers = shorten(graph, writer.nodes, writer.initializers)
         metadata = {
             key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
             for key, value in manifest.items()

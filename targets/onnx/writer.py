@@ -6,6 +6,7 @@ field by field: the small part by protobuf, each initialiser's raw data straight
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,6 +85,7 @@ class OnnxWriter:
         self.nodes: list[onnx.NodeProto] = []
         self._node_names: set[str] = set()
         self.initializers: dict[str, Array] = {}
+        self._alike: dict[tuple[str, tuple[int, ...], int], list[str]] = {}
 
     def node(
         self,
@@ -125,7 +127,7 @@ class OnnxWriter:
         if isinstance(value, str):
             return value
         if value.is_constant:
-            self.initializers[value.name] = as_stored(value.array()) if _is_int8_codes(value) else value.array()
+            return self.initializer(value.name, as_stored(value.array()) if _is_int8_codes(value) else value.array())
         return f"{value.name}/uint8" if value in self._at_border else value.name
 
     def take_inputs(self) -> None:
@@ -142,21 +144,37 @@ class OnnxWriter:
 
     def _move_codes(self, source: str, old: DType, result: str, new: DType) -> None:
         """The same codes, 128 higher or lower, through whole floats: ONNX Runtime has vectorised kernels for both."""
-        self.initializers["border/one"] = np.asarray(1.0, np.float32)
-        for dtype, zero in ((DType.INT8, 0), (DType.UINT8, 128)):
-            self.initializers[f"border/zero/{dtype.value}"] = np.asarray(zero, dtype.numpy)
+        one = self.initializer("border/one", np.asarray(1.0, np.float32))
+        zeros = {
+            dtype: self.initializer(f"border/zero/{dtype.value}", np.asarray(zero, dtype.numpy))
+            for dtype, zero in ((DType.INT8, 0), (DType.UINT8, 128))
+        }
         between = f"{result}/float"
         for op_type, x, y, dtype in (
             ("DequantizeLinear", source, between, old),
             ("QuantizeLinear", between, result, new),
         ):
-            operands = [x, "border/one", f"border/zero/{dtype.value}"]
+            operands = [x, one, zeros[dtype]]
             self.nodes.append(helper.make_node(op_type, operands, [y], name=self._free(y)))
 
     def constant(self, node: Node, role: str, array: Array) -> str:
         """An initialiser that the spelling needs and the graph does not have: shapes, axes, sizes."""
-        name = f"{node.name}/{role}"
+        return self.initializer(f"{node.name}/{role}", array)
+
+    def initializer(self, wanted: str, array: Array) -> str:
+        """The name of an initialiser with these cells: one that is there already, else a new one called ``wanted``."""
+        flat = _bytes_of(array)
+        ends = np.concatenate([flat[:256], flat[-256:]])
+        alike = self._alike.setdefault((array.dtype.str, array.shape, zlib.crc32(ends.tobytes())), [])
+        for name in alike:
+            if np.array_equal(_bytes_of(self.initializers[name]), flat):
+                return name
+        name, count = wanted, 0
+        while name in self.initializers:
+            count += 1
+            name = f"{wanted}_{count}"
         self.initializers[name] = array
+        alike.append(name)
         return name
 
     def cell(self, node: Node, role: str, number: float) -> str:
@@ -167,6 +185,10 @@ class OnnxWriter:
     def ints(self, node: Node, role: str, numbers: Sequence[int]) -> str:
         """An int64 initialiser."""
         return self.constant(node, role, np.asarray(numbers, np.int64))
+
+
+def _bytes_of(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def write_model(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -107,6 +109,21 @@ def _conv(
     to = _filled(math.prod(weight[1:]), of, scales, zero_point, wide)
     op = QuantizedConv(stride, padding, dilation, groups, activation=activation, of=of, to=to)
     return OpCase(f"quantized_conv/{name}", op, (_codes(x, of), *_filters(weight, scales, codes)))
+
+
+def _whole_channels(name: str, x: tuple[int, int, int], taps: tuple[int, ...], bias: int, **options: Any) -> OpCase:
+    """One filter for all channels, which sees each channel once: a mean where its taps are 1."""
+    channels, *sizes = x
+    case = _conv(
+        name,
+        x,
+        (channels, 1, *sizes),
+        groups=channels,
+        scales=(0.0031,),
+        codes=Const((channels, 1, *sizes), dtype=DType.INT8, values=tuple(map(float, taps))),
+        **options,
+    )
+    return replace(case, operands=(*case.operands[:3], Const((channels,), values=(bias,), dtype=DType.INT32)))
 
 
 def _linear(
@@ -247,6 +264,9 @@ CASES = [
     _conv("many_channels_and_pixels", (32, 13, 11), (36, 32, 3, 3), padding=SAME),
     _conv("1d", (3, 17), (5, 3, 4), stride=(1,), padding=((1, 2),), dilation=(1,)),
     _conv("1d_depthwise", (4, 21), (4, 1, 3), stride=(2,), padding=((1, 1),), dilation=(1,), groups=4),
+    _whole_channels("mean_of_channels", (24, 6, 5), (1,), 0, wide=0.03),
+    _whole_channels("whole_channels_relu6", (24, 5, 5), tuple(range(-120, 130, 10)), 900, activation=RELU6, wide=0.7),
+    _whole_channels("whole_channels_of_two_kinds", (24, 5, 5), tuple(range(1, 51)), 900, wide=0.4),
     _conv("relu_at_the_lowest_code", (3, 7, 7), (5, 3, 3, 3), activation=RELU, zero_point=-128, wide=0.6),
     _conv("relu_above_the_lowest_code", (3, 7, 7), (5, 3, 3, 3), activation=RELU, zero_point=-31),
     _conv("relu6", (3, 7, 7), (5, 3, 3, 3), activation=RELU6, zero_point=-31, wide=0.9),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ....exporter.graph import Node
-from ....exporter.ops import Conv, ConvTranspose, Layout
+from ....exporter.ops import Conv, ConvTranspose, Layout, QuantizedConv
 from ....exporter.ops.conv import Padding
 from ...emit import Refusal
 from ..emitters import emits
@@ -15,19 +17,22 @@ def onnx_pads(padding: Padding) -> list[int]:
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
+def window(op: Conv | QuantizedConv | ConvTranspose, padding: Padding) -> dict[str, Any]:
+    """What says where a filter looks, without what ONNX takes for granted."""
+    stated: dict[str, tuple[Any, Any]] = {
+        "strides": (list(op.stride), 1),
+        "pads": (onnx_pads(padding), 0),
+        "dilations": (list(op.dilation), 1),
+    }
+    given = {name: numbers for name, (numbers, usual) in stated.items() if any(n != usual for n in numbers)}
+    return given | ({"group": op.groups} if op.groups != 1 else {})
+
+
 @emits(Conv)
 def conv(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, Conv) and op.layout is Layout.CHANNELS_FIRST
-    writer.node(
-        "Conv",
-        node,
-        kernel_shape=op.kernel(node.inputs[1].type),
-        strides=op.stride,
-        pads=onnx_pads(op.padding),
-        dilations=op.dilation,
-        group=op.groups,
-    )
+    writer.node("Conv", node, kernel_shape=op.kernel(node.inputs[1].type), **window(op, op.padding))
 
 
 def _extends(node: Node) -> Refusal | None:
@@ -47,9 +52,6 @@ def conv_transpose(node: Node, writer: OnnxWriter) -> None:
         "ConvTranspose",
         node,
         kernel_shape=op.kernel(node.inputs[1].type),
-        strides=op.stride,
-        pads=onnx_pads(tuple((before, max(after, 0)) for before, after in op.padding)),
         output_padding=[max(-after, 0) for _, after in op.padding],
-        dilations=op.dilation,
-        group=op.groups,
+        **window(op, tuple((before, max(after, 0)) for before, after in op.padding)),
     )

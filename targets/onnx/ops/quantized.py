@@ -6,13 +6,16 @@ float node between dequantized operands computes depends on what ONNX Runtime ma
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
-from ....exporter.graph import DType, Node, Quantization, Value
+from ....exporter.graph import Array, DType, Node, Quantization, Value
 from ....exporter.ops import (
     Activation,
     Dequantize,
     Layout,
+    Linear,
     Lookup,
     Quantize,
     QuantizedAdd,
@@ -26,10 +29,11 @@ from ....exporter.ops import (
 )
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
 from ...emit import Refusal, constant_parameters
+from ...means import common_filter
 from ...pairs import fits_in_pairs
 from ..emitters import emits
 from ..writer import MICROSOFT, OnnxWriter, as_stored, onnx_dtype
-from .conv import onnx_pads
+from .conv import window
 from .reduce import reduce_node
 from .shape import reshape_node
 
@@ -56,6 +60,9 @@ def recode(node: Node, writer: OnnxWriter) -> None:
 def conv(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, QuantizedConv) and op.layout is Layout.CHANNELS_FIRST
+    if common_filter(node) is not None:
+        _mean(node, writer)
+        return
     x, weight, scales, bias = node.inputs
     channels = x.type.shape[1]
     assert isinstance(channels, int)
@@ -66,11 +73,27 @@ def conv(node: Node, writer: OnnxWriter) -> None:
         [x, *_of(node, writer, "of", op.of), filters, scales, zero, *_of(node, writer, "to", op.to), bias],
         output=_unclamped(node, op.activation, op.to),
         kernel_shape=op.kernel(weight.type),
-        strides=op.stride,
-        pads=onnx_pads(op.padding),
-        dilations=op.dilation,
-        group=op.groups,
+        **window(op, op.padding),
     )
+    _clamp(node, writer, op.activation, op.to)
+
+
+def _mean(node: Node, writer: OnnxWriter) -> None:
+    """QGemm of the channels, each of which is a row, and the filter that all of them have."""
+    op, codes = cast(QuantizedConv, node.op), cast(Array, common_filter(node))
+    as_int8 = fits_in_pairs(Linear(), codes, codes.size)
+    stored = [("weight", codes), ("weight/zero_point", np.zeros(1, np.int8))]
+    filters, zeros = (writer.constant(node, role, x if as_int8 else as_stored(x)) for role, x in stored)
+    scales, bias = (
+        writer.constant(node, role, value.array()[:1])
+        for role, value in zip(("scale", "bias"), node.inputs[2:], strict=True)
+    )
+    flat = writer.ints(node, "flat", (-1, codes.size))
+    rows = writer.node("Reshape", node, [node.inputs[0], flat], output=f"{node.name}/rows")
+    operands = [rows, *_of(node, writer, "of", op.of), filters, scales, zeros, bias, *_of(node, writer, "to", op.to)]
+    means = writer.node("QGemm", node, operands, output=f"{node.name}/means", domain=MICROSOFT, transB=1)
+    unclamped = _unclamped(node, op.activation, op.to)
+    reshape_node(writer, node, means, node.output.type.shape, unclamped)
     _clamp(node, writer, op.activation, op.to)
 
 

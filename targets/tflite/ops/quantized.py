@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from ....exporter.graph import Dim, DType, Node, Quantization, TensorType, Value
+from ....exporter.graph import Array, Dim, DType, Node, Quantization, TensorType, Value
 from ....exporter.ops import (
     Activation,
     Dequantize,
@@ -30,12 +30,14 @@ from ....exporter.ops.base import normalize_axis
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range, comes_of_exp, multiplier
 from ....exporter.passes.shares import are_shares
 from ...emit import Refusal
+from ...means import common_filter
 from ..flatfile import TensorQuantization
 from ..registry import OTHER_PORTS, all_of, at_most_rank, emits
 from ..schema import FUSED_ACTIVATIONS, TENSOR_TYPES, schema
-from ..writer import Writer
+from ..writer import Writer, tensor_quantization
 from .conv import constant_weights, depthwise_filters, is_depthwise, two_spatial_axes, write_conv
 from .linear import write_linear
+from .shape import write_reshape
 
 _EXACT = 2**24
 """float32 holds every whole number up to this one."""
@@ -107,11 +109,32 @@ def dequantize(node: Node, writer: Writer) -> None:
 
 @emits(QuantizedConv, accepts=all_of(two_spatial_axes, constant_weights, _taken_by_xnnpack, _clamped_alike))
 def quantized_conv(node: Node, writer: Writer) -> None:
+    if common_filter(node) is not None:
+        _mean(node, writer)
+        return
     weight = node.inputs[1]
     depthwise = is_depthwise(node)
     array = depthwise_filters(weight.array()) if depthwise else weight.array()
     quantization = _per_filter(node.inputs[2], 1.0, axis=3 if depthwise else 0)
     write_conv(node, writer, writer.constant(array, weight.name, quantization), _bias(node, writer))
+
+
+def _mean(node: Node, writer: Writer) -> None:
+    """FULLY_CONNECTED of the channels, which TRANSPOSE makes rows, and the filter that all of them have."""
+    op, (x, weight, scales, bias) = cast(QuantizedConv, node.op), node.inputs
+    batch, *sizes, channels = x.type.shape
+    codes = cast(Array, common_filter(node))
+    turned = TensorType(DType.INT8, (batch, channels, *sizes), op.of)
+    perm = writer.int32s((0, len(sizes) + 1, *range(1, len(sizes) + 1)), "perm")
+    rows = writer.step("TRANSPOSE", [writer.tensor(x), perm], node, "rows", turned, schema.TransposeOptionsT())
+    by = Quantization(float(scales.array()[0]), 0)
+    filters = writer.constant(codes, weight.name, tensor_quantization(by))
+    steps = Quantization(float(np.float32(by.scale) * np.float32(op.of.scale)), 0)
+    added = writer.constant(bias.array()[:1], bias.name, tensor_quantization(steps))
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=FUSED_ACTIVATIONS[op.activation])
+    means = TensorType(DType.INT8, (batch * cast(int, channels), 1), op.to)
+    mean = writer.step("FULLY_CONNECTED", [rows, filters, added], node, "means", means, options)
+    write_reshape(writer, node, mean, node.output.type.shape, writer.tensor(node.output))
 
 
 @emits(QuantizedLinear, accepts=all_of(constant_weights, _taken_by_xnnpack, _clamped_alike))
