@@ -8,7 +8,7 @@ into it comes near a tie (arithmetic.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
+from .means import cells_of_mean, untied_scales
 from .observe import Range
 from .plan import NodePlan, Plan, ValuePlan
 from .strict import SCALE_BITS, matmul_is_safe, product_is_safe, safe_for_matmul, short_above
@@ -139,6 +140,8 @@ def solve(
             break
     else:
         raise Unsettled(next(node for node, check in checks if not check()))
+    if scheme != STRICT:
+        _untie_means(graph, decisions, groups, checks)
     return Plan(
         scheme,
         {node.name: NodePlan(decisions[node].form, decisions[node].reason) for node in graph.nodes},
@@ -305,6 +308,33 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
             return True
         group.quantization = before
     raise Unsettled(node)
+
+
+def _untie_means(
+    graph: Graph,
+    decisions: Mapping[Node, Decision],
+    groups: Mapping[str, _Group],
+    checks: Sequence[tuple[Node, Callable[[], bool]]],
+) -> None:
+    """Raises results of means slightly, where nothing else has a say in their scale, so that these are fast."""
+    for node in graph.nodes:
+        cells = cells_of_mean(node) if decisions[node].form is Form.INTEGER else None
+        group = groups[node.output.name] if cells else None
+        of = groups[node.inputs[0].name] if cells else None
+        if cells is None or group is None or of is None or group is of or group.power_of_two:
+            continue
+        bound = [check for other, check in checks if any(groups.get(v.name) is group for v in _coded(other))]
+        before = group.quantization
+        for scale in untied_scales(cells, of.quantization, before):
+            group.take(scale)
+            if all(check() for check in bound):
+                break
+        else:
+            group.quantization = before
+
+
+def _coded(node: Node) -> tuple[Value, ...]:
+    return *coded_operands(node), *node.outputs
 
 
 def _raise_to_equal(node: Node, groups: Mapping[str, _Group]) -> None:

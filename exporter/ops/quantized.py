@@ -256,6 +256,27 @@ def comes_of_exp(table: Array, scale: float) -> bool:
     return bool((np.rint(exact) == table).all() and (from_tie >= exact * EXP_ERROR).all())
 
 
+MEAN_ERROR = 2.0**-23
+"""Of the numbers that meet in a mean, by which a kernel may be off: twice what float32 rounds away."""
+
+
+def mean_margin(of: Quantization, to: Quantization) -> float:
+    """Steps that kernels for means may be off by before they round.
+
+    XNNPACK (operators/reduce-nd.c) scales the sum of the codes and that of the zero points apart, up to 128 steps of
+    ``of`` each, and all kernels have a multiplier of three roundings for up to 255 steps.
+    """
+    return (256 * of.scale / to.scale + 1024) * MEAN_ERROR
+
+
+def means_are_untied(cells: int, of: Quantization, to: Quantization) -> bool:
+    """Whether every kernel finds the same code for the mean of any ``cells`` codes: no result lies near a tie."""
+    sums = np.arange(cells * (LOWEST - of.zero_point), cells * (HIGHEST - of.zero_point) + 1, dtype=np.float64)
+    steps = sums * (of.scale / (cells * to.scale))
+    kept = steps[(steps > LOWEST - to.zero_point - 1) & (steps < HIGHEST - to.zero_point + 1)]
+    return bool((np.abs(kept - np.floor(kept) - 0.5) >= mean_margin(of, to)).all())
+
+
 def code_range(activation: Activation, to: Quantization) -> tuple[int, int]:
     """Least and greatest code that a kernel with this activation stores."""
     lowest = LOWEST if activation is Activation.NONE else max(LOWEST, to.zero_point)

@@ -38,6 +38,7 @@ from triport.exporter.ops import (
     Transpose,
 )
 from triport.quantize.arithmetic import add_is_safe, mul_is_safe, nudged, softmax_table, sub_is_safe
+from triport.quantize.means import untied_scales
 
 from .case import BATCH, Const, Data, OpCase
 
@@ -124,6 +125,20 @@ def _whole_channels(name: str, x: tuple[int, int, int], taps: tuple[int, ...], b
         **options,
     )
     return replace(case, operands=(*case.operands[:3], Const((channels,), values=(bias,), dtype=DType.INT32)))
+
+
+def _mean(name: str, x: tuple[int, ...], *, ratio: float = 5.0, of: Quantization = X, tied: bool = False) -> OpCase:
+    """Of all of an image; ``ratio`` is of.scale / to.scale, 2 / cells where results are to lie on ties."""
+    window = x[1:]
+    cells, once = math.prod(window), (1,) * len(window)
+    to = _q(of.scale * 2 / cells, 3) if tied else _q(next(untied_scales(cells, of, _q(of.scale / ratio, 3))), 3)
+    op = QuantizedConv(once, ((0, 0),) * len(window), once, x[0], of=of, to=to)
+    filters = (
+        Const((x[0], 1, *window), values=(1.0,), dtype=DType.INT8),
+        Const((x[0],), values=(float(np.float32(1 / cells)),)),
+        Const((x[0],), values=(0.0,), dtype=DType.INT32),
+    )
+    return OpCase(f"quantized_conv/{name}", op, (_codes(x, of), *filters))
 
 
 def _linear(
@@ -277,6 +292,11 @@ CASES = [
     _conv("saturating", (3, 7, 7), (5, 3, 3, 3), wide=0.05),
     _conv("lowest_zero_points", (3, 7, 7), (5, 3, 3, 3), padding=SAME, of=_q(0.02, -128), zero_point=-128),
     _conv("highest_zero_points", (3, 7, 7), (5, 3, 3, 3), padding=SAME, of=_q(0.02, 127), zero_point=127),
+    _mean("mean", (37, 7, 7)),
+    _mean("mean_of_many_cells", (9, 28, 28), ratio=9.0),
+    _mean("mean_of_few_cells", (21, 2, 3), ratio=1.2, of=_q(0.31, -128)),
+    _mean("mean_1d", (12, 21)),
+    _mean("mean_with_ties", (37, 7, 7), tied=True),
     _conv("scales_far_apart", (3, 7, 7), (6, 3, 3, 3), scales=(3e-6, 3e-3, 1e-4)),
     _conv("powers_of_two", (3, 7, 7), (5, 3, 3, 3), of=_q(2.0**-5, 0), scales=(2.0**-8, 2.0**-9)),
     _conv(

@@ -29,7 +29,7 @@ from ....exporter.ops import (
 )
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
 from ...emit import Refusal, constant_parameters
-from ...means import common_filter
+from ...means import common_filter, is_untied_mean
 from ...pairs import fits_in_pairs
 from ..emitters import emits
 from ..writer import MICROSOFT, OnnxWriter, as_stored, onnx_dtype
@@ -60,8 +60,12 @@ def recode(node: Node, writer: OnnxWriter) -> None:
 def conv(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, QuantizedConv) and op.layout is Layout.CHANNELS_FIRST
+    if is_untied_mean(node):
+        operands: list[Value | str] = [node.inputs[0], *_of(node, writer, "of", op.of), *_of(node, writer, "to", op.to)]
+        writer.node("QLinearGlobalAveragePool", node, operands, domain=MICROSOFT, channels_last=0)
+        return
     if common_filter(node) is not None:
-        _mean(node, writer)
+        _product_with_one_filter(node, writer)
         return
     x, weight, scales, bias = node.inputs
     channels = x.type.shape[1]
@@ -78,7 +82,7 @@ def conv(node: Node, writer: OnnxWriter) -> None:
     _clamp(node, writer, op.activation, op.to)
 
 
-def _mean(node: Node, writer: OnnxWriter) -> None:
+def _product_with_one_filter(node: Node, writer: OnnxWriter) -> None:
     """QGemm of the channels, each of which is a row, and the filter that all of them have."""
     op, codes = cast(QuantizedConv, node.op), cast(Array, common_filter(node))
     as_int8 = fits_in_pairs(Linear(), codes, codes.size)

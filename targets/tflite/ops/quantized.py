@@ -15,6 +15,7 @@ from ....exporter.graph import Array, Dim, DType, Node, Quantization, TensorType
 from ....exporter.ops import (
     Activation,
     Dequantize,
+    Layout,
     Lookup,
     Quantize,
     QuantizedAdd,
@@ -30,7 +31,7 @@ from ....exporter.ops.base import normalize_axis
 from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range, comes_of_exp, multiplier
 from ....exporter.passes.shares import are_shares
 from ...emit import Refusal
-from ...means import common_filter
+from ...means import common_filter, is_untied_mean
 from ..flatfile import TensorQuantization
 from ..registry import OTHER_PORTS, all_of, at_most_rank, emits
 from ..schema import FUSED_ACTIVATIONS, TENSOR_TYPES, schema
@@ -109,17 +110,21 @@ def dequantize(node: Node, writer: Writer) -> None:
 
 @emits(QuantizedConv, accepts=all_of(two_spatial_axes, constant_weights, _taken_by_xnnpack, _clamped_alike))
 def quantized_conv(node: Node, writer: Writer) -> None:
-    if common_filter(node) is not None:
-        _mean(node, writer)
+    x, weight = node.inputs[:2]
+    if is_untied_mean(node):
+        inputs = [writer.tensor(x), writer.int32s(Layout.CHANNELS_LAST.spatial_axes(x.type.rank), "axes")]
+        writer.operator("MEAN", inputs, writer.tensor(node.output), schema.ReducerOptionsT(keepDims=True))
         return
-    weight = node.inputs[1]
+    if common_filter(node) is not None:
+        _product_with_one_filter(node, writer)
+        return
     depthwise = is_depthwise(node)
     array = depthwise_filters(weight.array()) if depthwise else weight.array()
     quantization = _per_filter(node.inputs[2], 1.0, axis=3 if depthwise else 0)
     write_conv(node, writer, writer.constant(array, weight.name, quantization), _bias(node, writer))
 
 
-def _mean(node: Node, writer: Writer) -> None:
+def _product_with_one_filter(node: Node, writer: Writer) -> None:
     """FULLY_CONNECTED of the channels, which TRANSPOSE makes rows, and the filter that all of them have."""
     op, (x, weight, scales, bias) = cast(QuantizedConv, node.op), node.inputs
     batch, *sizes, channels = x.type.shape

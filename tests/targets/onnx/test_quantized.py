@@ -28,6 +28,8 @@ THREADS = (1, 2)
 KERNELS = {
     "quantized_conv/same": "QLinearConv",
     "quantized_conv/depthwise": "QLinearConv",
+    "quantized_conv/mean": "QLinearGlobalAveragePool",
+    "quantized_conv/mean_with_ties": "QGemm",
     "quantized_linear/matrix": "QGemm",
     "quantized_linear/rank_3": "QGemm",
     "quantized_matmul/heads": "QLinearMatMul",

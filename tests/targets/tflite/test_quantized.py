@@ -34,6 +34,8 @@ BATCH = Sym.named("batch")
 LAST = Layout.CHANNELS_LAST
 X, Y = Quantization(0.25, -3), Quantization(0.5, 10)
 
+DEPTHWISE = "DEPTHWISE_CONV_2D"
+
 WITHOUT_A_KERNEL = {"BROADCAST_TO", "CAST", "GATHER", "MIRROR_PAD", "PADV2", "REVERSE_V2"}
 """Operators that XNNPACK does not take; they move or look up codes, which is exact in any kernel."""
 
@@ -79,6 +81,15 @@ def test_xnnpack_takes_every_op_on_codes_for_which_it_has_a_kernel(tmp_path: Pat
         if _is_one_piece(_load(path)) is not taken:
             wrong.append(case.name)
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [("mean", "MEAN"), ("mean_1d", "MEAN"), ("mean_with_ties", "FULLY_CONNECTED"), ("depthwise", DEPTHWISE)],
+)
+def test_a_mean_of_an_image_is_a_mean_where_no_kernel_meets_a_tie(name: str, operator: str, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == f"quantized_conv/{name}")
+    assert operator in {used.name for used in summarize(_written(case, tmp_path)).operators}
 
 
 def test_two_threads_give_the_same_codes(tmp_path: Path) -> None:
