@@ -43,10 +43,11 @@ from ..exporter.ops import (
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from .arithmetic import softmax_table
-from .forms import MOST_EXACT, Form
+from .forms import MOST_EXACT, Form, is_float_by_nature
 from .plan import Plan
 from .solve import coded_operands, unary_function
 from .spelled import spelled
+from .store_weights import store_float_layers
 from .strict import WITHOUT_KERNEL
 from .windows import batch_norm, conv_transpose, largest, mean, parameters
 from .writer import WeightRule, Writer
@@ -88,10 +89,21 @@ def _written(writer: Writer) -> Graph:
             ) from error
         for value in node.outputs:
             _check_written(writer, node, value)
+    store_float_layers(writer.graph, _float_by_nature(writer))
     for name, value in writer.source.outputs.items():
         coded = writer.border and value in writer.made_codes
         writer.graph.set_output(name, writer.coded_output(value) if coded else writer.floats(value))
     return writer.graph
+
+
+def _float_by_nature(writer: Writer) -> set[str]:
+    """Nodes whose weights are stored in 8 bits though they compute in float32: recurrent layers, embeddings."""
+    planned = {node: writer.plan.nodes[node.name] for node in writer.source.nodes}
+    return {
+        node.name
+        for node, plan in planned.items()
+        if plan.form is Form.FLOAT and is_float_by_nature(node, plan.reason, writer.plan.scheme)
+    }
 
 
 def _check_written(writer: Writer, node: Node, value: Value) -> None:

@@ -52,6 +52,9 @@ BINARY = (Add, Sub, Mul, Div)
 MOVERS = (BorderPad, Concat, Expand, Gather, Identity, MaxPool, Pad, Reshape, Reverse, Slice, Transpose)
 
 
+READS_FLOAT = "what it reads is float"
+
+
 class Form(Enum):
     """How a node is computed.
 
@@ -98,9 +101,17 @@ def decide(
         if refused and node.name in refused:
             decision = Decision(Form.FLOAT, refused[node.name])
         if _follows(node, decision) and not _from_codes(node, decisions, coded_inputs):
-            decision = Decision(Form.FLOAT, "what it reads is float")
+            decision = Decision(Form.FLOAT, READS_FLOAT)
         decisions[node] = decision
     return decisions
+
+
+def is_float_by_nature(node: Node, reason: str, scheme: str) -> bool:
+    """Whether a node stays float for want of a form on codes, and not because somebody or its accuracy asks for it.
+
+    reason   why it stays float
+    """
+    return reason in (READS_FLOAT, own_decision(node, scheme).reason)
 
 
 def data(node: Node) -> tuple[Value, ...]:

@@ -153,7 +153,7 @@ def finished(
     prepared   its canonical form, which the plan is for
     """
     quantized = apply(prepared, plan, filters=filters, paired=paired)
-    quantized.metadata["quantization"] = {
+    quantized.metadata["quantization"] = quantized.metadata.get("quantization", {}) | {
         "scheme": plan.scheme,
         "io": plan.io,
         "nodes": plan.counts(),

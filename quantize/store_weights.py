@@ -7,7 +7,7 @@ graph, and what its ports answer is judged as that of any other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +140,23 @@ def store_weights(
     ]
     _tell_loss(graph, stored, scheme)
     return stored
+
+
+def store_float_layers(graph: Graph, nodes: Collection[str]) -> None:
+    """Rounds the weights of layers that stay float in a quantized graph to 8 bits, one step a filter.
+
+    nodes   names of the nodes; a weight that others read as well stays as it is
+    """
+    chosen = [node for node in graph.nodes if node.name in nodes]
+    weights = {weight.value: weight for node in chosen for weight in operands_of(node)}
+    forms: set[StoredForm] = set()
+    for value, weight in weights.items():
+        if all(user in chosen for user in value.users) and _can_be_stored(weight, every=False):
+            form, rounded = _in_codes(weight, 8, 0, None)
+            graph.replace(value, graph.rebuild_constant(value, rounded))
+            forms.add(form)
+    if forms:
+        graph.metadata["quantization"] = {"stored": sorted([form.bits, form.block] for form in forms)}
 
 
 def _tell_loss(graph: Graph, stored: Graph, scheme: str) -> None:

@@ -94,8 +94,17 @@ class Model:
     metadata: dict[str, int] = field(default_factory=dict)
 
 
-_Vectors = dict[tuple[str, bytes], int]
-"""Vectors written so far: dtype and bytes → offset. Tables may lead to the same one."""
+@dataclass
+class _Written:
+    """What stands in the file already, and where: tables may lead to the same vector, and vectors to the same table.
+
+    vectors          dtype and bytes → offset
+    options          name of their table, and fields → offset
+    """
+
+    vectors: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    quantizations: dict[TensorQuantization, int] = field(default_factory=dict)
+    options: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def write(model: Model, file: BinaryIO) -> None:
@@ -138,8 +147,8 @@ def _tables(model: Model) -> tuple[Any, memoryview]:
         model.tensors,
         model.operators,
     )
-    vectors: _Vectors = {}
-    subgraphs = [_subgraph(builder, subgraph, code_index, vectors) for subgraph in (main, *model.subgraphs)]
+    written = _Written()
+    subgraphs = [_subgraph(builder, subgraph, code_index, written) for subgraph in (main, *model.subgraphs)]
     signature = _signature(builder, model)
     metadata = [_metadata(builder, name, buffer) for name, buffer in model.metadata.items()]
     description = builder.CreateString(model.description)
@@ -196,12 +205,13 @@ def all_operators(model: Model) -> Iterator[Operator]:
         yield from subgraph.operators
 
 
-def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int], int], vectors: _Vectors) -> int:
-    tensors = _tables_vector(builder, [_tensor(builder, tensor, vectors) for tensor in subgraph.tensors])
-    operators = [_operator(builder, op, code_index[op.code, op.version]) for op in subgraph.operators]
+def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int], int], written: _Written) -> int:
+    tensors = _tables_vector(builder, [_tensor(builder, tensor, written) for tensor in subgraph.tensors])
+    operators = [_operator(builder, op, code_index[op.code, op.version], written) for op in subgraph.operators]
     operators_vector = _tables_vector(builder, operators)
-    inputs = _int32_vector(builder, subgraph.inputs)
-    outputs = _int32_vector(builder, subgraph.outputs)
+    inputs, outputs = (
+        int(builder.CreateNumpyVector(np.asarray(tensors, "<i4"))) for tensors in (subgraph.inputs, subgraph.outputs)
+    )
     name = builder.CreateString(subgraph.name)
     schema.SubGraphStart(builder)
     schema.SubGraphAddTensors(builder, tensors)
@@ -212,11 +222,11 @@ def _subgraph(builder: Any, subgraph: Subgraph, code_index: dict[tuple[str, int]
     return int(schema.SubGraphEnd(builder))
 
 
-def _tensor(builder: Any, tensor: Tensor, vectors: _Vectors) -> int:
+def _tensor(builder: Any, tensor: Tensor, written: _Written) -> int:
     name = builder.CreateString(tensor.name)
-    shape = _int32_vector(builder, tensor.shape)
-    signature = None if tensor.signature is None else _int32_vector(builder, tensor.signature)
-    quantization = None if tensor.quantization is None else _quantization(builder, tensor.quantization, vectors)
+    shape = _vector(builder, np.asarray(tensor.shape, "<i4"), written)
+    signature = None if tensor.signature is None else _vector(builder, np.asarray(tensor.signature, "<i4"), written)
+    quantization = None if tensor.quantization is None else _quantization(builder, tensor.quantization, written)
     schema.TensorStart(builder)
     schema.TensorAddShape(builder, shape)
     schema.TensorAddType(builder, tensor.type)
@@ -226,32 +236,44 @@ def _tensor(builder: Any, tensor: Tensor, vectors: _Vectors) -> int:
         schema.TensorAddQuantization(builder, quantization)
     if signature is not None:
         schema.TensorAddShapeSignature(builder, signature)
-    schema.TensorAddHasRank(builder, True)
+    if not tensor.shape:
+        schema.TensorAddHasRank(builder, True)  # other shapes say so themselves
     return int(schema.TensorEnd(builder))
 
 
-def _quantization(builder: Any, quantization: TensorQuantization, vectors: _Vectors) -> int:
-    scale = _shared_vector(builder, np.asarray(quantization.scale, "<f4"), vectors)
-    zero_point = _shared_vector(builder, np.asarray(quantization.zero_point, "<i8"), vectors)
-    schema.QuantizationParametersStart(builder)
-    schema.QuantizationParametersAddScale(builder, scale)
-    schema.QuantizationParametersAddZeroPoint(builder, zero_point)
-    schema.QuantizationParametersAddQuantizedDimension(builder, quantization.axis or 0)
-    return int(schema.QuantizationParametersEnd(builder))
+def _quantization(builder: Any, quantization: TensorQuantization, written: _Written) -> int:
+    if quantization not in written.quantizations:
+        scale = _vector(builder, np.asarray(quantization.scale, "<f4"), written)
+        zero_point = _vector(builder, np.asarray(quantization.zero_point, "<i8"), written)
+        schema.QuantizationParametersStart(builder)
+        schema.QuantizationParametersAddScale(builder, scale)
+        schema.QuantizationParametersAddZeroPoint(builder, zero_point)
+        schema.QuantizationParametersAddQuantizedDimension(builder, quantization.axis or 0)
+        written.quantizations[quantization] = int(schema.QuantizationParametersEnd(builder))
+    return written.quantizations[quantization]
 
 
-def _shared_vector(builder: Any, array: Array, vectors: _Vectors) -> int:
-    """The vector of these numbers, written once: every filter has a zero point of 8 bytes, and all of them are 0."""
+def _vector(builder: Any, array: Array, written: _Written) -> int:
+    """The vector of these numbers, written once: most tensors have the shape or the zero points of another."""
     key = array.dtype.str, array.tobytes()
-    if key not in vectors:
-        vectors[key] = int(builder.CreateNumpyVector(array))
-    return vectors[key]
+    if key not in written.vectors:
+        written.vectors[key] = int(builder.CreateNumpyVector(array))
+    return written.vectors[key]
 
 
-def _operator(builder: Any, operator: Operator, code: int) -> int:
-    inputs = _int32_vector(builder, operator.inputs)
-    outputs = _int32_vector(builder, operator.outputs)
-    options = None if operator.options is None else operator.options.Pack(builder)
+def _options(builder: Any, options: Any, written: _Written) -> int:
+    """The table of an operator's options; most operators have those of another."""
+    fields = {name: np.asarray(value).tolist() for name, value in vars(options).items()}
+    key = type(options).__name__, repr(fields)
+    if key not in written.options:
+        written.options[key] = int(options.Pack(builder))
+    return written.options[key]
+
+
+def _operator(builder: Any, operator: Operator, code: int, written: _Written) -> int:
+    inputs = _vector(builder, np.asarray(operator.inputs, "<i4"), written)
+    outputs = _vector(builder, np.asarray(operator.outputs, "<i4"), written)
+    options = None if operator.options is None else _options(builder, operator.options, written)
     schema.OperatorStart(builder)
     schema.OperatorAddOpcodeIndex(builder, code)
     schema.OperatorAddInputs(builder, inputs)
@@ -288,10 +310,6 @@ def _metadata(builder: Any, name: str, buffer: int) -> int:
     schema.MetadataAddName(builder, text)
     schema.MetadataAddBuffer(builder, buffer)
     return int(schema.MetadataEnd(builder))
-
-
-def _int32_vector(builder: Any, numbers: Sequence[int]) -> int:
-    return int(builder.CreateNumpyVector(np.asarray(numbers, "<i4")))
 
 
 def _tables_vector(builder: Any, offsets: Sequence[int]) -> int:

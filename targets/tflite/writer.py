@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,6 +22,9 @@ from .runtimes import minimum_runtime
 from .schema import TENSOR_TYPES, device_dtype
 from .stored import write_stored
 from .versions import operator_version
+
+LEAST_NAMED = 64
+"""Cells of a constant that keeps its name though it is no parameter of the model."""
 
 OPTIONAL = -1
 """Stands where an operator's optional input is left out."""
@@ -181,12 +186,27 @@ class Writer:
         """Names the outputs and adds the metadata."""
         for name, value in self.graph.outputs.items():
             self.model.outputs.append((name, self.tensor(value)))
+        self._number_tensors()
         runtime = minimum_runtime((op.code, op.version) for op in all_operators(self.model))
         self._metadata("min_runtime_version", runtime.encode().ljust(16, b"\0"))
         if manifest:
             text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             self._metadata("triport", text.encode())
         return self.model
+
+    def _number_tensors(self) -> None:
+        """Short names for what nobody looks up: words for inner steps, axes and shapes take more bytes than those do.
+
+        The values and parameters of the graph keep their names, and so do large constants.
+        """
+        values = {v.name for node in self.graph.nodes for v in (*node.inputs, *node.outputs)} | {*self.graph.outputs}
+        kept = values | {value.name for value in self.graph.inputs}
+        numbers = (name for number in itertools.count() if (name := f"_{number}") not in kept)
+        for tensors in (self.model.tensors, *(subgraph.tensors for subgraph in self.model.subgraphs)):
+            for tensor in tensors:
+                small = not tensor.buffer or math.prod(tensor.shape) < LEAST_NAMED
+                if small and tensor.name not in kept:
+                    tensor.name = next(numbers)
 
     def _metadata(self, name: str, content: bytes) -> None:
         self.model.metadata[name] = len(self.model.buffers)
