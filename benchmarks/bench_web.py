@@ -9,7 +9,7 @@ speed     milliseconds of CPU time of the page's main thread for one inference: 
           is wrong is named and not measured.
 int8      our int8 beside our float32, likewise; an int8 bundle has to pass its own self-test first
 bytes     what a page fetches beside weights.bin (ours) or the model (peers)
-first     wall milliseconds from the navigation to the first answer, each in a browser with a fresh profile
+first     wall milliseconds from the navigation to the first answer, each in a fresh profile
 memory    WebAssembly memory after a run of MobileNetV2
 
 The peers' packages come from .npm-bench, or from $TRIPORT_NODE_MODULES. All of them run the files that triport wrote.
@@ -29,8 +29,9 @@ import numpy as np
 from playwright.sync_api import Browser, Error, sync_playwright
 from rich.console import Console
 from web_browser import Measured, Server, launched, npm_folder
+from web_first import first_table
 from web_networks import NETWORKS, ROOT, SMALL, Net, write
-from web_pages import bytes_table, first_table, is_there, memory_table
+from web_pages import bytes_table, is_there, memory_table
 
 DOCS = ROOT / "docs" / "benchmarks.md"
 PARTS = ("speed", "int8", "bytes", "first", "memory")

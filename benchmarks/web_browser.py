@@ -18,6 +18,9 @@ from web_networks import FOLDER, ROOT
 from triport.runtime_checks.runners.chromium import FLAGS, NAMES
 
 PAGES = Path(__file__).resolve().parent / "web_page"
+FIRST = PAGES / "first.html"
+KINDS = {"script cors": "module", "script no-cors": "script", "empty cors": "fetch"}
+"""{what a browser says of a request: what asked}"""
 RELOADED_MS = 600_000
 CLOCK_MS = 300
 
@@ -33,15 +36,21 @@ class Server:
     """Serves the benchmark's pages, build/web as /nets and the npm packages as /npm, on 127.0.0.1.
 
     served       the files asked for, in order; cleared by the caller
+    asked        {path: "module", "script" or "fetch"}: how pages asked for it; cleared by the caller
     compressed   {file: its bytes in brotli}, which are sent instead
+    head         what stands in the head of first.html
     """
 
     def __init__(self) -> None:
         self.served: list[Path] = []
+        self.asked: dict[str, str] = {}
         self.compressed: dict[Path, bytes] = {}
+        self.head = ""
         self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES}
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.other_site = f"http://localhost:{self.port}"
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -53,6 +62,7 @@ class Server:
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # headers and body are two writes: the second waited up to 40 ms
             extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
                 ".mjs": "text/javascript",
                 ".wasm": "application/wasm",
@@ -67,14 +77,22 @@ class Server:
 
             def do_GET(self) -> None:
                 file = Path(self.translate_path(self.path))
+                kind = f"{self.headers['Sec-Fetch-Dest']} {self.headers['Sec-Fetch-Mode']}"
+                if kind in KINDS:
+                    server.asked[self.path] = KINDS[kind]
+                if file == FIRST:
+                    return self.answer(file, file.read_text().replace("<!-- head -->", server.head).encode())
                 if file not in server.compressed:
                     return super().do_GET()
+                return self.answer(file, server.compressed[file], ("Content-Encoding", "br"))
+
+            def answer(self, file: Path, content: bytes, *headers: tuple[str, str]) -> None:
                 self.send_response(200)
-                self.send_header("Content-Type", self.guess_type(str(file)))
-                self.send_header("Content-Encoding", "br")
-                self.send_header("Content-Length", str(len(server.compressed[file])))
+                length = ("Content-Length", str(len(content)))
+                for name, value in (("Content-Type", self.guess_type(str(file))), length, *headers):
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(server.compressed[file])
+                self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
                 """No talk on stderr."""

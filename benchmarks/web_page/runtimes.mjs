@@ -46,16 +46,16 @@ async function litert({ folder, shape }) {
   };
 }
 
-/** A classic script, as the pages of TF.js load it. */
+/** A classic script, as the pages of TF.js load it: fetched beside the others, run after those before it. */
 const script = (src) =>
   new Promise((onload, onerror) => {
-    document.head.append(Object.assign(document.createElement("script"), { src, onload, onerror }));
+    document.head.append(Object.assign(document.createElement("script"), { src, async: false, onload, onerror }));
   });
 
 async function tfjs({ folder, name, shape }) {
   const coming = input(folder);
-  for (const file of ["core/dist/tf-core", "converter/dist/tf-converter", "backend-wasm/dist/tf-backend-wasm"])
-    await script(`${NPM}/@tensorflow/tfjs-${file}.min.js`);
+  const files = ["core/dist/tf-core", "converter/dist/tf-converter", "backend-wasm/dist/tf-backend-wasm"];
+  await Promise.all(files.map((file) => script(`${NPM}/@tensorflow/tfjs-${file}.min.js`)));
   const { tf } = globalThis;
   tf.wasm.setWasmPaths(`${NPM}/@tensorflow/tfjs-backend-wasm/dist/`);
   tf.wasm.setThreadsCount(1);

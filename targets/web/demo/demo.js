@@ -17,7 +17,12 @@
 
   /** The ES modules over http; from file://, where browsers refuse modules, the classic script. */
   async function bundle() {
-    if (location.protocol !== "file:") return { ...(await import("./index.js")), ...(await import("./labels.js")) };
+    if (location.protocol !== "file:") {
+      // What index.js is going to ask for comes beside it.
+      for (const href of ["plan.json", "weights.bin"])
+        document.head.append(make("link", { rel: "preload", as: "fetch", crossOrigin: "anonymous", href }));
+      return Object.assign({}, ...(await Promise.all([import("./index.js"), import("./labels.js")])));
+    }
     await new Promise((resolve, reject) => {
       const script = make("script", { src: "bundle.iife.js", onload: resolve });
       script.onerror = () => reject(new Error("bundle.iife.js could not be loaded: it belongs beside index.html"));

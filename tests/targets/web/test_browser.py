@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from faulty_site import faulty_site
 from playwright.sync_api import Page
 
 from triport.exporter import ops
@@ -18,6 +20,7 @@ from triport.exporter.ops import Activation, Layout
 from triport.exporter.reference.run import run_graph
 
 Write = Callable[[Graph], Path]
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def small_cnn() -> Graph:
@@ -69,6 +72,26 @@ def test_demo_page_passes_its_self_test_under_the_strict_policy(
     page.click("#again")
     page.wait_for_selector("#again:enabled")
     assert page.locator("#samples tr").count() == 1
+
+
+def test_files_that_the_head_names_are_fetched_once_before_the_module_asks_for_them(page: Page, bundle: Write) -> None:
+    folder = bundle(small_cnn())
+    links = re.findall(r"<link rel=.*load.*>", (DOCS / "web-bundle.md").read_text("utf-8"))
+    head = "\n".join(links).replace("web/", "")
+    (folder / "page.html").write_text(f'<!doctype html>{head}<link rel="icon" href="icon.svg">')
+    with faulty_site(folder, {"Cache-Control": "no-store"}) as site:
+        page.goto(f"{site.url}/page.html")
+        named = sorted(name for name in site.asked if name != "icon.svg")
+        assert named == ["index.js", "kernels.relaxed.wasm", "page.html", "plan.json", "weights.bin"]
+        assert_sine_scores(page.evaluate(f'async () => ({RUN})((await import("./index.js")).load)'))
+        assert sorted(name for name in site.asked if name != "icon.svg") == named
+
+
+def test_demo_page_fetches_each_file_once(page: Page, bundle: Write) -> None:
+    with faulty_site(bundle(small_cnn()), {"Cache-Control": "no-store"}) as site:
+        page.goto(f"{site.url}/index.html")
+        page.wait_for_selector("#state.pass")
+        assert sorted(site.asked) == sorted(set(site.asked)) and {"plan.json", "weights.bin"} < set(site.asked)
 
 
 def test_demo_page_says_which_sample_differs(page: Page, bundle: Write, serve: Callable[[Path], str]) -> None:

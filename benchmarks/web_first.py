@@ -1,0 +1,181 @@
+"""How long a page takes until its first answer: navigations to a site that the browser has never seen.
+
+Every navigation is in a profile of its own. The browser runs, and shows a blank page of another site: what it does to
+start itself is no part of a page's time. One way measures it along, in browsers that were started for one navigation.
+The page says on the console when its answer stood there: a script that asked it would run in its midst.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, Page, Playwright
+from web_browser import PAGES, Server, fresh_profile, launched
+from web_link import Link
+from web_networks import FOLDER, Net
+from web_pages import brotli, brotli_bytes, is_there
+
+EMPTY = "no runtime"
+"""A page that fetches the input and answers with it: what every page takes."""
+MEGABITS, ROUND_TRIP_MS = 20, 40
+SETTLED_MS = 300
+"""From the blank page to the navigation."""
+ANSWERED_MS = 120_000
+SAID = "first answer: "
+
+LINKS = {
+    "module": '<link rel="modulepreload" href="{path}">',
+    "script": '<link rel="preload" as="script" href="{path}">',
+    "fetch": '<link rel="preload" as="fetch" crossorigin href="{path}">',
+}
+"""{how a page asks for a file: what in its head lets the browser begin with it}"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a page comes from, and into what browser.
+
+    named     its head names every file that the same page fetched without that, for each runtime
+    slow      over the slow link, the runtimes' files in brotli
+    started   into a browser that was started for it
+    """
+
+    text: str
+    networks: Sequence[str]
+    most_rounds: int
+    named: bool = False
+    slow: bool = False
+    started: bool = False
+
+
+SMALL, LARGE = ("MLP", "LeNet"), "MobileNetV2"
+LINK = f"{MEGABITS} Mbit/s, {ROUND_TRIP_MS} ms"
+WAYS = (
+    Way("this machine", (*SMALL, LARGE), 7),
+    Way("this machine, files named", (*SMALL, LARGE), 7, named=True),
+    Way("this machine, browser just started", (*SMALL, LARGE), 4, started=True),
+    Way(LINK, (*SMALL, LARGE), 3, slow=True),
+    Way(f"{LINK}, files named", SMALL, 3, named=True, slow=True),
+)
+
+Key = tuple[str, Way, str]
+"""network, way, runtime"""
+
+
+class Navigations:
+    """Opens pages, and keeps what they took and what they fetched.
+
+    taken     {(network, way, runtime): milliseconds of each navigation}
+    fetched   {runtime: the files of its last page}
+    """
+
+    def __init__(self, playwright: Playwright, server: Server, browser: Browser, link: Link) -> None:
+        self._playwright, self._server, self._browser, self._link = playwright, server, browser, link
+        self._heads: dict[tuple[str, str], str] = {}
+        self._compressed: dict[Path, bytes] = {}
+        self.taken: dict[Key, list[float]] = {}
+        self.fetched: dict[str, list[Path]] = {}
+
+    def look(self, net: Net, runtime: str) -> None:
+        """Opens the page once, for what it asks for; RuntimeError with what it said when it gives no answer."""
+        self._server.head = ""
+        self._server.asked.clear()
+        self._server.served.clear()
+        with self._page(started=False) as page:
+            self._answered(page, self._server.url, net, runtime)
+        files = [file for file in self._server.served if not file.is_relative_to(PAGES)]
+        self.fetched[runtime] = files
+        self._compressed |= {file: brotli(file) for file in files if _is_runtime(file)}
+        asked = {path: kind for path, kind in self._server.asked.items() if path.startswith(("/nets/", "/npm/"))}
+        self._heads[net.name, runtime] = "\n".join(LINKS[kind].format(path=path) for path, kind in asked.items())
+
+    def take(self, net: Net, way: Way, runtime: str) -> None:
+        server = self._server
+        server.head = self._heads[net.name, runtime] if way.named else ""
+        server.compressed = self._compressed if way.slow else {}
+        with self._page(way.started) as page:
+            first = self._answered(page, self._link.url if way.slow else server.url, net, runtime)
+        self.taken.setdefault((net.name, way, runtime), []).append(first)
+
+    def _answered(self, page: Page, url: str, net: Net, runtime: str) -> float:
+        """Milliseconds from the navigation to the first answer."""
+        what = quote(json.dumps({"runtime": runtime, "net": net.page_facts()}))
+        with page.expect_console_message(lambda said: said.text.startswith(SAID), timeout=ANSWERED_MS) as said:
+            page.goto(f"{url}/first.html?what={what}", wait_until="commit")
+        answer = said.value.text.removeprefix(SAID)
+        try:
+            return float(answer)
+        except ValueError:
+            raise RuntimeError(f"{net.name} in {runtime}: {answer}") from None
+
+    @contextmanager
+    def _page(self, started: bool) -> Iterator[Page]:
+        if started:
+            with fresh_profile(self._playwright) as page:
+                yield page
+            return
+        context = self._browser.new_context()
+        try:
+            page = context.new_page()
+            page.goto(f"{self._server.other_site}/blank.html")
+            page.wait_for_timeout(SETTLED_MS)
+            yield page
+        finally:
+            context.close()
+
+
+def first_table(
+    playwright: Playwright, server: Server, nets: Sequence[Net], runtimes: Sequence[str], rounds: int
+) -> str:
+    """Least and median of the navigations, ratios of the medians; and what the pages fetched beside the model."""
+    link = Link(server.port, MEGABITS, ROUND_TRIP_MS)
+    browser = launched(playwright)
+    chosen = {net.name: net for net in nets if any(net.name in way.networks for way in WAYS)}
+    pages = [(net, runtime) for net in chosen.values() for runtime in (*runtimes, EMPTY) if is_there(net, runtime)]
+    try:
+        found = Navigations(playwright, server, browser, link)
+        for net, runtime in pages:
+            found.look(net, runtime)
+        for done in range(max(3, rounds)):
+            for way in [way for way in WAYS if done < way.most_rounds]:
+                for net, runtime in [(net, runtime) for net, runtime in pages if net.name in way.networks]:
+                    found.take(net, way, runtime)
+    finally:
+        server.head, server.compressed = "", {}
+        browser.close()
+        link.close()
+    return _times(found.taken, list(chosen), runtimes) + _fetched_table(found.fetched, runtimes)
+
+
+def _times(taken: dict[Key, list[float]], networks: Sequence[str], runtimes: Sequence[str]) -> str:
+    ours, *peers = runtimes
+    lines = [f"| network | from | {' | '.join((*runtimes, EMPTY))} | {ours} / best peer |"]
+    lines.append("|---|---|" + "---:|" * (len(runtimes) + 2))
+    for name, way in [(name, way) for name in networks for way in WAYS if name in way.networks]:
+        of = {runtime: taken[name, way, runtime] for runtime in (*runtimes, EMPTY) if (name, way, runtime) in taken}
+        medians = {runtime: statistics.median(found) for runtime, found in of.items()}
+        texts = {runtime: f"{min(found):.0f} / {medians[runtime]:.0f}" for runtime, found in of.items()}
+        cells = " | ".join(texts.get(runtime, "–") for runtime in (*runtimes, EMPTY))
+        others = [medians[peer] for peer in peers if peer in medians]
+        lines.append(f"| {name} | {way.text} | {cells} | {f'{medians[ours] / min(others):.2f}' if others else '–'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _fetched_table(fetched: dict[str, list[Path]], runtimes: Sequence[str]) -> str:
+    """The runtimes' own bytes: everything that came from npm, and of ours the scripts, the kernels and the plan."""
+    lines = ["", "| bytes beside the model | raw | brotli |", "|---|---:|---:|"]
+    for runtime in [runtime for runtime in runtimes if runtime in fetched]:
+        files = [file for file in dict.fromkeys(fetched[runtime]) if _is_runtime(file)]
+        lines.append(f"| {runtime} | {sum(file.stat().st_size for file in files):,} | {brotli_bytes(files):,} |")
+    return "\n".join(lines) + "\n"
+
+
+def _is_runtime(file: Path) -> bool:
+    """Whether a page fetches it beside the weights or the model: all of npm, and of ours the scripts, kernels, plan."""
+    return not file.is_relative_to(FOLDER) or file.suffix in (".js", ".wasm") or file.name == "plan.json"
