@@ -13,8 +13,8 @@ from triport.exporter.graph import Array, Graph
 from triport.exporter.graph.dims import evaluate_dim
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
-from triport.targets.web.plan import Argument, TensorSpec
-from triport.targets.web.target import make_plan
+from triport.targets.web.plan import Argument, Plan, TensorSpec
+from triport.targets.web.target import kernels_of, make_plan
 
 COMPILED = Path(triport.targets.web.__file__).parent / "compiled"
 FILES = ("kernels.wasm", "kernels.relaxed.wasm")
@@ -33,18 +33,23 @@ class Kernels:
         config = wasmtime.Config()
         config.wasm_relaxed_simd = True
         self.engine = wasmtime.Engine(config)
-        self.module = wasmtime.Module(self.engine, (COMPILED / name).read_bytes())
+        self.bytes = (COMPILED / name).read_bytes()
+        self.whole = wasmtime.Module(self.engine, self.bytes)
 
-    def run(self, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def module(self, plan: Plan) -> wasmtime.Module:
+        """All kernels, or those of a plan that has some of its own."""
+        return wasmtime.Module(self.engine, kernels_of(plan, self.bytes)) if plan.chains else self.whole
+
+    def run(self, graph: Graph, inputs: Mapping[str, Array], *, chained: bool = True) -> dict[str, Array]:
         """The outputs of a portable graph."""
-        plan = make_plan(prepare(graph, WebTarget()))
+        plan = make_plan(prepare(graph, WebTarget()), chained=chained)
         sizes = {
             name: size
             for spec in plan.inputs
             for dim, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
             for name in getattr(dim, "names", ())
         }
-        memory = _Memory(self, sizes)
+        memory = _Memory(self.engine, self.module(plan), sizes)
         weights = memory.place(len(plan.weights) + plan.room)
         memory.write(weights, bytes(plan.weights))
         for call in plan.made:
@@ -61,10 +66,10 @@ class Kernels:
 class _Memory:
     """The memory of one instance: nothing in it is used twice."""
 
-    def __init__(self, kernels: Kernels, sizes: Mapping[str, int]) -> None:
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, sizes: Mapping[str, int]) -> None:
         self.sizes = sizes
-        self.store = wasmtime.Store(kernels.engine)
-        self.exports = wasmtime.Instance(self.store, kernels.module, []).exports(self.store)
+        self.store = wasmtime.Store(engine)
+        self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
         memory, heap = self.exports["memory"], self.exports["__heap_base"]
         assert isinstance(memory, wasmtime.Memory) and isinstance(heap, wasmtime.Global)
         self.memory = memory

@@ -6,7 +6,7 @@ last node; the others are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,11 @@ class Fusion:
 Finder = Callable[[Graph, Node], Fusion | None]
 """The fusion that ends with this node, or None."""
 
+Gatherer = Callable[[Graph, Collection[Node]], Iterator[Fusion]]
+"""Fusions of nodes other than the second argument, which the finders took; no node is in two of them."""
+
 _FINDERS: list[Finder] = []
+_GATHERERS: list[Gatherer] = []
 
 
 def finds(finder: Finder) -> Finder:
@@ -36,8 +40,14 @@ def finds(finder: Finder) -> Finder:
     return finder
 
 
-def fusions(graph: Graph) -> dict[Node, Fusion]:
-    """{last node: its fusion}; no node is in two of them."""
+def gathers(gatherer: Gatherer) -> Gatherer:
+    """Decorator: registers a gatherer."""
+    _GATHERERS.append(gatherer)
+    return gatherer
+
+
+def fusions(graph: Graph, *, gathered: bool = True) -> dict[Node, Fusion]:
+    """{last node: its fusion}; no node is in two of them. ``gathered``: those of gatherers as well."""
     position = {node: i for i, node in enumerate(graph.nodes)}
     found: dict[Node, Fusion] = {}
     taken: set[Node] = set()
@@ -48,6 +58,10 @@ def fusions(graph: Graph) -> dict[Node, Fusion]:
                 taken |= fusion.nodes
                 found[max(fusion.nodes, key=position.__getitem__)] = fusion
                 break
+    for gatherer in _GATHERERS if gathered else ():
+        for fusion in gatherer(graph, frozenset(taken)):
+            taken |= fusion.nodes
+            found[max(fusion.nodes, key=position.__getitem__)] = fusion
     return found
 
 

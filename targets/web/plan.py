@@ -19,6 +19,7 @@ from typing import Any
 
 from ...exporter.graph import Dim, DType, Quantization, Shape
 from ...exporter.graph.stored import Stored
+from .assemble import Chain
 
 FORMAT = "triport-web"
 VERSION = 1
@@ -64,6 +65,7 @@ class Plan:
     stored    {first byte: what weights.bin holds in the place of these float32} (weights_file.py)
     made      calls that run once, when the weights are loaded, and write behind them what the model's calls read
     room      bytes behind the weights that these calls fill
+    chains    {what a function computes: its name} of those that are written for this plan (assemble.py)
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Plan:
     stored: dict[int, Stored] = field(default_factory=dict)
     made: list[Call] = field(default_factory=list)
     room: int = 0
+    chains: dict[Chain, str] = field(default_factory=dict)
 
     def kernels(self) -> tuple[str, ...]:
         """Names of the kernels that the plan calls, sorted."""

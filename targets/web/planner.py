@@ -39,12 +39,13 @@ class Planner:
         self._share(value, index)
         return index
 
-    def place_over(self, value: Value, operand: Value) -> int:
-        """The operand's buffer if this node is the last that reads it and the sizes agree; else a new one."""
-        if value_bytes(value) != value_bytes(operand) or not self._dies_here(operand):
-            return self.place(value)
-        self.alias(value, operand)
-        return self._buffer_of[value]
+    def place_over(self, value: Value, *operands: Value) -> int:
+        """The buffer of the first operand that this node is the last to read and that has the size; else a new one."""
+        for operand in operands:
+            if value_bytes(value) == value_bytes(operand) and self._dies_here(operand):
+                self.alias(value, operand)
+                return self._buffer_of[value]
+        return self.place(value)
 
     def alias(self, value: Value, operand: Value) -> None:
         self._share(value, self._buffer_of[operand])

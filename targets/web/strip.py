@@ -1,4 +1,5 @@
-"""Leaves in a WebAssembly module only what a plan calls: no compiler is needed on the machine that exports.
+"""Leaves in a WebAssembly module only what a plan calls, and adds what was written for it: no compiler is needed on the
+machine that exports.
 
 Functions that no kept export reaches go, and with them the types and globals that only they used; the indices of the
 others are written anew, in the fewest bytes. Custom sections (names, tool versions) go, and the table that linkers
@@ -50,6 +51,30 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Instruction:
+    """One instruction of a function's bytes: ``immediates`` is where what follows its opcode starts.
+
+    opcode   for instructions of two numbers 256 times the first, and the second
+    """
+
+    opcode: int
+    start: int
+    immediates: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Added:
+    """A function that is exported besides: how many i32 it takes, and its locals and instructions.
+
+    Functions that it calls have the indices of the module as it was.
+    """
+
+    parameters: int
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Export:
     """One export: its name, what kind of thing it is (0: function), and that thing's index."""
 
@@ -88,36 +113,56 @@ class Reader:
         return self.data[self.position - count : self.position]
 
 
-def strip(module: bytes, keep: Collection[str]) -> bytes:
-    """The module with only the function exports in ``keep``, and what they reach; other exports stay.
+NOTHING: Mapping[str, Added] = {}
+
+
+def strip(module: bytes, keep: Collection[str], added: Mapping[str, Added] = NOTHING) -> bytes:
+    """The module with only the function exports in ``keep``, what is added, and what they reach; other exports stay.
 
     ValueError when the module has no such export, or holds an instruction or section that is not known here.
     """
     sections = dict(sections_of(module))
     exports = list(_exports(sections[EXPORT]))
-    missing = set(keep) - {export.name for export in exports if export.kind == Kind.FUNCTION}
+    missing = set(keep) - {export.name for export in exports if export.kind == Kind.FUNCTION} - added.keys()
     if missing:
         raise ValueError(f"the module has no kernel {', '.join(sorted(missing))}")
     if sections.keys() & {IMPORT, START, ELEMENT}:
         raise ValueError("imports, a start function or a table of functions are not expected here")
     kept = [export for export in exports if export.kind != Kind.FUNCTION or export.name in keep]
-    return _Stripped(sections, kept).module()
+    return _Stripped(sections, kept, added).module()
+
+
+def functions_of(module: bytes) -> dict[str, tuple[int, bytes]]:
+    """{name: index, and locals and instructions} of the functions that a module exports."""
+    sections = dict(sections_of(module))
+    bodies = list(_bodies(sections[CODE]))
+    exports = [export for export in _exports(sections[EXPORT]) if export.kind == Kind.FUNCTION]
+    return {export.name: (export.index, bodies[export.index]) for export in exports}
 
 
 class _Stripped:
     """A module's sections, and the new index of each function, global and type that the kept exports reach."""
 
-    def __init__(self, sections: Mapping[int, bytes], kept: list[Export]) -> None:
+    def __init__(self, sections: Mapping[int, bytes], kept: list[Export], added: Mapping[str, Added]) -> None:
         self.sections = sections
         self.kept = kept
         self.types = list(_types(sections[TYPE]))
         self.globals = list(_globals(sections.get(GLOBAL, b"\0")))
         types_of = Reader(sections[FUNCTION])
         self.type_of = [types_of.number() for _ in range(types_of.number())]
-        code = Reader(sections[CODE])
-        self.bodies = [code.take(code.number()) for _ in range(code.number())]
+        self.bodies = list(_bodies(sections[CODE]))
+        for name, function in added.items():
+            self._add(name, function)
         reached = self._reached()
         self.new = {kind: {old: new for new, old in enumerate(sorted(reached[kind]))} for kind in Kind}
+
+    def _add(self, name: str, function: Added) -> None:
+        signature = b"\x60" + number(function.parameters) + bytes((0x7F,)) * function.parameters + b"\0"
+        if signature not in self.types:
+            self.types.append(signature)
+        self.kept.append(Export(name, Kind.FUNCTION, len(self.bodies)))
+        self.type_of.append(self.types.index(signature))
+        self.bodies.append(function.body)
 
     def _reached(self) -> dict[Kind, set[int]]:
         reached: dict[Kind, set[int]] = {kind: set() for kind in Kind}
@@ -143,25 +188,25 @@ class _Stripped:
         bodies = [self._renumbered(self.bodies[old]) for old in functions]
         written = {
             TYPE: [self.types[old] for old in self.new[Kind.TYPE]],
-            FUNCTION: [_number(self.new[Kind.TYPE][self.type_of[old]]) for old in functions],
+            FUNCTION: [number(self.new[Kind.TYPE][self.type_of[old]]) for old in functions],
             GLOBAL: [self.globals[old] for old in self.new[Kind.GLOBAL]],
             EXPORT: [self._spelled(export) for export in self.kept],
-            CODE: [_number(len(body)) + body for body in bodies],
+            CODE: [number(len(body)) + body for body in bodies],
         }
         out = bytearray(HEADER)
         for section, body in self.sections.items():
             if section in (CUSTOM, TABLE) or written.get(section) == []:
                 continue
             if section in written:
-                body = _number(len(written[section])) + b"".join(written[section])
-            out += bytes((section,)) + _number(len(body)) + body
+                body = number(len(written[section])) + b"".join(written[section])
+            out += bytes((section,)) + number(len(body)) + body
         return bytes(out)
 
     def _renumbered(self, body: bytes) -> bytes:
         out = bytearray()
         done = 0
         for found in _references(body):
-            out += body[done : found.start] + _number(self.new[found.kind][found.index])
+            out += body[done : found.start] + number(self.new[found.kind][found.index])
             done = found.end
         return bytes(out + body[done:])
 
@@ -169,23 +214,52 @@ class _Stripped:
         name = export.name.encode()
         kinds = {kind.value: self.new[kind] for kind in (Kind.FUNCTION, Kind.GLOBAL)}
         index = kinds[export.kind][export.index] if export.kind in kinds else export.index
-        return _number(len(name)) + name + bytes((export.kind,)) + _number(index)
+        return number(len(name)) + name + bytes((export.kind,)) + number(index)
+
+
+def instructions(body: bytes, start: int) -> Iterator[Instruction]:
+    """The instructions of a function's bytes from ``start``, behind its locals, on."""
+    reader = Reader(body, start)
+    while not reader.done():
+        start = reader.position
+        opcode = reader.byte()
+        immediates = reader.position
+        if opcode in _INDEXED or (opcode in _BLOCKS and not body[immediates] & 0x40):
+            reader.number()
+        else:
+            _skip_immediates(opcode, reader)
+        if opcode in (0xFC, 0xFD):
+            second = Reader(body, immediates)
+            opcode = 256 * opcode + second.number()
+            immediates = second.position
+        yield Instruction(opcode, start, immediates, reader.position)
+
+
+def locals_of(body: bytes) -> tuple[list[int], int]:
+    """The types of a function's locals, and where its instructions start."""
+    reader = Reader(body)
+    kinds: list[int] = []
+    for _ in range(reader.number()):
+        count = reader.number()
+        kinds += [reader.byte()] * count
+    return kinds, reader.position
 
 
 def _references(body: bytes) -> Iterator[Reference]:
     """The indices in a function's body that may change, in their order."""
+    for found in instructions(body, locals_of(body)[1]):
+        kind = _INDEXED.get(found.opcode)
+        if found.opcode in _BLOCKS and not body[found.immediates] & 0x40:
+            kind = Kind.TYPE  # else no result, or a value type: negative, one byte
+        if kind is not None:
+            yield Reference(kind, Reader(body, found.immediates).number(), found.immediates, found.end)
+
+
+def _bodies(body: bytes) -> Iterator[bytes]:
+    """Functions: locals and instructions of each."""
     reader = Reader(body)
-    for _ in range(reader.number()):  # groups of locals: count, type
-        reader.number()
-        reader.byte()
-    while not reader.done():
-        opcode, start = reader.byte(), reader.position
-        if opcode in _INDEXED:
-            yield Reference(_INDEXED[opcode], reader.number(), start, reader.position)
-        elif opcode in _BLOCKS and not body[start] & 0x40:  # else no result, or a value type: negative, one byte
-            yield Reference(Kind.TYPE, reader.number(), start, reader.position)
-        else:
-            _skip_immediates(opcode, reader)
+    for _ in range(reader.number()):
+        yield reader.take(reader.number())
 
 
 def _types(body: bytes) -> Iterator[bytes]:
@@ -259,7 +333,7 @@ def _exports(body: bytes) -> Iterator[Export]:
         yield Export(name, reader.byte(), reader.number())
 
 
-def _number(value: int) -> bytes:
+def number(value: int) -> bytes:
     """LEB128, unsigned."""
     out = bytearray()
     while value >= 0x80:

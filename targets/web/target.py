@@ -16,7 +16,9 @@ from ...exporter.labels import labels_of
 from ...exporter.ops import Activation, Add, Conv, ConvTranspose, Div, Layout, Linear, Mul, Sub
 from ..emit import Refusal
 from ..target import Capabilities
+from . import chains as _chains  # noqa: F401  (importing it lets fusions find them)
 from . import ops as _ops  # noqa: F401  (importing it fills the table of emitters)
+from .assemble import assembled
 from .bundle import (
     COMPILED,
     RUNTIME,
@@ -79,8 +81,11 @@ class WebTarget:
             (path / "triport.json").write_bytes(canonical_json(dict(manifest)))
 
 
-def make_plan(graph: Graph) -> Plan:
-    """The kernel calls of a prepared graph."""
+def make_plan(graph: Graph, *, chained: bool = True) -> Plan:
+    """The kernel calls of a prepared graph.
+
+    chained   elementwise nodes are put together (chains.py); without, each has kernels of its own: for comparisons
+    """
     for value in graph.inputs:
         if value.type.dtype not in DEVICE_DTYPES:
             raise ModelError(
@@ -88,7 +93,7 @@ def make_plan(graph: Graph) -> Plan:
                 f'input "{value.name}" is {value.type}, which the browser port does not have',
                 help="convert the model with model.float() before capturing it",
             )
-    return Writer(graph, fusions(graph)).write_nodes(EMITTERS.emit)
+    return Writer(graph, fusions(graph, gathered=chained)).write_nodes(EMITTERS.emit)
 
 
 def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
@@ -104,10 +109,15 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
     files: dict[str, Bytes] = {
         "weights.bin": weights,
         "golden.bin": golden_file(graph.samples),
-        **{name: strip((COMPILED / name).read_bytes(), plan.kernels()) for name in KERNEL_FILES},
+        **{name: kernels_of(plan, (COMPILED / name).read_bytes()) for name in KERNEL_FILES},
     }
     sums = {name: base64.b64encode(hashlib.sha256(data).digest()).decode() for name, data in files.items()}
     return {"plan.json": canonical_json(plan_document(plan, meta, parts, sums))} | files
+
+
+def kernels_of(plan: Plan, module: bytes) -> bytes:
+    """A compiled module with the kernels that the plan calls and no others."""
+    return strip(module, plan.kernels(), assembled(plan.chains, module))
 
 
 def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:

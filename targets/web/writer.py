@@ -10,6 +10,7 @@ import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Value
 from ...exporter.graph.stored import stored_form_of, stored_forms
+from .assemble import Chain
 from .dtypes import device_array, device_dtype
 from .fusion import Fusion
 from .pack import round_up
@@ -54,14 +55,13 @@ class Writer:
         """A new buffer for this value."""
         return buffer_ref(self._planner.place(value))
 
-    def result_over(self, value: Value, operand: Value) -> str:
-        """The operand's buffer, when nothing reads it afterwards and it has the size; else a new one.
+    def result_over(self, value: Value, *operands: Value) -> str:
+        """The buffer of the first operand that nothing reads afterwards and that has the size; else a new one.
 
         For kernels that may write over what they read.
         """
-        if operand.is_constant or operand in self._in_weights:
-            return self.result(value)
-        return buffer_ref(self._planner.place_over(value, operand))
+        computed = [operand for operand in operands if not operand.is_constant and operand not in self._in_weights]
+        return buffer_ref(self._planner.place_over(value, *computed))
 
     def alias(self, value: Value, operand: Value) -> None:
         """Lets a value be the operand's cells under another shape."""
@@ -96,6 +96,10 @@ class Writer:
         if key not in self._made:
             self._made[key] = (f"%{len(self._made)}", elements * DType.FLOAT32.bytes)
         return self._made[key][0]
+
+    def chain(self, chain: Chain) -> str:
+        """The kernel that computes a chain; equal ones are one kernel."""
+        return self.plan.chains.setdefault(chain, f"chain{len(self.plan.chains)}")
 
     def call(self, kernel: str, *arguments: Argument) -> None:
         """One kernel call of the node at hand."""

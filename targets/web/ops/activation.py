@@ -51,38 +51,27 @@ def unary(node: Node, writer: Writer, kernel: str, p: float = 0.0, q: float = 0.
     writer.call(kernel, writer.result_over(node.output, x), operand, x.type.elements, p, q)
 
 
-@emits(*_PLAIN, accepts=floats_only)
+def function(op: OpAttrs) -> tuple[str, float, float] | None:
+    """The kernel that computes an activation, and its two parameters; None for ops that look at more than a cell."""
+    match op:
+        case Relu():
+            return "clamp_to", 0.0, math.inf
+        case Clamp():
+            return "clamp_to", op.minimum, op.maximum
+        case LeakyRelu():
+            return "leaky_relu", op.slope, 0.0
+        case Elu():
+            return "elu", op.alpha, 0.0
+        case Gelu():
+            return "gelu_tanh" if op.approximate else "gelu", 0.0, 0.0
+    return (_PLAIN[type(op)], 0.0, 0.0) if type(op) in _PLAIN else None
+
+
+@emits(*_PLAIN, Relu, Clamp, LeakyRelu, Elu, Gelu, accepts=floats_only)
 def plain(node: Node, writer: Writer) -> None:
-    unary(node, writer, _PLAIN[type(node.op)])
-
-
-@emits(Relu, accepts=floats_only)
-def relu(node: Node, writer: Writer) -> None:
-    unary(node, writer, "clamp_to", 0.0, math.inf)
-
-
-@emits(Clamp, accepts=floats_only)
-def clamp(node: Node, writer: Writer) -> None:
-    assert isinstance(node.op, Clamp)
-    unary(node, writer, "clamp_to", node.op.minimum, node.op.maximum)
-
-
-@emits(LeakyRelu, accepts=floats_only)
-def leaky_relu(node: Node, writer: Writer) -> None:
-    assert isinstance(node.op, LeakyRelu)
-    unary(node, writer, "leaky_relu", node.op.slope)
-
-
-@emits(Elu, accepts=floats_only)
-def elu(node: Node, writer: Writer) -> None:
-    assert isinstance(node.op, Elu)
-    unary(node, writer, "elu", node.op.alpha)
-
-
-@emits(Gelu, accepts=floats_only)
-def gelu(node: Node, writer: Writer) -> None:
-    assert isinstance(node.op, Gelu)
-    unary(node, writer, "gelu_tanh" if node.op.approximate else "gelu")
+    found = function(node.op)
+    assert found is not None
+    unary(node, writer, *found)
 
 
 @emits(PRelu, accepts=floats_only)

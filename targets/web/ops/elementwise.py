@@ -43,7 +43,7 @@ from ..writer import Writer
 from .activation import unary
 from .broadcast import broadcast_table
 
-_UNARY: dict[type[OpAttrs], str] = {
+UNARY: dict[type[OpAttrs], str] = {
     Abs: "abs",
     Ceil: "ceil",
     Cos: "cos",
@@ -62,7 +62,7 @@ _UNARY: dict[type[OpAttrs], str] = {
     Trunc: "trunc",
 }
 
-_ARITHMETIC: dict[type[OpAttrs], str] = {Add: "add", Sub: "sub", Mul: "mul", Div: "div"}
+ARITHMETIC: dict[type[OpAttrs], str] = {Add: "add", Sub: "sub", Mul: "mul", Div: "div"}
 _CHOICE: dict[type[OpAttrs], str] = {Maximum: "maximum", Minimum: "minimum", Fmod: "fmod"}
 
 _CASTS = {
@@ -84,9 +84,9 @@ _CASTS = {
 }
 
 
-@emits(*_UNARY, accepts=floats_only)
+@emits(*UNARY, accepts=floats_only)
 def plain(node: Node, writer: Writer) -> None:
-    unary(node, writer, _UNARY[type(node.op)])
+    unary(node, writer, UNARY[type(node.op)])
 
 
 @emits(Identity)
@@ -109,11 +109,11 @@ def binary(node: Node, writer: Writer, kernel: str, *rest: Argument) -> None:
     writer.call(kernel + suffix, writer.result_over(node.output, over), *operands, table, *rest)
 
 
-@emits(*_ARITHMETIC, accepts=floats_or_integers)
+@emits(*ARITHMETIC, accepts=floats_or_integers)
 def arithmetic(node: Node, writer: Writer) -> None:
     assert isinstance(node.op, Add | Sub | Mul | Div)
     bounds = BOUNDS[node.op.activation] if node.inputs[0].type.dtype is DType.FLOAT32 else ()
-    binary(node, writer, _ARITHMETIC[type(node.op)], *bounds)
+    binary(node, writer, ARITHMETIC[type(node.op)], *bounds)
 
 
 @emits(*_CHOICE, accepts=floats_or_integers)
@@ -129,12 +129,20 @@ def atan2(node: Node, writer: Writer) -> None:
 @emits(Pow, accepts=floats_or_integers)
 def power(node: Node, writer: Writer) -> None:
     """Squares, cubes and roots have kernels of their own."""
-    exponent = _same_everywhere(node.inputs[1]) if node.inputs[1].type.dtype is DType.FLOAT32 else None
-    kernel = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent or 0.0)
-    if kernel and node.output.type.shape == node.inputs[0].type.shape:
+    if (kernel := power_kernel(node)) is not None:
         unary(node, writer, kernel)
     else:
         binary(node, writer, "pow")
+
+
+def power_kernel(node: Node) -> str | None:
+    """The kernel of one operand that computes a power, for some exponents."""
+    x, exponents = node.inputs
+    if exponents.type.dtype is not DType.FLOAT32 or node.output.type.shape != x.type.shape:
+        return None
+    return {2.0: "square", 3.0: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(
+        same_everywhere(exponents) or 0.0
+    )
 
 
 def _castable(node: Node) -> Refusal | None:
@@ -160,7 +168,7 @@ def fills(operand: Value, output: Value) -> bool:
     return operand.type.elements == output.type.elements
 
 
-def _same_everywhere(value: Value) -> float | None:
+def same_everywhere(value: Value) -> float | None:
     """The one value of a constant whose cells are all equal."""
     if not value.is_constant or value.array().size == 0:
         return None

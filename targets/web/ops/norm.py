@@ -58,18 +58,23 @@ def _geometry(node: Node, writer: Writer) -> list[Argument]:
 
 @emits(BatchNorm, accepts=constant_weights)
 def batch_norm(node: Node, writer: Writer) -> None:
+    x, (factor, shift) = node.inputs[0], factor_and_shift(node)
+    table = broadcast_table(x.type.shape, factor.shape, x.type.shape)
+    operand = writer.operand(x)
+    y = writer.result_over(node.output, x)
+    bounds = BOUNDS[Activation.NONE]
+    writer.call("mul", y, operand, writer.weights(factor), table, *bounds)
+    writer.call("add", y, y, writer.weights(shift), table, *bounds)
+
+
+def factor_and_shift(node: Node) -> tuple[Array, Array]:
+    """What a batch norm multiplies by and then adds, [channels, 1, …] as long as its operand's axes from them on."""
     op, x = node.op, node.inputs[0]
     assert isinstance(op, BatchNorm)
     scale, offset, mean, variance = (value.array().astype(np.float64) for value in node.inputs[1:])
     factor = scale / np.sqrt(variance + op.epsilon)
-    shift = offset - mean * factor
-    shape = x.type.shape
-    table = broadcast_table(shape, (shape[op.axis], *(1,) * (len(shape) - 1 - op.axis % len(shape))), shape)
-    operand = writer.operand(x)
-    y = writer.result_over(node.output, x)
-    bounds = BOUNDS[Activation.NONE]
-    writer.call("mul", y, operand, writer.weights(factor.astype(np.float32)), table, *bounds)
-    writer.call("add", y, y, writer.weights(shift.astype(np.float32)), table, *bounds)
+    shape = (-1, *(1,) * (x.type.rank - 1 - op.axis % x.type.rank))
+    return factor.astype(np.float32).reshape(shape), (offset - mean * factor).astype(np.float32).reshape(shape)
 
 
 def _parameter(parameters: list[Value], index: int, default: Array) -> Array:

@@ -69,6 +69,15 @@ const broadcast = (bytes) => ([, , , table]) => {
   return { at: [3, entry], moves: { 0: run * bytes, 1: table[entry + 1] * bytes, 2: table[entry + 2] * bytes }, work: run };
 };
 
+/** Chains that an export wrote: the table behind the operands has for each axis its size and the bytes from one index to the next. */
+const chain = (args) => {
+  const last = args.length - 1, table = args[last];
+  const [entry, others] = outermost(table, 0, last);
+  if (entry === undefined) return undefined;
+  const moves = Object.fromEntries(args.slice(0, last).map((_, i) => [i, i ? table[entry + i] : 4 * others]));
+  return { at: [last, entry], moves, grain: entry + last < table.length ? 1 : 64, work: 8 * others };
+};
+
 const copy = (bytes) => ([y, x, table]) => {
   const [entry, others] = widest(table, 3, 3);
   const moves = { 0: table[entry + 2] * bytes, 1: table[entry + 1] * bytes };
@@ -207,7 +216,7 @@ function divideImages(args, rule, number) {
 
 /** A call as several that write different cells, the work there is, and which arguments each needs memory of its own for. */
 function split(name, args, most, least) {
-  const rule = RULES[name]?.(args);
+  const rule = (RULES[name] ?? (name.startsWith("chain") ? chain : undefined))?.(args);
   if (!rule) return undefined;
   const { at, grain = 1, work, scratch = [] } = rule;
   const count = rule.table ? 0 : at.length === 1 ? args[at[0]] : args[at[0]][at[1]];

@@ -25,35 +25,42 @@ import triport as tp
 from triport.exporter.graph import Array, DType, Graph, Sym, TensorType, Value
 from triport.exporter.ops import (
     Activation,
+    Add,
     AveragePool,
     Conv,
     ConvTranspose,
+    Div,
     Layout,
     Linear,
     MaxPool,
+    Mul,
     Pow,
     QuantizedConv,
+    ReduceMean,
     Sigmoid,
+    Sub,
 )
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
 from triport.targets.web.bundle import COMPILED
 from triport.targets.web.plan import Plan, plan_document
-from triport.targets.web.target import make_plan
+from triport.targets.web.target import kernels_of, make_plan
 from triport.targets.web.weights_file import pack_weights
 
 Write = Callable[[Graph], Path]
+KERNELS = COMPILED / "kernels.wasm"
 WINDOWS = (Conv, ConvTranspose, MaxPool, AveragePool, QuantizedConv)
 
 DIVIDED = f"""
   import {{ readFileSync }} from "node:fs";
   import {{ makeSchedule }} from "{(RUNTIME / "schedule.js").as_uri()}";
   import {{ divide, RULES }} from "{(RUNTIME / "split.js").as_uri()}";
-  const module = await WebAssembly.compile(readFileSync("{COMPILED / "kernels.wasm"}"));
+  const whole = new WebAssembly.Module(readFileSync("{KERNELS}"));
   const bytesOf = (text) => new Uint8Array(Buffer.from(text, "base64"));
 
   /** The outputs' bytes; with `most`, of calls in so many parts, the last part first. */
-  function outputs({{ plan, sizes, weights, inputs }}, most, seen) {{
+  function outputs({{ plan, sizes, weights, inputs, own }}, most, seen) {{
+    const module = own ? new WebAssembly.Module(bytesOf(own)) : whole; // with chains, which no other plan has
     const kernels = new WebAssembly.Instance(module).exports;
     const {{ memory }} = kernels;
     const schedule = makeSchedule(plan, kernels, sizes, kernels.__heap_base.value);
@@ -122,10 +129,33 @@ def divisible() -> Iterator[dict[str, Any]]:
         x = torch.randn(1, attention.heads, 41, 12)
         plan = plan_of(tp.capture(attention, (x, x, x)))
         yield spelled(str(attention), plan, {spec.name: x.numpy() for spec in plan.inputs}, {"batch": 1})
+    for build in (gated, normalised):
+        graph = build()
+        plan = plan_of(graph)
+        arrays = {s.name: np.random.default_rng(5).normal(size=(131, 8, 5)).astype(np.float32) for s in plan.inputs}
+        yield spelled(build.__name__, plan, arrays, {"batch": 131})
     for kept in (False, True):
         x = torch.randn(131, 9)
         plan = plan_of(tp.capture(SumAndNorm(kept), (x, x)))
         yield spelled(f"sum and norm, {kept}", plan, {spec.name: x.numpy() for spec in plan.inputs}, {"batch": 131})
+
+
+def gated() -> Graph:
+    """A chain of two operands and one of a value a row."""
+    graph = Graph("gated")
+    x, y = (graph.add_input(name, TensorType(DType.FLOAT32, (Sym.named("batch"), 8, 5))) for name in "xy")
+    each = graph.add(ReduceMean((1, 2), True), x)
+    graph.set_output("z", graph.add(Mul(), graph.add(Add(), graph.add(Mul(), x, graph.add(Sigmoid(), x)), y), each))
+    return graph
+
+
+def normalised() -> Graph:
+    """A chain whose short rows are put together."""
+    graph = Graph("normalised")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (Sym.named("batch"), 8, 5)))
+    mean, scale = (graph.add_constant(np.arange(1, 6, dtype=np.float32) + i) for i in range(2))
+    graph.set_output("y", graph.add(Div(), graph.add(Sub(), x, mean), scale))
+    return graph
 
 
 class SumAndNorm(nn.Module):
@@ -169,6 +199,7 @@ def spelled(name: str, plan: Plan, arrays: Mapping[str, Array], sizes: Mapping[s
         "name": name,
         "plan": plan_document(plan, {}, parts, {}),
         "sizes": {**{dim: 1 for spec in plan.inputs for d in spec.shape for dim in getattr(d, "names", ())}, **sizes},
+        "own": base64.b64encode(kernels_of(plan, KERNELS.read_bytes())).decode() if plan.chains else "",
         "weights": base64.b64encode(weights).decode(),
         "inputs": [base64.b64encode(np.ascontiguousarray(array).tobytes()).decode() for array in inputs],
     }
@@ -183,6 +214,7 @@ def test_divided_calls_write_the_same_bits_whatever_their_order(tmp_path: Path) 
         const whole = outputs(one);
         for (const most of [2, 3]) if (outputs(one, most, seen) !== whole) wrong.push(`${{one.name}} in ${{most}}`);
       }}
+      if (!seen.has("chain0")) wrong.push("no chain was divided");
       console.log(JSON.stringify([wrong, Object.keys(RULES).filter((name) => !seen.has(name))]));
     """)
     assert wrong == []
