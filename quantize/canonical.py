@@ -1,4 +1,4 @@
-"""The float graph as quantization sees it: batch norms folded, activations taken into the op before, no dead ends.
+"""The float graph as quantization sees it: norms and scales folded, activations taken into the op before, no dead ends.
 
 The graph stays portable: nothing here depends on a target or a layout. Each value that is observed has the name that it
 keeps in the quantized graph.
@@ -11,6 +11,7 @@ from ..exporter.ops import Activation, Add, Conv, Linear, Mul, Sub
 from ..exporter.passes.cancel_transposes import cancel_transposes
 from ..exporter.passes.dead_code import remove_dead_code
 from ..exporter.passes.fold_constants import fold_constants
+from ..exporter.passes.fold_scale_into_linear import fold_scale_into_linear
 from ..exporter.passes.fuse_activation import as_activation, fuse_activation
 from ..exporter.passes.fuse_batch_norm import fuse_batch_norm
 from ..exporter.passes.fuse_pad import fuse_pad
@@ -33,6 +34,7 @@ def canonical(graph: Graph) -> Graph:
         last_state,
         simplify_reshape,
         fuse_batch_norm,
+        fold_scale_into_linear,
         fold_constants,
         _fuse_activations,
         merge_constants,

@@ -29,6 +29,7 @@ def legalised(graph: Graph, target: Target) -> Graph:
         lifts_1d=can.lifts_1d,
         spells=lambda node: target.refusal(node) is None,
         tabulates=can.tabulates,
+        takes_matrices=can.takes_matrices,
     )
     release_pages(value.array() for value in graph.constants())
     return prepared

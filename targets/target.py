@@ -23,6 +23,7 @@ class Capabilities:
     most_expanded     … once those stored in few bits are float32 again; None: any size
     narrow_integers   int64 is int32 on the device
     tabulates         a function of single codes is fastest as a table of all 256
+    takes_matrices    a linear layer over codes multiplies matrices only, and reshapes whatever has more axes
     """
 
     layout: Layout
@@ -32,6 +33,7 @@ class Capabilities:
     most_expanded: int | None = None
     narrow_integers: bool = False
     tabulates: bool = False
+    takes_matrices: bool = False
 
 
 class Target(Protocol):

@@ -24,6 +24,7 @@ from .fuse_crop import fuse_crop
 from .fuse_pad import fuse_pad
 from .last_state import last_state
 from .lift_1d import lift_1d
+from .linear_on_rows import linear_on_rows
 from .merge_axes import merge_axes
 from .merge_constants import merge_constants
 from .name_outputs import name_outputs
@@ -44,6 +45,7 @@ def passes_for(
     lifts_1d: bool,
     spells: Spells,
     tabulates: bool = False,
+    takes_matrices: bool = False,
 ) -> list[Pass]:
     """What a graph goes through on its way to a target, in order.
 
@@ -88,6 +90,7 @@ def passes_for(
         settle,
         simplify_reshape,
         merge_axes(spells),
+        *([linear_on_rows] if takes_matrices else []),
         fold_constants,
         fuse_activation(fuses),
         merge_constants,
@@ -104,9 +107,10 @@ def legalise(
     lifts_1d: bool,
     spells: Spells,
     tabulates: bool = False,
+    takes_matrices: bool = False,
 ) -> Graph:
     """A copy of ``graph`` that a target can write, as far as its passes reach; the original is left alone."""
     prepared = graph.copy()
-    for apply in passes_for(layout, fuses, lifts_1d, spells, tabulates):
+    for apply in passes_for(layout, fuses, lifts_1d, spells, tabulates, takes_matrices):
         apply(prepared)
     return prepared

@@ -25,7 +25,7 @@ class OnnxTarget:
 
     name = "onnx"
     artefact = "model.onnx"
-    capabilities = Capabilities(layout=Layout.CHANNELS_FIRST, fuses={}, lifts_1d=False)
+    capabilities = Capabilities(layout=Layout.CHANNELS_FIRST, fuses={}, lifts_1d=False, takes_matrices=True)
 
     def refusal(self, node: Node) -> Refusal | None:
         """Why a node of a prepared graph cannot be spelled; None when it can."""

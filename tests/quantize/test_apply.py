@@ -21,6 +21,7 @@ from triport.exporter.ops import (
     Dequantize,
     LayerNorm,
     Lookup,
+    Mul,
     Quantize,
     QuantizedConv,
     QuantizedLinear,
@@ -42,6 +43,14 @@ ROWS = {"x": np.random.default_rng(1).normal(0, 1, (40, 4)).astype(np.float32)}
 
 def ops(graph: Graph) -> list[str]:
     return [node.op.name for node in graph.nodes]
+
+
+def test_a_factor_behind_a_linear_layer_is_in_its_weights() -> None:
+    graph = Graph("scaled")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4)))
+    y = dense(graph, x, np.eye(4, dtype=np.float32), "layer", "net.py:1")
+    graph.set_output("y", graph.add(Mul(), y, graph.add_constant(np.float32(0.2)), name="scaled"))
+    assert ops(quantize(graph, calibration=ROWS)) == ["quantize", "quantized_linear", "dequantize"]
 
 
 def test_a_float_border_has_one_quantize_and_gives_float32() -> None:

@@ -46,8 +46,15 @@ def quantize(node: Node, writer: OnnxWriter) -> None:
 
 @emits(Dequantize)
 def dequantize(node: Node, writer: OnnxWriter) -> None:
+    """Where several nodes read the numbers, the scale is a product of its own: ONNX Runtime dequantizes for each."""
     assert isinstance(node.op, Dequantize)
-    writer.node("DequantizeLinear", node, [node.inputs[0], *_of(node, writer, "of", node.op.of)])
+    x, of = node.inputs[0], node.op.of
+    if len(node.output.users) < 2:
+        writer.node("DequantizeLinear", node, [x, *_of(node, writer, "of", of)])
+        return
+    steps: list[Value | str] = [x, *_of(node, writer, "steps", Quantization(1.0, of.zero_point))]
+    whole = writer.node("DequantizeLinear", node, steps, output=f"{node.name}/steps")
+    writer.node("Mul", node, [whole, writer.constant(node, "of/scale", np.asarray(of.scale, np.float32))])
 
 
 @emits(Recode)
@@ -187,18 +194,16 @@ def softmax(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, QuantizedSoftmax)
     x, table = node.inputs
-    greatest = reduce_node(writer, node, "ReduceMax", x, (op.axis,), output=f"{node.name}/greatest")
-    wide = [
-        writer.node("Cast", node, [value], output=f"{node.name}/{role}", to=onnx_dtype(DType.INT32))
-        for value, role in ((greatest, "greatest/int32"), (x, "int32"))
-    ]
-    below = writer.node("Sub", node, wide, output=f"{node.name}/below")
+    codes = writer.node("Cast", node, [x], output=f"{node.name}/int32", to=onnx_dtype(DType.INT32))
+    greatest = reduce_node(writer, node, "ReduceMax", codes, (op.axis,), output=f"{node.name}/greatest")
+    below = writer.node("Sub", node, [greatest, codes], output=f"{node.name}/below")
     parts = _look_up(node, writer, writer.name(table), below, output=f"{node.name}/parts")
     total = reduce_node(writer, node, "ReduceSum", parts, (op.axis,), output=f"{node.name}/total")
     if op.to is None:
         writer.node("Div", node, [parts, total])
         return
-    _to_codes(node, writer, writer.node("Div", node, [parts, total], output=f"{node.name}/share"), op.to)
+    share = writer.node("Div", node, [parts, total], output=f"{node.name}/share")
+    _to_codes(node, writer, share, op.to, of_codes=False)
 
 
 def _look_up(node: Node, writer: OnnxWriter, table: str, places: str, output: str | None = None) -> str:
@@ -212,15 +217,16 @@ def _look_up(node: Node, writer: OnnxWriter, table: str, places: str, output: st
     return reshape_node(writer, node, cells, node.output.type.shape, output)
 
 
-def _to_codes(node: Node, writer: OnnxWriter, x: Value | str, to: Quantization) -> None:
+def _to_codes(node: Node, writer: OnnxWriter, x: Value | str, to: Quantization, of_codes: bool = True) -> None:
     """The node's output: codes of a float tensor.
 
     QuantizeLinear divides by its scale, the graph's `Quantize` multiplies by the inverse: the same for a power of two.
-    Such a scale is left to QuantizeLinear at an input alone. After a float op the two would be taken by ONNX Runtime
-    for a pattern, together with the dequantized operands, and be computed by a kernel that rounds in its own way.
+    Such a scale is left to QuantizeLinear at an input, and behind what is not computed ``of_codes``. Behind a float op
+    on dequantized operands ONNX Runtime would take all of them for a pattern, and compute it in a kernel that rounds
+    in its own way.
     """
     steps, scale = writer.name(x), to.scale
-    if float(np.frexp(scale)[0]) != 0.5 or x not in writer.inputs:
+    if float(np.frexp(scale)[0]) != 0.5 or (of_codes and x not in writer.inputs):
         inverse = writer.constant(node, "inverse_scale", np.asarray(np.float32(1) / np.float32(scale), np.float32))
         steps, scale = writer.node("Mul", node, [x, inverse], output=f"{node.name}/steps"), 1.0
     writer.node("QuantizeLinear", node, [steps, *_of(node, writer, "to", Quantization(scale, to.zero_point))])
