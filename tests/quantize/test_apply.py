@@ -49,7 +49,7 @@ def test_a_factor_behind_a_linear_layer_is_in_its_weights() -> None:
     graph = Graph("scaled")
     x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4)))
     y = dense(graph, x, np.eye(4, dtype=np.float32), "layer", "net.py:1")
-    graph.set_output("y", graph.add(Mul(), y, graph.add_constant(np.float32(0.2)), name="scaled"))
+    graph.set_output("y", graph.add(Mul(), y, graph.add_constant(np.asarray(0.2, np.float32)), name="scaled"))
     assert ops(quantize(graph, calibration=ROWS)) == ["quantize", "quantized_linear", "dequantize"]
 
 
