@@ -59,8 +59,9 @@ LINK = f"{MEGABITS} Mbit/s, {ROUND_TRIP_MS} ms"
 WAYS = (
     Way("this machine", (*SMALL, LARGE), 7),
     Way("this machine, files named", (*SMALL, LARGE), 7, named=True),
-    Way("this machine, browser just started", (*SMALL, LARGE), 4, started=True),
-    Way(LINK, (*SMALL, LARGE), 3, slow=True),
+    Way("this machine, browser just started", (*SMALL, LARGE), 3, started=True),
+    Way(LINK, SMALL, 3, slow=True),
+    Way(LINK, (LARGE,), 2, slow=True),
     Way(f"{LINK}, files named", SMALL, 3, named=True, slow=True),
 )
 
