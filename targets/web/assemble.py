@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...exporter.graph import DType
 from .strip import Added, Reader, functions_of, instructions, locals_of, number
 
 LANES = "lanes_"
@@ -51,8 +52,17 @@ _SIMD = 0xFD
 _LOAD, _LOAD_SPLAT, _LOAD_FOUR_BYTES, _LOAD_BYTE_SPLAT = 0, 9, 92, 7
 _STORE, _STORE_ONE, _STORE_TWO, _CONST = 11, 90, 91, 12
 _SPLAT = b"\xfd\x13"
-_NOT_ZERO_BYTES = b"\x41\x00\xfd\x0f\xfd\x24"  # i32.const 0, i8x16.splat, i8x16.ne
-_WIDENED_TWICE = b"\xfd\x87\x01\xfd\xa7\x01"  # i16x8.extend_low_i8x16_s, i32x4.extend_low_i16x8_s
+_FOUR = b"\xfd\xfa\x01"  # f32x4.convert_i32x4_s
+_WIDEN = {True: b"\xfd\x87\x01\xfd\xa7\x01", False: b"\xfd\x89\x01\xfd\xa9\x01"}  # the lowest bytes, signed and not
+
+_AS_LANES: Mapping[DType, bytes] = {
+    DType.FLOAT32: b"",
+    DType.INT32: _FOUR,
+    DType.INT8: _WIDEN[True] + _FOUR,
+    DType.UINT8: _WIDEN[False] + _FOUR,
+    DType.BOOL: b"\x41\x00\xfd\x0f\xfd\x24" + _WIDEN[True],  # i32.const 0, i8x16.splat, i8x16.ne
+}
+"""What makes lanes of an operand's cells once they are loaded: float32, or of bools ones where they are not 0."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +92,13 @@ class Step:
 class Chain:
     """What a function computes: chains that are equal share one.
 
-    masks    for each operand, whether it is bytes, which become lanes of ones where they are not 0
+    kinds    what each operand is; whole numbers become float32
     steps    the last one's result is the chain's
     axes     for each axis, outermost first, whether each operand runs along it
     even     the innermost axis is a multiple of four, whatever the free dims are
     """
 
-    masks: tuple[bool, ...]
+    kinds: tuple[DType, ...]
     steps: tuple[Step, ...]
     axes: tuple[tuple[bool, ...], ...]
     even: bool
@@ -103,7 +113,7 @@ def assembled(chains: Mapping[Chain, str], module: bytes) -> dict[str, Added]:
         for name, (_, body) in functions_of(module).items()
         if name.startswith(LANES)
     }
-    return {name: Added(len(chain.masks) + 2, _Function(chain, lanes).body()) for chain, name in chains.items()}
+    return {name: Added(len(chain.kinds) + 2, _Function(chain, lanes).body()) for chain, name in chains.items()}
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ class _Function:
     def __init__(self, chain: Chain, lanes: Mapping[str, _Lanes]) -> None:
         self.chain = chain
         self.lanes = lanes
-        self.operands = len(chain.masks)
+        self.operands = len(chain.kinds)
         self.table = self.operands + 1
         self.locals = _Locals(self.operands + 2)
         self.uses = Counter(argument for step in chain.steps for argument in step.arguments)
@@ -199,12 +209,12 @@ class _Function:
         for operand, along in enumerate(runs):
             if not along:
                 self.held[operand] = self.locals.new(V128)
-                out += self._splat(operand, at[operand]) + _local(_SET, self.held[operand])
+                out += self._loaded(operand, at[operand], splat=True) + _local(_SET, self.held[operand])
         last = self.operands + len(self.chain.steps) - 1
         out += _LOOP + self._stored(self._value(last, at), left)
         for operand, along in enumerate(runs):
             if along:
-                out += _moved(at[operand], VECTOR if self.chain.masks[operand] else 4 * VECTOR)
+                out += _moved(at[operand], VECTOR * self.chain.kinds[operand].bytes)
         out += _moved(0, 4 * VECTOR)
         out += _moved(left, -VECTOR, _TEE) + _integer(0) + _GREATER + _AGAIN + _END
         if len(self.chain.axes) > 1 and not self.chain.even:  # back from the end of the last vector to that of the row
@@ -251,15 +261,12 @@ class _Function:
             self.constants[bits] = self.locals.new(V128)
         return self.constants[bits]
 
-    def _loaded(self, operand: int, at: int) -> bytes:
-        if not self.chain.masks[operand]:
-            return _local(_GET, at) + _memory(_LOAD)
-        return _local(_GET, at) + _memory(_LOAD_FOUR_BYTES, align=0) + _NOT_ZERO_BYTES + _WIDENED_TWICE
-
-    def _splat(self, operand: int, at: int) -> bytes:
-        if not self.chain.masks[operand]:
-            return _local(_GET, at) + _memory(_LOAD_SPLAT)
-        return _local(_GET, at) + _memory(_LOAD_BYTE_SPLAT, align=0) + _NOT_ZERO_BYTES
+    def _loaded(self, operand: int, at: int, *, splat: bool = False) -> bytes:
+        """Four cells of an operand, or one four times."""
+        kind = self.chain.kinds[operand]
+        wide, narrow = (_LOAD_SPLAT, _LOAD_BYTE_SPLAT) if splat else (_LOAD, _LOAD_FOUR_BYTES)
+        load = _memory(wide) if kind.bytes == 4 else _memory(narrow, align=0)
+        return _local(_GET, at) + load + _AS_LANES[kind]
 
     def _instruction(self, step: Step, at: list[int]) -> bytes:
         operands = b"".join(self._value(argument, at) for argument in step.arguments)

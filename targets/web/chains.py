@@ -40,6 +40,7 @@ from ...exporter.ops import (
     Where,
 )
 from .assemble import VECTOR, Chain, Constant, Reference, Step
+from .dtypes import device_dtype
 from .emitters import BOUNDS, constant_weights
 from .fusion import Fusion, gathers, inner
 from .ops.activation import function
@@ -81,6 +82,7 @@ class _Steps:
         self.sources: list[Source] = []
         self.steps: list[Step] = []
         self.results: dict[Value, Reference] = {}
+        self.functions = 0
 
     def step(self, name: str, *arguments: Reference) -> Reference:
         self.steps.append(Step(name, arguments))
@@ -88,6 +90,7 @@ class _Steps:
 
     def function(self, name: str, x: Reference, p: float = 0.0, q: float = 0.0) -> Reference:
         """One of the functions in kernels/unary.h."""
+        self.functions += 1
         return self.step(name, x, Constant.of(p), Constant.of(q))
 
     def read(self, value: Value) -> Reference:
@@ -147,7 +150,9 @@ def _prelu(node: Node, steps: _Steps) -> Reference:
 
 
 def _as_float(node: Node, steps: _Steps) -> Reference:
-    return steps.step("and", steps.read(node.inputs[0]), Constant.of(1.0))
+    """Whole numbers are operands, which become float32 when they are loaded."""
+    x = steps.read(node.inputs[0])
+    return steps.step("and", x, Constant.of(1.0)) if node.inputs[0].type.dtype is DType.BOOL else x
 
 
 def _batch_norm(node: Node, steps: _Steps) -> Reference:
@@ -165,7 +170,7 @@ def _writer_of(node: Node) -> Callable[[Node, _Steps], Reference] | None:
     if isinstance(op, Where):
         return _where if dtypes == [DType.BOOL, DType.FLOAT32, DType.FLOAT32] else None
     if isinstance(op, Cast):
-        return _as_float if bools and node.output.type.dtype is DType.FLOAT32 else None
+        return _as_float if not floats and node.output.type.dtype is DType.FLOAT32 else None
     if not floats:
         return None
     if isinstance(op, BatchNorm):
@@ -248,23 +253,24 @@ def _fusion(members: Sequence[Node]) -> Fusion | None:
         steps.results[node.output] = write(node, steps)
     if sum(_calls(node) for node in members) < 2 or not steps.sources:
         return None
-    return Fusion(frozenset(members), lambda writer: _emit(writer, members[-1], steps))
+    last = members[-1].output
+    sources, found = _longer_rows(steps.sources, _runs(steps.sources, last.type.shape))
+    if len(found) > 1 and isinstance(found[-1].size, int) and found[-1].size < VECTOR and steps.functions:
+        return None  # most of what is computed would not be stored
+    return Fusion(frozenset(members), lambda writer: _emit(writer, last, steps.finished(), sources, found))
 
 
 # -- its call --------------------------------------------------------------------------------------------------------
 
 
-def _emit(writer: Writer, last: Node, steps: _Steps) -> None:
-    sources, found = _longer_rows(steps.sources, _runs(steps.sources, last.output.type.shape))
+def _emit(writer: Writer, y: Value, steps: tuple[Step, ...], sources: Sequence[Source], found: list[Run]) -> None:
     operands = [writer.weights(s) if isinstance(s, np.ndarray) else writer.operand(s) for s in sources]
-    masks = tuple(isinstance(s, Value) and s.type.dtype is DType.BOOL for s in sources)
-    even = found[-1].size % VECTOR == 0
-    chain = Chain(masks, steps.finished(), tuple(tuple(map(bool, run.steps)) for run in found), even)
-    over = [s for s, mask in zip(sources, masks, strict=True) if isinstance(s, Value) and not mask]
-    result = writer.result_over(last.output, *(value for value in over if fills(value, last.output)))
-    widths = [1 if mask else DType.FLOAT32.bytes for mask in masks]
-    period = len(sources) + 1
-    table = [entry if i % period == 0 else entry * widths[i % period - 1] for i, entry in enumerate(strides(found))]
+    kinds = tuple(device_dtype(s.type.dtype) if isinstance(s, Value) else DType.FLOAT32 for s in sources)
+    axes = tuple(tuple(map(bool, run.steps)) for run in found)
+    chain = Chain(kinds, steps, axes, found[-1].size % VECTOR == 0)
+    result = writer.result_over(y, *(s for s in sources if isinstance(s, Value) and fills(s, y)))
+    widths = [1, *(kind.bytes for kind in kinds)]
+    table = [entry * widths[i % len(widths)] for i, entry in enumerate(strides(found))]
     writer.call(writer.chain(chain), result, *operands, table)
 
 
@@ -277,22 +283,22 @@ def _longer_rows(sources: list[Source], found: list[Run]) -> tuple[list[Source],
     """Short rows put together: constants of a row are repeated, so that vectors have more than one row's cells."""
     if len(found) < 2 or not isinstance(row := found[-1].size, int) or row >= SHORT:
         return sources, found
-    outer, alike = found[-2], [a == b for a, b in zip(found[-2].steps, found[-1].steps, strict=True)]
-    repeated = [_row_of(source, row) if not same else None for source, same in zip(sources, alike, strict=True)]
-    if any(cells is None and not same for cells, same in zip(repeated, alike, strict=True)):
+    outer, steps = found[-2], [*zip(found[-2].steps, found[-1].steps, strict=True)]
+    repeated = [_rows_of(s, row) if step == (0, 1) else None for s, step in zip(sources, steps, strict=True)]
+    if any(cells is None and a != b for cells, (a, b) in zip(repeated, steps, strict=True)):
         return sources, found
     for count in range(-(-SHORT // row), 4 * SHORT):
         if row * count % VECTOR == 0 and outer.size % count == 0:
             rest: list[Dim] = [outer.size // count, row * count]
-            tiled = [s if c is None else np.tile(c, count) for s, c in zip(sources, repeated, strict=True)]
+            tiled = [s if c is None else np.tile(c, (1, count)) for s, c in zip(sources, repeated, strict=True)]
             return tiled, [*found[:-2], Run(rest[0], outer.steps), Run(rest[1], found[-1].steps)]
     return sources, found
 
 
-def _row_of(source: Source, row: int) -> Array | None:
-    """The cells of a constant that is one row."""
+def _rows_of(source: Source, row: int) -> Array | None:
+    """The cells of a constant as rows."""
     cells = source if isinstance(source, np.ndarray) else source.array() if source.is_constant else None
-    return cells.reshape(-1) if cells is not None and cells.size == row and cells.dtype == np.float32 else None
+    return cells.reshape(-1, row) if cells is not None and cells.dtype == np.float32 else None
 
 
 def _shape(source: Source) -> Shape:
