@@ -2,8 +2,8 @@
 
 A relay on 127.0.0.1. All connections share one line, a few packets each in turn; every byte is under way for half the
 round trip, a new connection waits for one more, and each begins with TCP's window of ten segments, which grows by
-what is acknowledged. Chromium's own emulation holds up each read of a response instead, so that one large file takes
-a third longer than the line needs, and several side by side do not.
+what is acknowledged. Chromium's own emulation holds up each read of a response, and counts no time in which none is
+under way: one large file takes a fifth longer than the line needs, and several side by side do not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 SEGMENT = 1460
 FIRST_WINDOW, MOST_WINDOW = 10 * SEGMENT, 1 << 20
@@ -65,7 +67,7 @@ class Link:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _keep(self, work: asyncio._CoroutineLike[None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
