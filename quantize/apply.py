@@ -85,7 +85,8 @@ def _written(writer: Writer) -> Graph:
                 "TP052",
                 f"the plan contradicts itself at {node.describe()}: {error.message}",
                 at=str(node.source) or None,
-                help="values that a move or a sum ties together need one scale and zero point",
+                help="values that a move ties together need one scale and zero point, and the scales of what a "
+                "sum adds a ratio of small whole numbers",
             ) from error
         for value in node.outputs:
             _check_written(writer, node, value)
@@ -184,7 +185,8 @@ def _sum(writer: Writer, node: Node) -> None:
     assert isinstance(op, Add | Sub)
     a, b = (writer.codes(value) for value in node.inputs)
     kind = QuantizedAdd if isinstance(op, Add) else QuantizedSub
-    of, to = writer.quantization(node.inputs[0]), writer.quantization(node.output)
+    of = writer.quantization(node.inputs[0]), writer.quantization(node.inputs[1])
+    to = writer.quantization(node.output)
     writer.made_codes[node.output] = writer.node(node, kind(to, op.activation, of=of), a, b)
 
 

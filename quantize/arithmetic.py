@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..exporter.graph import Array, Quantization
-from ..exporter.ops.quantized import HIGHEST, LOWEST, comes_of_exp, multiplier
+from ..exporter.ops.quantized import HIGHEST, LOWEST, comes_of_exp, multiplier, sum_multiplier, whole_weights
 
 Reals = npt.NDArray[np.floating[Any]]
 
@@ -25,8 +25,13 @@ SUM_MARGIN = 2e-4
 """Steps. XNNPACK's multiplier is off by up to 2**-22 of the greater scale ratio's power of two, over sums of up to 255
 steps: 1.2e-4 (qs8-vadd). ONNX Runtime adds float32 (qladd.cpp): 6e-5 at `SUM_RATIOS`."""
 
+WEIGHTED_MARGIN = 1e-3
+"""Steps, of sums whose operands have two scales. XNNPACK's multipliers, of 21 bits for the greater ratio, may be off by
+half a unit each, over 510 steps of both operands: 4.9e-4 at `SUM_RATIOS`. Scales are float32, and so off by 2**-24 of
+themselves: 5e-5. ONNX Runtime's float32 numbers are off by 3e-4."""
+
 SUM_RATIOS = (2.0**-8, 2.0)
-"""Smallest and largest of.scale / to.scale for which `SUM_MARGIN` was worked out."""
+"""Smallest and largest of.scale / to.scale for which the margins of sums were worked out."""
 
 PRODUCT_MARGIN = 3e-5
 """Steps. float32 products are off by 2**-24 of up to 255 steps, and by as much again where the zero point is added
@@ -52,14 +57,14 @@ def distance_from_tie(steps: Reals, to: Quantization) -> Reals:
     return distance
 
 
-def add_is_safe(of: Quantization, to: Quantization) -> bool:
-    """Whether all 511 sums of two codes of ``of`` become the same codes of ``to`` in every runtime."""
-    return _sums_are_safe(np.arange(2 * LOWEST, 2 * HIGHEST + 1) - 2 * of.zero_point, of, to)
+def add_is_safe(a: Quantization, b: Quantization, to: Quantization) -> bool:
+    """Whether all 65,536 sums of a code of ``a`` and one of ``b`` become the same codes of ``to`` in every runtime."""
+    return _sums_are_safe(a, b, to, 1)
 
 
-def sub_is_safe(of: Quantization, to: Quantization) -> bool:
-    """Whether all 511 differences of two codes of ``of`` become the same codes of ``to`` in every runtime."""
-    return _sums_are_safe(np.arange(LOWEST - HIGHEST, HIGHEST - LOWEST + 1), of, to)
+def sub_is_safe(a: Quantization, b: Quantization, to: Quantization) -> bool:
+    """Whether all 65,536 differences become the same codes of ``to`` in every runtime."""
+    return _sums_are_safe(a, b, to, -1)
 
 
 def mul_is_safe(a: Quantization, b: Quantization, to: Quantization) -> bool:
@@ -133,8 +138,17 @@ def _clamped(steps: Reals, to: Quantization) -> Reals:
     return codes
 
 
-def _sums_are_safe(sums: npt.NDArray[np.int64], of: Quantization, to: Quantization) -> bool:
-    ratio = float(multiplier(of.scale, 1.0, to.scale))
+def _sums_are_safe(a: Quantization, b: Quantization, to: Quantization, sign: int) -> bool:
+    """Sums of codes that are weighted are taken to be every whole number between the least and the greatest."""
+    weights = whole_weights(a, b)
     lowest, highest = SUM_RATIOS
-    steps = sums.astype(np.float64) * ratio
-    return lowest <= ratio <= highest and bool((distance_from_tie(steps, to) >= SUM_MARGIN).all())
+    if weights is None or not all(lowest <= of.scale / to.scale <= highest * (1 + 2**-22) for of in (a, b)):
+        return False
+    terms = [
+        sorted(weight * (code - of.zero_point) for code in (LOWEST, HIGHEST))
+        for weight, of in zip((weights[0], sign * weights[1]), (a, b), strict=True)
+    ]
+    least, most = (left + right for left, right in zip(*terms, strict=True))
+    steps = np.arange(least, most + 1, dtype=np.float64) * float(sum_multiplier((a, b), to))
+    margin = SUM_MARGIN if weights == (1, 1) else WEIGHTED_MARGIN
+    return bool((distance_from_tie(steps, to) >= margin).all())

@@ -1,28 +1,27 @@
 """From what calibration saw to scales and zero points that every runtime rounds alike.
 
-Values that must share a scale form a group: what a move reads and writes, what a sum adds. Each group gets the scale
-that its members' ranges ask for, and is then raised, by parts of a thousand, until no sum, product or table that writes
-into it comes near a tie (arithmetic.py).
+Values that must share a scale form a group: what a move reads and writes. Each group gets the scale that its members'
+ranges ask for, and is then raised, by parts of a thousand, until no sum, product or table that writes into it comes
+near a tie (arithmetic.py, sums.py).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ..exporter.errors import UsageError
 from ..exporter.graph import Graph, Node, Quantization, Value
 from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
-from ..exporter.ops.quantized import HIGHEST, LOWEST
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
+from .groups import Group
 from .means import cells_of_mean, untied_scales
 from .observe import Range
 from .plan import NodePlan, Plan, ValuePlan
 from .strict import SCALE_BITS, matmul_is_safe, product_is_safe, safe_for_matmul, short_above
+from .sums import Scales, balanced
 
 TABLE_MARGIN = 5e-4
 """Steps. float32 functions of the runtimes are off by 1e-6 of their result at most, which is below 255 steps."""
@@ -30,82 +29,8 @@ TABLE_MARGIN = 5e-4
 ROUNDS = 64
 """Passes over all checks before a node that cannot be settled is left float."""
 
-LEAST_RANGE = 1e-6
-"""A value that hardly differs from 0 has codes nevertheless."""
-
-IDLE_RANGE = 1.0
-"""What the codes of a value cover that was always 0: other numbers are then met by layers that have usual scales."""
-
 MOST_PRODUCT = 128.0
 """Steps of the result that one step of a product is at most: kernels are made for up to 255."""
-
-
-@dataclass
-class _Group:
-    """Values of one scale and zero point.
-
-    power_of_two   the scale has to be one: products are then exact in float32
-    symmetric      the zero point is 0, which keeps sums of squares and of products small
-    even           the zero point is even: runtimes add it before or after they round
-    short          the scale has 16 significant bits: every code then is an exact float32 in LiteRT's plain kernels,
-                   which dequantize by scale * code - scale * zero point
-    """
-
-    members: dict[str, Range] = field(default_factory=dict)
-    power_of_two: bool = False
-    symmetric: bool = False
-    even: bool = False
-    short: bool = False
-    quantization: Quantization = field(default_factory=lambda: Quantization(1.0, 0))
-
-    def raise_to(self, scale: float) -> None:
-        """Makes the scale at least that large."""
-        if self.quantization.scale < scale:
-            self.take(2.0 ** math.ceil(math.log2(scale)) if self.power_of_two else _float32_above(scale))
-
-    def take(self, scale: float) -> None:
-        """The scale, or the next that a member may have."""
-        scale = short_above(scale) if self.short else scale
-        self.quantization = Quantization(scale, self.quantization.zero_point)
-
-    def settle(self) -> None:
-        """The scale that the members' ranges ask for."""
-        low = min(low for low, _ in self.members.values())
-        high = max(high for _, high in self.members.values())
-        if low == high == 0:
-            high = IDLE_RANGE
-        self.quantization = quantization_for(
-            low, high, power_of_two=self.power_of_two, symmetric=self.symmetric, even=self.even
-        )
-        self.take(self.quantization.scale)
-
-
-def quantization_for(
-    low: float, high: float, *, power_of_two: bool = False, symmetric: bool = False, even: bool = False
-) -> Quantization:
-    """Codes for the range, which holds 0."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    if symmetric:
-        low, high = -max(-low, high), max(-low, high)
-    steps = HIGHEST - LOWEST - (1 if symmetric else 0)
-    scale = max(high - low, LEAST_RANGE) / steps
-    if power_of_two:
-        exponent = math.ceil(math.log2(scale))
-        # One step less at the end costs less than half of the resolution everywhere.
-        scale = 2.0 ** (exponent - 1 if (high - low) / 2.0 ** (exponent - 1) <= steps + 2 else exponent)
-    if symmetric:
-        return Quantization(float(np.float32(scale)), 0)
-    zero = min(max(round(LOWEST - low / scale), LOWEST), HIGHEST)
-    if even and zero % 2:
-        zero += 1 if zero < 0 else -1
-        if not power_of_two:
-            scale = max(scale, high / (HIGHEST - zero), -low / (zero - LOWEST) if zero > LOWEST else 0.0)
-    return Quantization(_float32_above(scale), zero)
-
-
-def _float32_above(scale: float) -> float:
-    single = np.float32(scale)
-    return float(single if single >= scale else np.nextafter(single, np.float32(np.inf)))
 
 
 class Unsettled(Exception):
@@ -123,8 +48,28 @@ def solve(
 
     ranges   {value name: range} of every value that `coded_values` lists and that is no constant
     io       the dtype of inputs and outputs (plan.py)
+    raises   Unsettled
     """
-    groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges)
+    shared = {node.name for node in graph.nodes if scheme == STRICT and isinstance(node.op, Add | Sub)}
+    while True:
+        try:
+            return _solved(graph, decisions, ranges, scheme, io, shared)
+        except Unsettled as unsettled:
+            if not isinstance(unsettled.node.op, Add | Sub) or unsettled.node.name in shared:
+                raise
+            shared.add(unsettled.node.name)
+
+
+def _solved(
+    graph: Graph,
+    decisions: Mapping[Node, Decision],
+    ranges: Mapping[str, Range],
+    scheme: str,
+    io: str,
+    shared: Collection[str],
+) -> Plan:
+    """``shared``: the sums whose operands have one scale and zero point."""
+    groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges, shared)
     if scheme == STRICT:
         for group in groups.values():
             group.short = True
@@ -156,7 +101,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
     For plans that were read and perhaps edited; what `solve` returns passes.
     """
     _check_short(plan)
-    groups = {name: _Group(quantization=value.quantization) for name, value in plan.values.items()}
+    groups = {name: Group(quantization=value.quantization) for name, value in plan.values.items()}
     for node in graph.nodes:
         planned = plan.nodes.get(node.name)
         forms = {Form.FLOAT, own_decision(node, plan.scheme).form}
@@ -218,14 +163,18 @@ def gives_float(graph: Graph, node: Node, decisions: Mapping[Node, Decision]) ->
 
 
 def _groups(
-    values: Iterable[Value], graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range]
-) -> dict[str, _Group]:
-    groups = {value.name: _Group({value.name: _range(value, ranges)}) for value in values}
+    values: Iterable[Value],
+    graph: Graph,
+    decisions: Mapping[Node, Decision],
+    ranges: Mapping[str, Range],
+    shared: Collection[str],
+) -> dict[str, Group]:
+    groups = {value.name: Group({value.name: _range(value, ranges)}) for value in values}
     for node in graph.nodes:
         form = decisions[node].form
         if form is Form.MOVES:
             _join(groups, [*coded_operands(node), node.output])
-        elif form is Form.INTEGER and isinstance(node.op, Add | Sub):
+        elif form is Form.INTEGER and node.name in shared:
             _join(groups, node.inputs)
     for node in graph.nodes:
         form = decisions[node].form
@@ -249,7 +198,7 @@ def _range(value: Value, ranges: Mapping[str, Range]) -> Range:
     return ranges[value.name]
 
 
-def _join(groups: dict[str, _Group], values: list[Value] | tuple[Value, ...]) -> None:
+def _join(groups: dict[str, Group], values: list[Value] | tuple[Value, ...]) -> None:
     first = groups[values[0].name]
     for value in values[1:]:
         other = groups[value.name]
@@ -259,13 +208,13 @@ def _join(groups: dict[str, _Group], values: list[Value] | tuple[Value, ...]) ->
                 groups[name] = first
 
 
-def _least_scale(node: Node, groups: Mapping[str, _Group]) -> float:
+def _least_scale(node: Node, groups: Mapping[str, Group]) -> float:
     """The finest scale of the result that kernels are made for; finer ones are asked for by results near 0 alone."""
     a, b = (groups[value.name].quantization.scale for value in node.inputs)
-    return a * b / MOST_PRODUCT if isinstance(node.op, Mul) else a / SUM_RATIOS[1]
+    return a * b / MOST_PRODUCT if isinstance(node.op, Mul) else max(a, b) / SUM_RATIOS[1]
 
 
-def _check(node: Node, form: Form, groups: Mapping[str, _Group], scheme: str) -> Callable[[], bool] | None:
+def _check(node: Node, form: Form, groups: Mapping[str, Group], scheme: str) -> Callable[[], bool] | None:
     """Whether a node is safe with the groups' scales as they are now; None for one that always is."""
     out = groups.get(node.outputs[0].name)
     if out is None or form in (Form.FLOAT, Form.MOVES):
@@ -283,16 +232,16 @@ def _check(node: Node, form: Form, groups: Mapping[str, _Group], scheme: str) ->
     if isinstance(node.op, Mul):
         return lambda: mul_is_safe(a.quantization, b.quantization, out.quantization)
     safe = add_is_safe if isinstance(node.op, Add) else sub_is_safe
-    return lambda: safe(a.quantization, out.quantization)
+    return lambda: safe(a.quantization, b.quantization, out.quantization)
 
 
-def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -> bool:
+def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, Group]) -> bool:
     """Raises the output's scale, or where that is bound an operand's, until the node is safe; True when it had to."""
     if check():
         return False
-    _raise_to_equal(node, groups)
+    _raise_to_whole(node, groups)
     _raise_to_odd(node, groups)
-    if check():
+    if check() or _balance(node, check, groups):
         return True
     for value in (node.output, *coded_operands(node)):
         group = groups[value.name]
@@ -300,7 +249,7 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
             continue
         before = group.quantization
 
-        def safe(scale: float, group: _Group = group) -> bool:
+        def safe(scale: float, group: Group = group) -> bool:
             group.take(scale)
             return check()
 
@@ -313,7 +262,7 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, _Group]) -
 def _untie_means(
     graph: Graph,
     decisions: Mapping[Node, Decision],
-    groups: Mapping[str, _Group],
+    groups: Mapping[str, Group],
     checks: Sequence[tuple[Node, Callable[[], bool]]],
 ) -> None:
     """Raises results of means slightly, where nothing else has a say in their scale, so that these are fast."""
@@ -337,16 +286,38 @@ def _coded(node: Node) -> tuple[Value, ...]:
     return *coded_operands(node), *node.outputs
 
 
-def _raise_to_equal(node: Node, groups: Mapping[str, _Group]) -> None:
-    """Where a sum and its operands need powers of two, ratios of which make ties: both get the larger scale."""
-    bound = [groups[value.name] for value in (node.output, *coded_operands(node))]
-    if isinstance(node.op, Add | Sub) and all(group.power_of_two for group in bound):
-        largest = max(group.quantization.scale for group in bound)
-        for group in bound:
-            group.quantization = Quantization(largest, group.quantization.zero_point)
+def _raise_to_whole(node: Node, groups: Mapping[str, Group]) -> None:
+    """Where a sum and operands of it need powers of two, one step of these is a whole number of the sum's: no tie."""
+    out = groups[node.output.name]
+    if isinstance(node.op, Add | Sub) and out.power_of_two:
+        out.raise_to(_least_scale(node, groups))
+        for value in node.inputs:
+            if groups[value.name].power_of_two:
+                groups[value.name].raise_to(out.quantization.scale)
 
 
-def _raise_to_odd(node: Node, groups: Mapping[str, _Group]) -> None:
+def _balance(node: Node, check: Callable[[], bool], groups: Mapping[str, Group]) -> bool:
+    """Raises the scales of a sum and its operands to small multiples of one unit; whether there are any."""
+    bound = [groups[value.name] for value in (*node.inputs, node.output)]
+    if not isinstance(node.op, Add | Sub) or bound[0] is bound[1]:
+        return False
+    before = [group.quantization for group in bound]
+
+    def safe(scales: Scales) -> bool:
+        for group, scale in zip(bound, scales, strict=True):
+            group.quantization = Quantization(scale, group.quantization.zero_point)
+        alike = all(group.quantization.scale == scale for group, scale in zip(bound, scales, strict=True))
+        return alike and check()
+
+    wanted = before[0].scale, before[1].scale, before[2].scale
+    if balanced(wanted, [group.power_of_two for group in bound], safe) is not None:
+        return True
+    for group, quantization in zip(bound, before, strict=True):
+        group.quantization = quantization
+    raise Unsettled(node)
+
+
+def _raise_to_odd(node: Node, groups: Mapping[str, Group]) -> None:
     """The scale of a strict matrix product becomes an odd multiple of its operands'."""
     out = groups[node.output.name]
     if isinstance(node.op, MatMul) and not out.power_of_two:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from triport.exporter.graph import Array, Quantization
-from triport.exporter.ops.quantized import multiplier
+from triport.exporter.ops.quantized import multiplier, sum_multiplier, whole_weights
 
 Numbers = Any  # arrays of one numeric dtype, which the arithmetic below keeps
-Sum = Callable[[Array, Array, Quantization, Quantization, int], Array]
+Operands = tuple[Quantization, Quantization]
+Sum = Callable[[Array, Array, Operands, Quantization, int], Array]
 Product = Callable[[Array, Array, Quantization, Quantization, Quantization], Array]
 
 
@@ -28,18 +29,20 @@ def _whole(codes: Array) -> Numbers:
     return codes.astype(np.int64)
 
 
-def formula_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) -> Array:
-    """One float32 product, rounded half to even: the reference, XNNPACK's products, the browser."""
-    total = (_whole(a) - of.zero_point) + sign * (_whole(b) - of.zero_point)
-    return _stored(np.rint(total.astype(np.float32) * multiplier(of.scale, 1.0, to.scale)), to.zero_point)
+def formula_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int) -> Array:
+    """One float32 product of the weighted sum, rounded half to even: the reference, the browser."""
+    weights = whole_weights(*of)
+    assert weights is not None
+    total = weights[0] * (_whole(a) - of[0].zero_point) + sign * weights[1] * (_whole(b) - of[1].zero_point)
+    return _stored(np.rint(total.astype(np.float32) * sum_multiplier(of, to)), to.zero_point)
 
 
-def xnnpack_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) -> Array:
+def xnnpack_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int) -> Array:
     """qs8-vadd: multipliers of 21 bits, rounded half up by a shift."""
     return _fixed_point_sum(a, b, of, to, sign, bits=20)
 
 
-def neon_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) -> Array:
+def neon_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int) -> Array:
     """ONNX Runtime on ARM (qladd.cpp): multipliers of 22 bits, rounded half away from zero.
 
     A negative scale leads it to `scalar_sum`.
@@ -49,29 +52,30 @@ def neon_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) 
     return _fixed_point_sum(a, b, of, to, sign, bits=21)
 
 
-def _fixed_point_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int, *, bits: int) -> Array:
-    ratio = float(np.float32(of.scale) / np.float32(to.scale))
-    shift = bits - int(np.floor(np.log2(ratio)))
-    factor = int(np.rint(ratio * 2.0**shift))
-    total = factor * ((_whole(a) - of.zero_point) + sign * (_whole(b) - of.zero_point))
+def _fixed_point_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int, *, bits: int) -> Array:
+    """The greater ratio has all the bits; the other is counted in the same units."""
+    ratios = [float(np.float32(q.scale) / np.float32(to.scale)) for q in of]
+    shift = bits - int(np.floor(np.log2(max(ratios))))
+    left, right = (int(np.rint(ratio * 2.0**shift)) for ratio in ratios)
+    total = left * (_whole(a) - of[0].zero_point) + sign * right * (_whole(b) - of[1].zero_point)
     away = (total < 0) if bits == 21 else 0
     return _stored((total - away + (1 << (shift - 1))) >> shift, to.zero_point)
 
 
-def vector_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) -> Array:
+def vector_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int) -> Array:
     """ONNX Runtime on x86 (qladd.cpp), on uint8: the zero points are gathered in one float32 number."""
-    ratio_a = np.float32(of.scale) / np.float32(to.scale)
-    ratio_b = np.float32(sign * of.scale) / np.float32(to.scale)
-    zero = np.float32(of.zero_point + 128)
-    fixed = np.float32(to.zero_point + 128) - (ratio_a * zero + ratio_b * zero)
+    ratio_a = np.float32(of[0].scale) / np.float32(to.scale)
+    ratio_b = np.float32(sign * of[1].scale) / np.float32(to.scale)
+    zero_a, zero_b = (np.float32(q.zero_point + 128) for q in of)
+    fixed = np.float32(to.zero_point + 128) - (ratio_a * zero_a + ratio_b * zero_b)
     left, right = ((_whole(x) + 128).astype(np.float32) for x in (a, b))
     return _stored(np.rint(fixed + left * ratio_a + right * ratio_b) - 128, 0)
 
 
-def scalar_sum(a: Array, b: Array, of: Quantization, to: Quantization, sign: int) -> Array:
+def scalar_sum(a: Array, b: Array, of: Operands, to: Quantization, sign: int) -> Array:
     """ONNX Runtime elsewhere (qladd.cpp): real numbers, a division, the zero point added before rounding."""
-    left = np.float32(of.scale) * (_whole(a) - of.zero_point).astype(np.float32)
-    right = np.float32(sign * of.scale) * (_whole(b) - of.zero_point).astype(np.float32)
+    left = np.float32(of[0].scale) * (_whole(a) - of[0].zero_point).astype(np.float32)
+    right = np.float32(sign * of[1].scale) * (_whole(b) - of[1].zero_point).astype(np.float32)
     steps = np.clip((left + right) / np.float32(to.scale), -128 - to.zero_point, 127 - to.zero_point)
     return _stored(np.rint(steps + np.float32(to.zero_point + 128)) - 128, 0)
 

@@ -13,6 +13,7 @@ requantize like this (docs/int8.md has the measurements). Ops that only move cel
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -146,22 +147,27 @@ class _QuantizedBinary(OpAttrs, abstract=True):
 
 @dataclass(frozen=True)
 class _QuantizedSum(_QuantizedBinary, abstract=True):
-    of: Quantization = field(kw_only=True)
+    of: tuple[Quantization, Quantization] = field(kw_only=True)
 
     def infer(self, *inputs: TensorType) -> TensorType:
         a, b = inputs
-        check_codes(self, inputs, (self.of, self.of))
+        check_codes(self, inputs, self.of)
+        if whole_weights(*self.of) is None:
+            raise self.misfit(f"the scales must be in a ratio of whole numbers up to {MOST_WEIGHT}", inputs)
         return TensorType(DType.INT8, broadcast_shapes(self, a, b), self.to)
 
 
 @dataclass(frozen=True)
 class QuantizedAdd(_QuantizedSum):
-    """a + b of codes that share a scale and a zero point:  (a + b - 2 zero_point) * float32(of.scale / to.scale)"""
+    """a + b of codes:  (p * (a - zero point) + q * (b - zero point)) * float32(scale a / p / to.scale)
+
+    p : q   the operands' scales in whole numbers (`whole_weights`); 1 : 1 where they share one
+    """
 
 
 @dataclass(frozen=True)
 class QuantizedSub(_QuantizedSum):
-    """a - b of codes that share a scale and a zero point:  (a - b) * float32(of.scale / to.scale)"""
+    """a - b of codes:  (p * (a - zero point) - q * (b - zero point)) * float32(scale a / p / to.scale)"""
 
 
 @dataclass(frozen=True)
@@ -283,6 +289,27 @@ def code_range(activation: Activation, to: Quantization) -> tuple[int, int]:
     if activation is not Activation.RELU6:
         return lowest, HIGHEST
     return lowest, min(HIGHEST, to.zero_point + round(float(np.float32(6) / np.float32(to.scale))))
+
+
+MOST_WEIGHT = 127
+"""The largest whole number that a sum multiplies codes with."""
+
+
+def whole_weights(a: Quantization, b: Quantization) -> tuple[int, int] | None:
+    """p and q up to `MOST_WEIGHT` with scale a / scale b = p / q, as near as float32 tells; None without any."""
+    ratio = a.scale / b.scale
+    if not 1 / (2 * MOST_WEIGHT) < ratio < 2 * MOST_WEIGHT:
+        return None
+    found = Fraction(ratio).limit_denominator(MOST_WEIGHT)
+    p, q = found.numerator, found.denominator
+    return (p, q) if 0 < p <= MOST_WEIGHT and abs(p / q / ratio - 1) <= 2.0**-22 else None
+
+
+def sum_multiplier(of: tuple[Quantization, Quantization], to: Quantization) -> Array:
+    """float32(scale a / p / to.scale): what one step of a weighted sum is, in steps of the result."""
+    weights = whole_weights(*of)
+    assert weights is not None
+    return multiplier(of[0].scale / weights[0], 1.0, to.scale)
 
 
 def multiplier(x: float, weight: Array | float, y: float) -> Array:

@@ -22,7 +22,7 @@ from ..ops import (
     QuantizedSub,
     Recode,
 )
-from ..ops.quantized import HIGHEST, LOWEST, code_range, multiplier
+from ..ops.quantized import HIGHEST, LOWEST, code_range, multiplier, sum_multiplier, whole_weights
 from .conv import conv
 from .registry import Sizes, computes
 
@@ -108,9 +108,11 @@ def quantized_matmul(op: QuantizedMatMul, a: torch.Tensor, b: torch.Tensor, *, s
 
 @computes(QuantizedAdd, QuantizedSub)
 def quantized_sum(op: QuantizedAdd | QuantizedSub, a: torch.Tensor, b: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
-    left, right = centred(a, op.of), centred(b, op.of)
+    weights = whole_weights(*op.of)
+    assert weights is not None
+    left, right = (weight * centred(x, of) for weight, x, of in zip(weights, (a, b), op.of, strict=True))
     total = left + right if isinstance(op, QuantizedAdd) else left - right
-    return requantized(total, _factor(op.of.scale, 1.0, op.to.scale), op.to, op.activation)
+    return requantized(total, torch.from_numpy(sum_multiplier(op.of, op.to)), op.to, op.activation)
 
 
 @computes(QuantizedMul)

@@ -55,6 +55,9 @@ X, Y = _q(0.0217, -7), _q(0.0173, 12)
 HALVES, QUARTERS = _q(2.0**-5, -7), _q(2.0**-6, 12)
 """Powers of two."""
 
+ALIKE = (1, 1, 0)
+"""Of a sum whose operands share their scale and zero point."""
+
 SCALES = (0.0031, 0.0047, 0.0012)
 """Of the filters in turn."""
 
@@ -186,17 +189,26 @@ def _sums(
     name: str,
     *shapes: tuple[int, ...],
     of: Quantization = X,
+    weights: tuple[int, int, int] = ALIKE,
     ratio: float = 1.73,
     zero_point: int = 3,
     activation: Activation = Activation.NONE,
 ) -> list[OpCase]:
-    """The same case of add and of sub; ``ratio`` is to.scale / of.scale."""
-    operands = tuple(_codes(shape, of) for shape in shapes) or _every_pair(of, of)
-    added = _safe(lambda to: add_is_safe(of, to), of.scale * ratio, zero_point)
-    less = _safe(lambda to: sub_is_safe(of, to), of.scale * ratio, zero_point)
+    """The same case of add and of sub.
+
+    ratio     to.scale / of.scale
+    weights   the scales of both operands and of the result in whole numbers; `ALIKE`: the operands share one and a zero
+              point
+    """
+    p, q, r = weights
+    both = of, of if weights == ALIKE else _q(of.scale * q / p, Y.zero_point)
+    ratio = ratio if weights == ALIKE else r / p
+    operands = tuple(_codes(shape, q) for shape, q in zip(shapes, both, strict=False)) or _every_pair(*both)
+    added = _safe(lambda to: add_is_safe(*both, to), of.scale * ratio, zero_point)
+    less = _safe(lambda to: sub_is_safe(*both, to), of.scale * ratio, zero_point)
     return [
-        OpCase(f"quantized_add/{name}", QuantizedAdd(added, activation, of=of), operands),
-        OpCase(f"quantized_sub/{name}", QuantizedSub(less, activation, of=of), operands),
+        OpCase(f"quantized_add/{name}", QuantizedAdd(added, activation, of=both), operands),
+        OpCase(f"quantized_sub/{name}", QuantizedSub(less, activation, of=both), operands),
     ]
 
 
@@ -351,11 +363,16 @@ CASES = [
     *_sums("every_pair_half", ratio=2.0, of=_q(0.05, 0), zero_point=-1),
     *_sums("every_pair_relu", activation=RELU, zero_point=-50),
     *_sums("every_pair_relu6", of=_q(0.04, 3), ratio=1.9, activation=RELU6, zero_point=-50),
+    *_sums("every_pair_of_two_scales", weights=(23, 16, 31)),
+    *_sums("every_pair_of_two_scales_finest", weights=(1, 127, 127), zero_point=-128),
+    *_sums("every_pair_of_two_scales_coarse", weights=(126, 125, 63), of=_q(0.0413, -128), zero_point=127),
+    *_sums("every_pair_of_two_scales_relu", weights=(64, 3, 53), activation=RELU, zero_point=-90),
     *_sums("image", (4, 5, 6), (4, 5, 6)),
+    *_sums("two_scales", (4, 5, 7), (4, 1, 7), weights=(37, 61, 75)),
     *_sums("broadcast_channel", (4, 5, 6), (4, 1, 1)),
     *_sums("broadcast_left", (1, 6), (5, 6)),
-    OpCase("quantized_add/constant", QuantizedAdd(X, of=X), (_codes((5, 6)), _fixed_codes((5, 6)))),
-    OpCase("quantized_sub/constant_first", QuantizedSub(X, of=X), (_fixed_codes((6,)), _codes((5, 6)))),
+    OpCase("quantized_add/constant", QuantizedAdd(X, of=(X, X)), (_codes((5, 6)), _fixed_codes((5, 6)))),
+    OpCase("quantized_sub/constant_first", QuantizedSub(X, of=(X, X)), (_fixed_codes((6,)), _codes((5, 6)))),
     *_sums("saturating", (4, 33), (4, 33), ratio=0.55),
     _mul("every_pair"),
     _mul("every_pair_lowest_zero_points", of=(_q(0.0235, -128), _q(1 / 256, -128)), scale=0.0231, zero_point=-128),

@@ -126,8 +126,9 @@ def quantized_network(*, io: DType = DType.FLOAT32) -> Graph:
     deep = b.conv(wide, (24, 1, 3, 3), _q(0.0213, -40), groups=24, activation=Activation.RELU)
     shared = _q(0.0371, 9)
     left, right = b.conv(deep, (8, 24, 1, 1), shared), b.conv(stem, (8, 8, 1, 1), shared)
-    added = b.add(QuantizedAdd(_chosen(0.0511, 4, lambda to: add_is_safe(shared, to)), of=shared), left, right)
-    less = b.add(QuantizedSub(_chosen(0.0511, -6, lambda to: sub_is_safe(shared, to)), of=shared), left, right)
+    alike = shared, shared
+    added = b.add(QuantizedAdd(_chosen(0.0511, 4, lambda to: add_is_safe(*alike, to)), of=alike), left, right)
+    less = b.add(QuantizedSub(_chosen(0.0511, -6, lambda to: sub_is_safe(*alike, to)), of=alike), left, right)
     swished = b.unary(HardSwish(), _hard_swish, less, 0.0231, -100)
     gate = b.unary(Sigmoid(), _sigmoid, b.conv(b.average(swished, 8, 8), (8, 8, 1, 1), _q(0.043, 3)), 1 / 256, -128)
     scaled = _chosen(0.0217, -90, lambda to: mul_is_safe(_of(swished), _of(gate), to))

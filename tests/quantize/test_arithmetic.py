@@ -28,6 +28,7 @@ from triport.quantize.arithmetic import (
     sub_is_safe,
     unary_margin,
 )
+from triport.quantize.sums import Scales, balanced
 from triport.runtime_checks.runners import get_runner
 from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
@@ -54,9 +55,46 @@ def _result(scale: float, zero_point: int) -> Quantization:
 def test_a_safe_sum_is_the_same_in_every_kernel(sign: int, of: Quantization, ratio: float, zero_point: int) -> None:
     """Whatever scale is wanted, a safe one is near."""
     is_safe = add_is_safe if sign > 0 else sub_is_safe
-    scale = nudged(of.scale / ratio, lambda scale: is_safe(of, Quantization(scale, zero_point)))
+    scale = nudged(of.scale / ratio, lambda scale: is_safe(of, of, Quantization(scale, zero_point)))
     assert scale is not None
-    to = Quantization(scale, zero_point)
+    _expect_the_same_sums((of, of), Quantization(scale, zero_point), sign)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@unhurried
+@given(quantizations, zero_points, quantizations, ratios, ratios, st.tuples(st.booleans(), st.booleans()))
+@example(Quantization(2.0, -128), 127, Quantization(1.0, 5), 2.0, 2.0, (False, False))
+def test_operands_of_a_safe_sum_need_not_share_a_scale(
+    sign: int,
+    a: Quantization,
+    b_zero: int,
+    to: Quantization,
+    ratio: float,
+    second_ratio: float,
+    fixed: tuple[bool, bool],
+) -> None:
+    """Whatever scales are wanted of all three, safe ones round a little coarser. What is fixed may be too far off."""
+    is_safe = add_is_safe if sign > 0 else sub_is_safe
+    wanted = float(np.float32(to.scale * ratio)), float(np.float32(to.scale * second_ratio)), to.scale
+    zeros = a.zero_point, b_zero, to.zero_point
+
+    def safe(scales: Scales) -> bool:
+        return is_safe(*(Quantization(scale, zero) for scale, zero in zip(scales, zeros, strict=True)))
+
+    found = balanced(wanted, (*fixed, False), safe)
+    if found is None:
+        assert any(fixed)
+        return
+    squares, least_squares = (float(np.square(scales).sum()) for scales in (found, wanted))
+    assert any(fixed) or squares <= 1.06 * least_squares
+    for least, scale, kept in zip(wanted, found, (*fixed, False), strict=True):
+        assert scale == least if kept else scale >= least
+    left, right, result = (Quantization(scale, zero) for scale, zero in zip(found, zeros, strict=True))
+    _expect_the_same_sums((left, right), result, sign)
+
+
+def _expect_the_same_sums(of: tuple[Quantization, Quantization], to: Quantization, sign: int) -> None:
+    """All kernels give the formula's codes for all pairs."""
     wanted = formula_sum(*PAIRS, of, to, sign)
     assert {
         name: int((kernel(*PAIRS, of, to, sign) != wanted).sum()) for name, kernel in SUMS.items()
@@ -90,11 +128,19 @@ def test_no_scale_at_which_a_kernel_rounds_another_way_is_safe() -> None:
     bad = 0
     for ratio in random.uniform(0.1, 2.0, 2000):
         of, to = _result(1.0, int(random.integers(-128, 128))), _result(1 / ratio, int(random.integers(-128, 128)))
-        wanted = formula_sum(*every_sum, of, to, 1)
-        if not all(np.array_equal(kernel(*every_sum, of, to, 1), wanted) for kernel in SUMS.values()):
+        wanted = formula_sum(*every_sum, (of, of), to, 1)
+        if not all(np.array_equal(kernel(*every_sum, (of, of), to, 1), wanted) for kernel in SUMS.values()):
             bad += 1
-            assert not add_is_safe(of, to)
+            assert not add_is_safe(of, of, to)
     assert bad > 4
+    bad = 0
+    for p, q, r in random.integers(1, 128, (200, 3)):
+        a, b, to = (_result(0.01 * n, int(random.integers(-128, 128))) for n in (p, q, r))
+        wanted = formula_sum(*PAIRS, (a, b), to, 1)
+        if not all(np.array_equal(kernel(*PAIRS, (a, b), to, 1), wanted) for kernel in SUMS.values()):
+            bad += 1
+            assert not add_is_safe(a, b, to)
+    assert bad > 20
     bad = 0
     for scale in random.uniform(0.01, 0.04, 100):
         a, b, to = _result(0.013, 31), _result(0.019, -7), _result(scale, int(random.integers(-128, 128)))
@@ -105,13 +151,17 @@ def test_no_scale_at_which_a_kernel_rounds_another_way_is_safe() -> None:
     assert bad > 2
 
 
+@pytest.mark.parametrize("times", [1.0, 0.375])
 @pytest.mark.parametrize("kind", [QuantizedAdd, QuantizedSub])
-def test_the_kernels_of_sums_are_the_runtimes_own(kind: type[QuantizedAdd | QuantizedSub], tmp_path: Path) -> None:
+def test_the_kernels_of_sums_are_the_runtimes_own(
+    kind: type[QuantizedAdd | QuantizedSub], times: float, tmp_path: Path
+) -> None:
     """Where results tie: what the models say of the runtimes is what these do, wrong against the formula or not."""
-    of, to = Quantization(float(np.float32(0.3)), -37), Quantization(float(np.float32(0.3)) * 2, 5)
+    of = _result(0.3, -37), _result(0.3 * times, -37)
+    to = Quantization(of[0].scale * 2, 5)
     sign = 1 if kind is QuantizedAdd else -1
     wanted = {name: kernel(*PAIRS, of, to, sign) for name, kernel in SUMS.items()}
-    got = _in_runtimes(kind(to, of=of), (of, of), tmp_path)
+    got = _in_runtimes(kind(to, of=of), of, tmp_path)
     np.testing.assert_array_equal(got["litert"], wanted["xnnpack"])
     assert any(np.array_equal(got["onnxruntime"], wanted[name]) for name in ("x86", "neon", "scalar"))
     assert (got["litert"] != formula_sum(*PAIRS, of, to, sign)).any()
@@ -142,9 +192,9 @@ def _in_runtimes(op: OpAttrs, of: tuple[Quantization, Quantization], folder: Pat
 
 def test_a_scale_of_half_the_resolution_puts_every_other_sum_on_a_tie() -> None:
     of, to = Quantization(0.5, 0), Quantization(1.0, 0)
-    assert not add_is_safe(of, to) and not sub_is_safe(of, to)
-    wanted = formula_sum(*PAIRS, of, to, 1)
-    assert int((SUMS["xnnpack"](*PAIRS, of, to, 1) != wanted).sum()) > 16_000
+    assert not add_is_safe(of, of, to) and not sub_is_safe(of, of, to)
+    wanted = formula_sum(*PAIRS, (of, of), to, 1)
+    assert int((SUMS["xnnpack"](*PAIRS, (of, of), to, 1) != wanted).sum()) > 16_000
 
 
 def test_ties_of_products_are_rounded_up_on_phones_and_turn_round_above_an_odd_zero_point() -> None:
@@ -157,7 +207,8 @@ def test_ties_of_products_are_rounded_up_on_phones_and_turn_round_above_an_odd_z
 
 
 def test_a_sum_far_finer_than_its_operands_is_beyond_what_was_worked_out() -> None:
-    assert not add_is_safe(Quantization(1.0, 0), Quantization(0.125, 0))
+    coarse, fine = Quantization(1.0, 0), Quantization(0.125, 0)
+    assert not add_is_safe(coarse, coarse, fine) and not add_is_safe(coarse, fine, fine)
 
 
 def test_results_beyond_the_codes_cannot_tie() -> None:

@@ -162,9 +162,9 @@ def sums(node: Node, writer: OnnxWriter) -> None:
     """A difference is a sum whose second scale is negative: ONNX Runtime has no QLinearSub."""
     op = node.op
     assert isinstance(op, QuantizedAdd | QuantizedSub)
-    operands = _pair(node, writer, (op.of, op.of), op.to)
+    operands = _pair(node, writer, op.of, op.to)
     if isinstance(op, QuantizedSub):
-        operands[4] = writer.constant(node, "of_1/negative_scale", np.asarray(-op.of.scale, np.float32))
+        operands[4] = writer.constant(node, "of_1/negative_scale", np.asarray(-op.of[1].scale, np.float32))
     output = _unclamped(node, op.activation, op.to)
     writer.node("QLinearAdd", node, operands, output=output, domain=MICROSOFT)
     _clamp(node, writer, op.activation, op.to)

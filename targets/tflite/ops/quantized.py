@@ -62,7 +62,7 @@ def _step_of(node: Node) -> tuple[float, float]:
         steps = multiplier(op.of[0].scale, op.of[1].scale, op.to.scale)
     else:
         sum_ = cast(QuantizedAdd, op)
-        steps = multiplier(sum_.of.scale, 1.0, sum_.to.scale)
+        steps = np.stack([multiplier(of.scale, 1.0, sum_.to.scale) for of in sum_.of])
     return float(steps.min()), float(steps.max())
 
 

@@ -33,10 +33,10 @@ KERNEL(lookup_f32)(float *y, const uint8_t *x, int count, const float *table) {
     for (int i = 0; i < count; i++) y[i] = table[x[i]];
 }
 
-// `a` and `b` are 8 centred operands; `left` and `right` their sums as int32.
-#define Q_BINARY(name, left, right)                                                                           \
-    KERNEL(name)(i8 *y, const i8 *x0, const i8 *x1, const Broadcast *g, int a_zero, int b_zero, float factor, \
-                 int zero_point, float lo, float hi) {                                                        \
+// `a` and `b` are 8 centred operands; `left` and `right` what becomes of them, as int32.
+#define Q_BINARY(name, weights, left, right)                                                                  \
+    KERNEL(name)(i8 *y, const i8 *x0, const i8 *x1, const Broadcast *g, int a_zero, int b_zero, weights       \
+                 float factor, int zero_point, float lo, float hi) {                                          \
         Codes c = codes(lo, hi, zero_point);                                                                  \
         f4 step = SPLAT(factor);                                                                              \
         v128_t a_centre = wasm_i16x8_splat(a_zero), b_centre = wasm_i16x8_splat(b_zero);                      \
@@ -51,6 +51,8 @@ KERNEL(lookup_f32)(float *y, const uint8_t *x, int count, const float *table) {
         }                                                                                                     \
     }
 
-Q_BINARY(q_add, wasm_i32x4_extend_low_i16x8(wasm_i16x8_add(a, b)), wasm_i32x4_extend_high_i16x8(wasm_i16x8_add(a, b)))
-Q_BINARY(q_sub, wasm_i32x4_extend_low_i16x8(wasm_i16x8_sub(a, b)), wasm_i32x4_extend_high_i16x8(wasm_i16x8_sub(a, b)))
-Q_BINARY(q_mul, wasm_i32x4_extmul_low_i16x8(a, b), wasm_i32x4_extmul_high_i16x8(a, b))
+// `weights` are two int16: of a, and in the upper half of b
+#define WEIGHTS int weights,
+#define WEIGHTED(...) DOT(wasm_i16x8_shuffle(a, b, __VA_ARGS__), wasm_i32x4_splat(weights))
+Q_BINARY(q_add, WEIGHTS, WEIGHTED(0, 8, 1, 9, 2, 10, 3, 11), WEIGHTED(4, 12, 5, 13, 6, 14, 7, 15))
+Q_BINARY(q_mul, , wasm_i32x4_extmul_low_i16x8(a, b), wasm_i32x4_extmul_high_i16x8(a, b))

@@ -11,7 +11,6 @@ from ....exporter.ops import (
     Dequantize,
     Layout,
     Lookup,
-    OpAttrs,
     Quantize,
     QuantizedAdd,
     QuantizedConv,
@@ -23,7 +22,7 @@ from ....exporter.ops import (
     Recode,
 )
 from ....exporter.ops.base import normalize_axis
-from ....exporter.ops.quantized import code_range, multiplier
+from ....exporter.ops.quantized import code_range, multiplier, sum_multiplier, whole_weights
 from ...emit import Refusal
 from ..emitters import emits
 from ..pack import PANEL, round_up
@@ -132,21 +131,29 @@ def softmax(node: Node, writer: Writer) -> None:
 
 # -- sums and products cell by cell ------------------------------------------------------------------------------------
 
-_BINARY: dict[type[OpAttrs], str] = {QuantizedAdd: "q_add", QuantizedSub: "q_sub", QuantizedMul: "q_mul"}
 
-
-@emits(*_BINARY)
+@emits(QuantizedAdd, QuantizedMul, QuantizedSub)
 def binary(node: Node, writer: Writer) -> None:
     """Writes over the first operand that has the result's size and is free."""
     assert isinstance(node.op, QuantizedAdd | QuantizedSub | QuantizedMul)
     op, (a, b) = node.op, node.inputs
-    of_a, of_b = op.of if isinstance(op.of, tuple) else (op.of, op.of)
-    factor = multiplier(of_a.scale, of_b.scale if isinstance(op, QuantizedMul) else 1.0, op.to.scale)
-    operands = writer.operand(a), writer.operand(b)
     table = broadcast_table(a.type.shape, b.type.shape, node.output.type.shape)
+    operands = writer.operand(a), writer.operand(b), table, op.of[0].zero_point, op.of[1].zero_point
     target = writer.result_over(node.output, a if fills(a, node.output) else b)
-    numbers = of_a.zero_point, of_b.zero_point, float(factor), op.to.zero_point
-    writer.call(_BINARY[type(op)], target, *operands, table, *numbers, *bounds(op.to, op.activation))
+    stored = op.to.zero_point, *bounds(op.to, op.activation)
+    if isinstance(op, QuantizedMul):
+        factor = multiplier(op.of[0].scale, op.of[1].scale, op.to.scale)
+        writer.call("q_mul", target, *operands, float(factor), *stored)
+    else:
+        writer.call("q_add", target, *operands, _both_weights(op), float(sum_multiplier(op.of, op.to)), *stored)
+
+
+def _both_weights(op: QuantizedAdd | QuantizedSub) -> int:
+    """p and q as the two int16 of one int32, the first in the lower half."""
+    weights = whole_weights(*op.of)
+    assert weights is not None
+    p, q = weights
+    return p + (q if isinstance(op, QuantizedAdd) else -q) * 2**16
 
 
 # -- matrix products and convolutions ----------------------------------------------------------------------------------

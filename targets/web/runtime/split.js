@@ -158,7 +158,7 @@ export const RULES = {
   q_softmax: runs(1, true, 6),
   ...each("softmax log_softmax", runs(4, true)),
   ...each("reduce_sum reduce_mean reduce_max reduce_min", runs(4, false)),
-  ...each("q_add q_sub q_mul", broadcast(1)),
+  ...each("q_add q_mul", broadcast(1)),
   ...each("add sub mul div maximum minimum prelu", broadcast(4)),
   ...each("clamp_to sigmoid tanh exp expm1 log log1p sqrt rsqrt reciprocal neg abs square cube floor ceil", cells(4, 4)),
   ...each("round trunc sign erf gelu gelu_tanh silu hard_swish hard_sigmoid elu selu softplus softsign mish", cells(4, 4)),

@@ -105,7 +105,7 @@ def test_int8_at_the_border_is_uint8_inside_and_moved_once(tmp_path: Path) -> No
     of = Quantization(0.5, 3)
     graph = Graph()
     x = graph.add_input("x", TensorType(DType.INT8, (BATCH, 2, 4, 4), of))
-    both = graph.add(QuantizedAdd(of, of=of), x, x)
+    both = graph.add(QuantizedAdd(of, of=(of, of)), x, x)
     pooled = graph.add(MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)), both)
     for name, value in {"sum": both, "again": both, "flat": graph.add(Reshape((BATCH, 8)), pooled), "x_too": x}.items():
         graph.set_output(name, value)

@@ -202,16 +202,16 @@ def test_scales_beyond_xnnpacks_kernels_are_refused(bench: Any, sketch: Any) -> 
     linear = QuantizedLinear(of=X, to=fine)
     x = sketch.codes(BATCH, 3, of=X)
     assert "256 steps of its result" in _refused(bench, sketch.op(linear, x, *_filters(sketch, 2, 3)))
-    assert "0.000977 to 256" in _refused(bench, sketch.op(QuantizedAdd(fine, of=X), x, x))
+    assert "0.000977 to 256" in _refused(bench, sketch.op(QuantizedAdd(fine, of=(X, X)), x, x))
     assert "1.53e-05 to 256" in _refused(bench, sketch.op(QuantizedMul(Quantization(2.0**14, 0), of=(X, X)), x, x))
 
 
 def test_a_clamp_half_way_between_two_codes_is_refused(bench: Any, sketch: Any) -> None:
     x = sketch.codes(BATCH, 3, of=X)
     even, odd = Quantization(4.0, 0), Quantization(4.0, 1)  # 6 / 4 = 1.5: 2 above an even, 2.5 → 2 above an odd one
-    refused = sketch.op(QuantizedAdd(odd, Activation.RELU6, of=X), x, x)
+    refused = sketch.op(QuantizedAdd(odd, Activation.RELU6, of=(X, X)), x, x)
     assert "half way" in _refused(bench, refused)
-    accepted = sketch.op(QuantizedAdd(even, Activation.RELU6, of=X), x, x)
+    accepted = sketch.op(QuantizedAdd(even, Activation.RELU6, of=(X, X)), x, x)
     assert bench.target.refusal(accepted.producer) is None
 
 

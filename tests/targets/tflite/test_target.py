@@ -269,7 +269,7 @@ def test_shapes_quantizations_and_options_are_written_once(bench: Any, tmp_path:
         codes = Quantization(0.5, 3)
         x = y = graph.add_input("x", TensorType(DType.INT8, (BATCH, 3, 5, 7), codes))
         for _ in range(count):
-            y = graph.add(QuantizedAdd(codes, of=codes), y, x)
+            y = graph.add(QuantizedAdd(codes, of=(codes, codes)), y, x)
         graph.set_output("y", y)
         sizes.append(bench.write(graph).stat().st_size)
     assert (sizes[1] - sizes[0]) / 10 < 100

@@ -359,7 +359,7 @@ def test_codes_go_in_and_come_out_and_meta_says_what_they_stand_for(bundle: Writ
     graph = Graph("codes")
     of, to = Quantization(0.5, -3), Quantization(0.25, 7)
     x = graph.add_input("x", TensorType(DType.INT8, (BATCH, 3), of))
-    graph.set_output("y", graph.add(ops.QuantizedAdd(to, of=of), x, x))
+    graph.set_output("y", graph.add(ops.QuantizedAdd(to, of=(of, of)), x, x))
     script = """
         const { y } = await model.run({ x: Int8Array.of(-128, -3, 5) });
         const floats = await said({ x: new Float32Array(3) });
