@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..exporter.errors import UsageError
 from ..exporter.graph import Array, DType, Graph, Node, Sample, Value
 from ..exporter.graph.stored import CODE_RANGES, LEAST_CELLS, LEAST_SHARING, StoredForm, rounded_step
-from ..exporter.ops import Conv, ConvTranspose, Gather, Layout, Linear, MatMul
+from ..exporter.ops import Add, Conv, ConvTranspose, Gather, Layout, Linear, MatMul
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.recurrent import Recurrent
 from .calibrate import Calibration, batches_of
@@ -36,8 +36,8 @@ DEFAULT_BLOCK = 64
 
 LEAST_BLOCK = 16
 
-LEAST_FOR_4_BITS = 32
-"""Weights of a filter: one of fewer (a depthwise one) is stored in 8 bits instead."""
+LEAST_FOR_4_BITS = 16
+"""Weights of a filter: one of fewer (a depthwise one of 3 x 3) is stored in 8 bits instead."""
 
 SHRINKAGES = np.linspace(0.7, 1.0, 13)
 """How far the greatest weight of a block may be cut off in 4 bits, where the others gain more than it loses."""
@@ -189,7 +189,7 @@ def _weights(graph: Graph, keep_float: Sequence[str], *, every: bool) -> Iterato
 
 
 def operands_of(node: Node) -> Iterator[Weight]:
-    """The operands that a node multiplies its input with."""
+    """The operands that a node multiplies its input with, and tables of vectors that it looks up or adds."""
     op, inputs = node.op, node.inputs
     if isinstance(op, Conv | ConvTranspose):
         rank = inputs[1].type.rank
@@ -204,10 +204,17 @@ def operands_of(node: Node) -> Iterator[Weight]:
         a, b = (value.type.rank for value in inputs)
         yield Weight(inputs[0], (a - 1,))
         yield Weight(inputs[1], (b - 1 if op.transpose_b else b - 2,))
+    elif isinstance(op, Add):
+        yield from (Weight(value, (value.type.rank - 1,)) for value in inputs if _is_table(value))
     elif isinstance(op, Gather):
         rank = inputs[0].type.rank
         chosen = normalize_axis(op.axis, rank)
         yield Weight(inputs[0], tuple(axis for axis in range(rank) if axis != chosen))
+
+
+def _is_table(value: Value) -> bool:
+    """Whether it has rows of numbers: vectors of positions, which sequences of a fixed length add; no bias."""
+    return value.is_constant and sum(size != 1 for size in value.type.shape) > 1
 
 
 def _can_be_stored(weight: Weight, *, every: bool) -> bool:

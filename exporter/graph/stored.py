@@ -33,7 +33,7 @@ STEP_BITS = 16
 LEAST_CELLS = 64
 """Smaller arrays stay float32: what says how to expand them would be larger."""
 
-LEAST_SHARING = 8
+LEAST_SHARING = 3
 """Cells that share a step, at least: a step takes four bytes."""
 
 CODE_RANGES = {4: (-8, 7), 8: (-127, 127)}
@@ -170,16 +170,19 @@ def _as_codes(array: Array, form: StoredForm) -> Stored | None:
 
 
 def _arrangements(shape: tuple[int, ...], block: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(shape, axes that the step depends on); with blocks, one axis of the shape is split in two."""
+    """(shape, axes that the step depends on); with blocks, one axis of the shape is split: in two, or, where a pass has
+    turned the axes that are flattened there, in three with the blocks in the middle."""
     if not block:
         yield from ((shape, along) for count in range(3) for along in itertools.combinations(_wide(shape), count))
         return
     for axis in _wide(shape):
         if shape[axis] % block == 0 and shape[axis] > block:
-            split = (*shape[:axis], shape[axis] // block, block, *shape[axis + 1 :])
-            others = [i for i in _wide(split) if i not in (axis, axis + 1)]
-            for count in range(3):
-                yield from ((split, (axis, *along)) for along in itertools.combinations(others, count))
+            for before in (size for size in range(1, block) if block % size == 0):
+                pieces = (before, shape[axis] // block, block // before)
+                split = (*shape[:axis], *pieces, *shape[axis + 1 :])
+                others = [i for i in _wide(split) if i not in range(axis, axis + 3)]
+                for count in range(3):
+                    yield from ((split, (axis + 1, *along)) for along in itertools.combinations(others, count))
 
 
 def _wide(shape: tuple[int, ...]) -> list[int]:

@@ -22,7 +22,7 @@ from ...exporter.graph import Array
 from ...exporter.graph.stored import Stored, StoredForm, stored_form_of, unpack_halves
 
 PAIRS = "stored/pairs"
-"""float32 [256, 2]: the codes in the low and in the high half of a byte."""
+"""int8 [256, 2]: the codes in the low and in the high half of a byte; as float32 they would take 2 kB."""
 
 
 def store_initializers(
@@ -70,7 +70,10 @@ class _Expansion:
             codes = self._constant(f"{name}/codes", stored.codes.reshape(shape))
             return self._node("Cast", [codes], numbers, to=TensorProto.FLOAT)
         packed = self._constant(f"{name}/codes", stored.packed())
-        pairs = self._constant(PAIRS, unpack_halves(np.arange(256, dtype=np.uint8), (256, 2)).astype(np.float32))
+        pairs = f"{PAIRS}/float32"
+        if PAIRS not in self.kept:
+            codes = self._constant(PAIRS, unpack_halves(np.arange(256, dtype=np.uint8), (256, 2)))
+            self._node("Cast", [codes], pairs, to=TensorProto.FLOAT)
         both = self._node("Cast", [packed], f"{name}/bytes", to=TensorProto.INT32)
         looked_up = self._node("Gather", [pairs, both], f"{name}/pairs")
         sizes = self._constant(f"{name}/view", np.asarray(shape, np.int64))

@@ -44,6 +44,7 @@ MOVES: dict[str, Any] = {
     "some rows": lambda x: x[8:24],
     "panels of 8 columns": lambda x: x.reshape(-1, 8, x.shape[1]).transpose(0, 2, 1),
     "filled up with zeros": lambda x: np.pad(x, ((0, 8), (0, 0))),
+    "channels of a flattened image turned to the front": lambda x: x.reshape(-1, 4, 16).swapaxes(1, 2).reshape(x.shape),
 }
 
 

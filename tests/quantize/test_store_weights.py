@@ -17,9 +17,10 @@ import triport as tp
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import Array, DType, Graph, TensorType
 from triport.exporter.graph.stored import stored_form_of, stored_forms
-from triport.exporter.ops import Conv, Linear
+from triport.exporter.ops import Add, Conv, Linear
 from triport.targets.prepare import prepare
 from triport.targets.registry import get_target
+from triport.targets.tflite.schema import schema
 
 
 def linear(weight: Array) -> Graph:
@@ -85,6 +86,42 @@ def test_every_kind_of_weight_is_stored() -> None:
 def test_filters_of_few_weights_have_8_bits_beside_4() -> None:
     found = forms(tp.quantize(image_network(), "int4-weights"))
     assert found["depthwise.0"] == (8, (1, 1, 32, 9)) and found["wide.0"] == (4, (1, 1, 48, 32))
+
+
+def _added(table: Array) -> Graph:
+    graph = Graph("positions")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (2, *table.shape)))
+    graph.set_output("y", graph.add(Add(), x, graph.add_constant(table, "table")))
+    return graph
+
+
+def test_tables_of_positions_are_stored_and_rows_that_are_added_are_not() -> None:
+    assert forms(tp.quantize(_added(weights(12, 96)), "int4-weights"))["table"] == (4, (1, 1, 24, 48))
+    with pytest.raises(UsageError, match="no weight that int4-weights"):
+        tp.quantize(_added(weights(1, 96)), "int4-weights")
+
+
+def test_tflite_holds_filters_of_few_cells_in_bytes(tmp_path: Path) -> None:
+    """XNNPACK has no kernels for 4 bits, and little is gained by them here; the numbers are the same."""
+    conv, target = Conv((1, 1), ((0, 0), (0, 0)), (1, 1)), get_target("tflite")
+    taken = {}
+    for cells in (24, 32):
+        graph = Graph("pointwise")
+        x = graph.add_input("x", TensorType(DType.FLOAT32, (1, cells, 4, 4)))
+        graph.set_output("y", graph.add(conv, x, graph.add_constant(weights(40, cells, 1, 1), "w")))
+        stored = prepare(tp.quantize(graph, "int4-weights"), target)
+        assert forms(stored)["w"] == (4, (1, 1, 40, cells))
+        target.write(stored, tmp_path / "model.tflite", {})
+        main = schema.ModelT.InitFromPackedBuf((tmp_path / "model.tflite").read_bytes(), 0).subgraphs[0]
+        taken[cells] = {tensor.type for tensor in main.tensors} - {schema.TensorType.FLOAT32, schema.TensorType.INT32}
+    assert taken == {24: {schema.TensorType.INT8}, 32: {schema.TensorType.INT4}}
+
+
+def test_the_table_of_halves_takes_half_a_kilobyte(tmp_path: Path) -> None:
+    target = get_target("onnx")
+    target.write(prepare(tp.quantize(image_network(), "int4-weights"), target), tmp_path / "model.onnx", {})
+    (table,) = (t for t in onnx.load(tmp_path / "model.onnx").graph.initializer if t.name == "stored/pairs")
+    assert len(table.raw_data) == 512
 
 
 @pytest.mark.parametrize(("cells", "block", "taken"), [(784, 64, 56), (96, 64, 48), (194, 64, 194), (64, 64, 64)])
