@@ -193,9 +193,11 @@ class _Function:
         if axis == len(self.chain.axes) - 1:
             return self._innermost(at)
         left = self.locals.new(I32)
-        own = [self.locals.new(I32) for _ in at]
+        moves = [any(runs[operand] for runs in self.chain.axes[axis + 1 :]) for operand in range(self.operands)]
+        own = [self.locals.new(I32) if moving else outer for moving, outer in zip(moves, at, strict=True)]
         out = self._entry(axis, 0) + _local(_SET, left) + _LOOP
-        out += b"".join(_local(_GET, outer) + _local(_SET, inner) for outer, inner in zip(at, own, strict=True))
+        for outer, inner in zip(at, own, strict=True):
+            out += _local(_GET, outer) + _local(_SET, inner) if inner != outer else b""
         out += self._along(axis + 1, own)
         for operand, runs in enumerate(self.chain.axes[axis]):
             if runs:
