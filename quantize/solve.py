@@ -7,13 +7,14 @@ near a tie (arithmetic.py, sums.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ..exporter.errors import UsageError
 from ..exporter.graph import Graph, Node, Quantization, Value
-from ..exporter.ops import Add, LayerNorm, MatMul, Mul, Sub
+from ..exporter.ops import Add, HardSwish, LayerNorm, MatMul, Mul, Sub
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
 from .groups import Group
@@ -31,6 +32,9 @@ ROUNDS = 64
 
 MOST_PRODUCT = 128.0
 """Steps of the result that one step of a product is at most: kernels are made for up to 255."""
+
+MOST_RAISED = 1.03
+"""Of the scale that hard-swish reads: what a faster kernel may cost in resolution."""
 
 
 class Unsettled(Exception):
@@ -78,6 +82,8 @@ def _solved(
     for node in graph.nodes:
         if decisions[node].form in (Form.INTEGER, Form.EXACT) and isinstance(node.op, Add | Sub | Mul):
             groups[node.output.name].raise_to(_least_scale(node, groups))
+    if scheme != STRICT:
+        _let_hard_swish_be_a_product(graph, decisions, groups)
     checks = [(node, check) for node in graph.nodes if (check := _check(node, decisions[node].form, groups, scheme))]
     for _ in range(ROUNDS):
         mended = [_mend(node, check, groups) for node, check in checks]
@@ -257,6 +263,17 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, Group]) ->
             return True
         group.quantization = before
     raise Unsettled(node)
+
+
+def _let_hard_swish_be_a_product(graph: Graph, decisions: Mapping[Node, Decision], groups: Mapping[str, Group]) -> None:
+    """Raises what hard-swish reads to a whole number of steps to 3: passes/hard_swish_as_product.py."""
+    for node in graph.nodes:
+        if decisions[node].form is Form.TABLE and isinstance(node.op, HardSwish):
+            group = groups[node.inputs[0].name]
+            scale = group.quantization.scale
+            steps = max(math.floor(3 / scale * (1 + 1e-7)), 1)
+            if 3 / steps <= scale * MOST_RAISED and not group.power_of_two:
+                group.raise_to(float(np.float32(3 / steps)))
 
 
 def _untie_means(

@@ -30,6 +30,7 @@ def legalised(graph: Graph, target: Target) -> Graph:
         spells=lambda node: target.refusal(node) is None,
         tabulates=can.tabulates,
         takes_matrices=can.takes_matrices,
+        clamps_codes=can.clamps_codes,
     )
     release_pages(value.array() for value in graph.constants())
     return prepared

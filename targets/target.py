@@ -24,6 +24,7 @@ class Capabilities:
     narrow_integers   int64 is int32 on the device
     tabulates         a function of single codes is fastest as a table of all 256
     takes_matrices    a linear layer over codes multiplies matrices only, and reshapes whatever has more axes
+    clamps_codes      codes are clamped and multiplied faster than they are dequantized
     """
 
     layout: Layout
@@ -34,6 +35,7 @@ class Capabilities:
     narrow_integers: bool = False
     tabulates: bool = False
     takes_matrices: bool = False
+    clamps_codes: bool = False
 
 
 class Target(Protocol):

@@ -279,8 +279,16 @@ def means_are_untied(cells: int, of: Quantization, to: Quantization) -> bool:
     """Whether every kernel finds the same code for the mean of any ``cells`` codes: no result lies near a tie."""
     sums = np.arange(cells * (LOWEST - of.zero_point), cells * (HIGHEST - of.zero_point) + 1, dtype=np.float64)
     steps = sums * (of.scale / (cells * to.scale))
-    kept = steps[(steps > LOWEST - to.zero_point - 1) & (steps < HIGHEST - to.zero_point + 1)]
-    return bool((np.abs(kept - np.floor(kept) - 0.5) >= mean_margin(of, to)).all())
+    return nearest_tie(steps, to) >= mean_margin(of, to)
+
+
+def nearest_tie(steps: Array, to: Quantization) -> float:
+    """How near a result comes to the value half way between two codes; 0.5 where all are beyond the codes.
+
+    steps   exact results, in steps of ``to.scale``, without the zero point
+    """
+    kept = np.clip(np.asarray(steps, np.float64), LOWEST - to.zero_point, HIGHEST - to.zero_point)
+    return float(np.abs(kept - np.floor(kept) - 0.5).min())
 
 
 def code_range(activation: Activation, to: Quantization) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from .fuse_activation import fuse_activation
 from .fuse_batch_norm import fuse_batch_norm
 from .fuse_crop import fuse_crop
 from .fuse_pad import fuse_pad
+from .hard_swish_as_product import hard_swish_as_product
 from .last_state import last_state
 from .lift_1d import lift_1d
 from .linear_on_rows import linear_on_rows
@@ -46,11 +47,12 @@ def passes_for(
     spells: Spells,
     tabulates: bool = False,
     takes_matrices: bool = False,
+    clamps_codes: bool = False,
 ) -> list[Pass]:
     """What a graph goes through on its way to a target, in order.
 
-    Tables are made while the ops are those that a plan chose scales for. Pads are taken in first, while they stand next
-    to the window op, since a transpose that moves down comes between.
+    Tables and products of codes are made while the ops are those that a plan chose scales for. Pads are taken in
+    first, while they stand next to the window op, since a transpose that moves down comes between.
     Transposes are cancelled before fusing, so that layers that each bring their own stand next to one another, and
     again once the target's layout is assigned. Decomposing comes after the layout, on which a target's word on a node
     may depend. Axes are merged at the end: simplifying reshapes brings those of an op that needs fewer back.
@@ -59,6 +61,7 @@ def passes_for(
         remove_dead_code,
         fold_constants,
         *([tabulate] if tabulates else []),
+        *([hard_swish_as_product] if clamps_codes else []),
         split_activation(fuses),
         pad_for_constant_rows,
         fuse_pad,
@@ -108,9 +111,10 @@ def legalise(
     spells: Spells,
     tabulates: bool = False,
     takes_matrices: bool = False,
+    clamps_codes: bool = False,
 ) -> Graph:
     """A copy of ``graph`` that a target can write, as far as its passes reach; the original is left alone."""
     prepared = graph.copy()
-    for apply in passes_for(layout, fuses, lifts_1d, spells, tabulates, takes_matrices):
+    for apply in passes_for(layout, fuses, lifts_1d, spells, tabulates, takes_matrices, clamps_codes):
         apply(prepared)
     return prepared

@@ -29,7 +29,7 @@ def tabulate(graph: Graph) -> bool:
 
 
 def _tabulated(graph: Graph, node: Node, op: Quantize) -> bool:
-    chain = _Chain(node.inputs[0])
+    chain = Chain(node.inputs[0])
     if chain.start is None:
         return False
     x = chain.start.inputs[0]
@@ -48,7 +48,7 @@ def _codes(results: Reals, op: Quantize) -> Array:
     return np.asarray(np.nan_to_num(np.clip(steps, LOWEST, HIGHEST), nan=LOWEST), np.int8)
 
 
-class _Chain:
+class Chain:
     """The nodes between a value and the codes that it is computed of.
 
     start   one of the nodes that dequantize them; None when there is more behind the value than one tensor

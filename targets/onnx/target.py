@@ -25,7 +25,9 @@ class OnnxTarget:
 
     name = "onnx"
     artefact = "model.onnx"
-    capabilities = Capabilities(layout=Layout.CHANNELS_FIRST, fuses={}, lifts_1d=False, takes_matrices=True)
+    capabilities = Capabilities(
+        layout=Layout.CHANNELS_FIRST, fuses={}, lifts_1d=False, takes_matrices=True, clamps_codes=True
+    )
 
     def refusal(self, node: Node) -> Refusal | None:
         """Why a node of a prepared graph cannot be spelled; None when it can."""

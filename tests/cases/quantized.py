@@ -62,6 +62,7 @@ SCALES = (0.0031, 0.0047, 0.0012)
 """Of the filters in turn."""
 
 CODES = tuple(float(code) for code in range(-128, 128))
+CLAMPED = tuple(min(max(code, -51.0), 77.0) for code in CODES)
 
 
 def _fixed_codes(shape: tuple[int, ...], of: Quantization = X) -> Const:
@@ -392,6 +393,7 @@ CASES = [
         Lookup(X, Y),
         (Data((256,), dtype=DType.INT8, values=CODES, quantization=X), Const((256,), -128, 127, DType.INT8)),
     ),
+    OpCase("lookup/clamp", Lookup(X, Y), (_codes((4, 33)), Const((256,), values=CLAMPED, dtype=DType.INT8))),
     OpCase("lookup/float", Lookup(X, None), (_codes((4, 33)), Const((256,)))),
     OpCase("lookup/image", Lookup(X, Y), (_codes((3, 5, 6)), Const((256,), -128, 127, DType.INT8))),
     _softmax("last_axis", (10,), 1, of=_q(0.0125), to=_q(1 / 256, -128)),

@@ -52,7 +52,7 @@ def _heads(b: Builder, x: Value) -> Value:
 def test_what_treats_rows_alike_between_layers_computes_on_matrices() -> None:
     b = Builder()
     x = b.add(Reshape((BATCH, *ROWS)), _codes(b, 40))
-    total = b.add(QuantizedAdd(X, of=X), _normalized(b, _linear(b, x)), x)
+    total = b.add(QuantizedAdd(X, of=(X, X)), _normalized(b, _linear(b, x)), x)
     y = _heads(b, _linear(b, total))
     after = fires(linear_on_rows, b.done(y))
     remove_dead_code(after)
@@ -80,7 +80,7 @@ def test_stretches_that_save_no_reshapes_are_left_alone(case: str) -> None:
         y = _linear(b, b.add(Reshape((BATCH, *ROWS)), b.add(Reshape((BATCH, 4, 10)), y)))
     elif case == "numbers for each row":
         places = b.graph.add_constant(np.zeros(ROWS, np.int8), quantization=replace(X))
-        y = b.add(QuantizedAdd(X, of=X), y, places)
+        y = b.add(QuantizedAdd(X, of=(X, X)), y, places)
     elif case == "matrices":
         y = _linear(b, y)
     leaves_alone(linear_on_rows, b.done(y))

@@ -16,6 +16,7 @@ from triport.exporter.ops import (
     Activation,
     Add,
     Concat,
+    HardSwish,
     LayerNorm,
     MatMul,
     Mul,
@@ -150,6 +151,18 @@ def test_a_result_that_was_nearly_always_0_has_a_scale_that_kernels_are_made_for
     before, after = (plan.values[name].quantization.scale for name in ("dense0:out", "both:out"))
     ratio = before * before / after if isinstance(op, Mul) else before / after
     assert ratio <= (130 if isinstance(op, Mul) else SUM_RATIOS[1])
+
+
+@pytest.mark.parametrize(("low", "high", "whole"), [(-4.1, 6.3, True), (-9.6, 13.3, True), (-40.0, 60.0, False)])
+def test_what_hard_swish_reads_has_whole_steps_to_3_where_that_costs_little(
+    low: float, high: float, whole: bool
+) -> None:
+    graph, (a,) = start(1)
+    graph.set_output("y", dense(graph, graph.add(HardSwish(), a), np.eye(WIDTH, dtype=np.float32), "l", ""))
+    plan = planned(graph, lambda name: (low, high) if name == "dense0:out" else (-0.4, high))
+    scale = plan.values["dense0:out"].quantization.scale
+    assert (abs(round(3 / scale) * scale - 3) < 1e-6) == whole
+    assert scale <= 1.03 * (high - low) / 255
 
 
 def test_a_value_that_was_always_0_has_a_usual_scale() -> None:

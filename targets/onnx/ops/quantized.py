@@ -27,7 +27,8 @@ from ....exporter.ops import (
     QuantizedSub,
     Recode,
 )
-from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range
+from ....exporter.ops.quantized import HIGHEST, LOWEST, code_range, nearest_tie
+from ....exporter.passes.tabulate import Chain
 from ...emit import Refusal, constant_parameters
 from ...means import common_filter, is_untied_mean
 from ...pairs import fits_in_pairs
@@ -37,11 +38,26 @@ from .conv import window
 from .reduce import reduce_node
 from .shape import reshape_node
 
+LEAST_FROM_TIE = 3e-4
+"""Steps. float32 functions are off by up to 2.5e-4 of 255 steps; a plan keeps them 5e-4 away (quantize/solve.py)."""
+
 
 @emits(Quantize)
 def quantize(node: Node, writer: OnnxWriter) -> None:
     assert isinstance(node.op, Quantize)
-    _to_codes(node, writer, node.inputs[0], node.op.to)
+    _to_codes(node, writer, node.inputs[0], node.op.to, untied=_is_untied(node.inputs[0], node.op.to))
+
+
+def _is_untied(x: Value, to: Quantization) -> bool:
+    """Whether x is computed of one code, cell by cell, and none of the 256 results comes near a tie, as a plan has it.
+
+    Then any kernel that ONNX Runtime makes of the ops gives the codes that the graph says.
+    """
+    chain = Chain(x)
+    if chain.start is None:
+        return False
+    steps = chain.results() / to.scale
+    return bool(np.isfinite(steps).all()) and nearest_tie(steps, to) >= LEAST_FROM_TIE
 
 
 @emits(Dequantize)
@@ -181,8 +197,16 @@ def mul(node: Node, writer: OnnxWriter) -> None:
 
 @emits(Lookup, accepts=constant_parameters(1, 2))
 def lookup(node: Node, writer: OnnxWriter) -> None:
-    """A stored code is its own place in the table."""
+    """A stored code is its own place in the table; a table of codes that stay, or stay at a bound, is that clamp."""
     x, table = node.inputs
+    codes = table.array()
+    if codes.dtype == np.int8 and (codes == np.clip(np.arange(LOWEST, HIGHEST + 1), codes[0], codes[-1])).all():
+        bounds = [
+            writer.constant(node, role, as_stored(np.asarray(codes[place])))
+            for place, role in ((0, "lowest"), (-1, "highest"))
+        ]
+        writer.node("Clip", node, [x, *bounds])
+        return
     cells = table.array() if table.type.dtype is DType.FLOAT32 else as_stored(table.array())
     places = writer.node("Cast", node, [x], output=f"{node.name}/places", to=onnx_dtype(DType.INT32))
     _look_up(node, writer, writer.constant(node, "table", cells), places)
@@ -217,16 +241,19 @@ def _look_up(node: Node, writer: OnnxWriter, table: str, places: str, output: st
     return reshape_node(writer, node, cells, node.output.type.shape, output)
 
 
-def _to_codes(node: Node, writer: OnnxWriter, x: Value | str, to: Quantization, of_codes: bool = True) -> None:
+def _to_codes(
+    node: Node, writer: OnnxWriter, x: Value | str, to: Quantization, *, of_codes: bool = True, untied: bool = False
+) -> None:
     """The node's output: codes of a float tensor.
 
-    QuantizeLinear divides by its scale, the graph's `Quantize` multiplies by the inverse: the same for a power of two.
-    Such a scale is left to QuantizeLinear at an input, and behind what is not computed ``of_codes``. Behind a float op
-    on dequantized operands ONNX Runtime would take all of them for a pattern, and compute it in a kernel that rounds
-    in its own way.
+    QuantizeLinear divides by its scale, the graph's `Quantize` multiplies by the inverse: the same for a power of two,
+    and where x is known to lie ``untied``. Powers of two are left to QuantizeLinear at an input, and behind what is
+    not computed ``of_codes``. Behind a float op on dequantized operands ONNX Runtime would take all of them for a
+    pattern, and compute it in a kernel that rounds in its own way.
     """
     steps, scale = writer.name(x), to.scale
-    if float(np.frexp(scale)[0]) != 0.5 or (of_codes and x not in writer.inputs):
+    power_of_two = float(np.frexp(scale)[0]) == 0.5
+    if not untied and (not power_of_two or (of_codes and x not in writer.inputs)):
         inverse = writer.constant(node, "inverse_scale", np.asarray(np.float32(1) / np.float32(scale), np.float32))
         steps, scale = writer.node("Mul", node, [x, inverse], output=f"{node.name}/steps"), 1.0
     writer.node("QuantizeLinear", node, [steps, *_of(node, writer, "to", Quantization(scale, to.zero_point))])

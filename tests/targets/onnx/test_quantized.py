@@ -16,8 +16,10 @@ from cases.quantized import CASES
 from cases.quantized_network import quantized_images, quantized_network
 
 from triport.exporter.graph import Array, DType, Graph, Quantization, TensorType
-from triport.exporter.ops import MaxPool, QuantizedAdd, Reshape
+from triport.exporter.ops import Dequantize, MaxPool, Quantize, QuantizedAdd, Reshape, Sigmoid
 from triport.exporter.reference import run_graph
+from triport.quantize.arithmetic import nudged, unary_margin
+from triport.quantize.solve import TABLE_MARGIN
 from triport.runtime_checks.parity import same_bits
 from triport.targets.onnx import OnnxTarget
 from triport.targets.prepare import prepare
@@ -33,6 +35,7 @@ KERNELS = {
     "quantized_linear/matrix": "QGemm",
     "quantized_linear/rank_3": "QGemm",
     "quantized_matmul/heads": "QLinearMatMul",
+    "lookup/clamp": "Clip",
     "quantized_add/image": "QLinearAdd",
     "quantized_sub/image": "QLinearAdd",
     "quantized_mul/image": "QLinearMul",
@@ -98,6 +101,27 @@ def test_onnx_runtime_keeps_the_integer_kernel(name: str, tmp_path: Path) -> Non
     kernels = _optimised(_written(case.graph(), tmp_path), tmp_path)
     assert KERNELS[name] in kernels
     assert not FLOAT_KERNELS & {*kernels}
+
+
+@pytest.mark.parametrize(("settled", "kernel"), [(True, "QLinearSigmoid"), (False, "Sigmoid")])
+def test_a_function_of_a_code_is_onnx_runtimes_where_no_result_is_near_a_tie(
+    settled: bool, kernel: str, tmp_path: Path
+) -> None:
+    """At 1 / 255 sigmoid(0) lies half way between two codes."""
+
+    def is_safe(scale: float) -> bool:
+        return unary_margin(lambda x: 1 / (1 + np.exp(-x)), of, Quantization(scale, -128)) >= TABLE_MARGIN
+
+    of = Quantization(0.0625, 3)
+    scale = nudged(1 / 255, is_safe) if settled else float(np.float32(1 / 255))
+    assert scale is not None
+    graph = Graph()
+    x = graph.add_input("x", TensorType(DType.INT8, (BATCH, 16), of))
+    y = graph.add(Sigmoid(), graph.add(Dequantize(of), x))
+    graph.set_output("y", graph.add(Quantize(Quantization(scale, -128)), y))
+    path = _written(graph, tmp_path)
+    codes: Array = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+    assert kernel in _optimised(path, tmp_path) and not _differences(graph, path, [{"x": codes}])
 
 
 def test_int8_at_the_border_is_uint8_inside_and_moved_once(tmp_path: Path) -> None:
