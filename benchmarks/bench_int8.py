@@ -13,6 +13,7 @@ whole test set. Latency is one sample on one thread: CPU time, in Chromium wall 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -90,7 +91,10 @@ def answers(session: Session, inputs: Array) -> Array:
 def size(folder: Path, port: str) -> int:
     """Bytes of an artefact; of a bundle, what a page fetches."""
     path = folder / ARTEFACTS[port]
-    return sum((path / name).stat().st_size for name in FETCHED) if port == "web" else path.stat().st_size
+    if port != "web":
+        return path.stat().st_size
+    stored = "stored" in json.loads((path / "plan.json").read_text())["weights"]
+    return sum((path / name).stat().st_size for name in (*FETCHED, *(("weights.js",) if stored else ())))
 
 
 def accuracy(folder: Path, name: str) -> float:
