@@ -124,7 +124,8 @@ CATALOG: dict[str, Entry] = {
     ),
     "TP053": Entry(
         "no quantization plan",
-        "The file is not the JSON that `triport quantize --plan-out` writes, or of another version.",
+        "The file is not the JSON that `triport quantize --plan-out` writes, or of another version, or an entry was "
+        "edited into something that no plan has. The message names the entry and what may stand there.",
     ),
     "TP055": Entry(
         "accuracy cannot be kept",

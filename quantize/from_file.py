@@ -12,8 +12,8 @@ from ..exporter.given_model import graph_of
 from ..exporter.graph import Array, Graph
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
-from .plan import Plan
-from .quantize import PLANNED, SCHEMES, make_plan, quantize
+from .plan import PLANNED, Plan
+from .quantize import SCHEMES, make_plan, quantize
 from .table import PlanRow, plan_rows
 
 

@@ -12,9 +12,12 @@ from typing import Any
 from ..exporter.errors import FormatError, UsageError
 from ..exporter.graph import Quantization
 from ..exporter.graph.atomic import atomic_write
-from .forms import Form
+from .forms import STRICT, Form
 
 VERSION = 1
+
+PLANNED = ("int8", STRICT)
+"""The schemes that are calibrated, and that follow a plan."""
 
 IO = ("float32", "int8", "uint8")
 """What the inputs and outputs of a quantized graph may be."""
@@ -48,6 +51,8 @@ class Plan:
     values   {value name: quantization} of every value that is held as codes
     notices  what calibration found suspicious, a sentence each
     sensitivity   what each layer does to the outputs when it alone is quantized, where accuracy was bounded
+    accuracy      what was measured then: of which output, on how many samples, in float32, with every layer quantized,
+                  and by this plan (bounded.py)
     """
 
     scheme: str
@@ -57,6 +62,7 @@ class Plan:
     notices: list[str] = field(default_factory=list)
     equalized: bool = False
     sensitivity: list[dict[str, Any]] = field(default_factory=list)
+    accuracy: dict[str, Any] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """{form: how many nodes}"""
@@ -88,6 +94,7 @@ class Plan:
         ]
         about: dict[str, Any] = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
         about |= {"equalized": self.equalized, "notices": self.notices}
+        about |= {"accuracy": self.accuracy} if self.accuracy else {}
         about |= {"sensitivity": self.sensitivity} if self.sensitivity else {}
         head = json.dumps(about, ensure_ascii=False)[:-1]
         return f'{head},\n "nodes": [{_lines(nodes)}],\n "values": [{_lines(values)}]}}\n'
@@ -110,28 +117,10 @@ class Plan:
 
     @staticmethod
     def from_json(text: str, where: str = "plan") -> Plan:
-        """The plan that a text holds; FormatError names what is wrong with it."""
-        try:
-            data = json.loads(text)
-            if not isinstance(data, dict):
-                raise ValueError("it is no JSON object")
-            if data["format"] != "triport-plan" or data["version"] != VERSION:
-                raise ValueError(f"it is {data['format']!r}, version {data['version']!r}")
-            return Plan(
-                str(data["scheme"]),
-                {str(n["name"]): NodePlan(Form(n["form"]), str(n.get("reason", ""))) for n in data["nodes"]},
-                {str(v["name"]): _value_plan(v) for v in data["values"]},
-                _one_of(IO, str(data.get("io", "float32"))),
-                [str(notice) for notice in data.get("notices", [])],
-                bool(data.get("equalized", False)),
-                [dict(one) for one in data.get("sensitivity", [])],
-            )
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise FormatError(
-                "TP053",
-                f"{where} is not a plan of triport: {error}",
-                help="triport quantize MODEL.triport --plan-out plan.json writes one to start from",
-            ) from error
+        """The plan that a text holds; FormatError TP053 names what is wrong with it (read_plan.py)."""
+        from .read_plan import read_plan
+
+        return read_plan(text, where)
 
     def difference(self, other: Plan) -> Iterator[str]:
         """What ``other`` does otherwise, a line for each node and value."""
@@ -147,17 +136,6 @@ class Plan:
             x, y = self.values.get(name), other.values.get(name)
             if (x and x.quantization) != (y and y.quantization):
                 yield f"value {name}: {x.quantization if x else 'absent'} → {y.quantization if y else 'absent'}"
-
-
-def _one_of(known: tuple[str, ...], text: str) -> str:
-    if text not in known:
-        raise ValueError(f"{text!r} is none of {', '.join(known)}")
-    return text
-
-
-def _value_plan(entry: dict[str, Any]) -> ValuePlan:
-    low, high = entry["range"]
-    return ValuePlan(Quantization(float(entry["scale"]), int(entry["zero_point"])), float(low), float(high))
 
 
 def _lines(entries: list[dict[str, Any]]) -> str:

@@ -51,9 +51,6 @@ RANKING_BATCHES = 8
 Labelled = tuple[Mapping[str, Array], Array]
 """Samples by the inputs' names, and a label for each."""
 
-PLANNED = ("int8", STRICT)
-"""Those that are calibrated, and that follow a plan."""
-
 
 def quantize(
     model: Graph | Module | str | Path,

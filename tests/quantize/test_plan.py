@@ -40,6 +40,7 @@ plans = st.builds(
     ),
     io=st.sampled_from(IO),
     notices=st.lists(st.text(max_size=20), max_size=2),
+    accuracy=st.dictionaries(names, st.floats(0, 1), max_size=2),
 )
 
 
@@ -160,12 +161,27 @@ def _with(plan: Plan, **changes: Any) -> str:
         ({"format": "recipe"}, "'recipe'"),
         ({"version": 99}, "version 99"),
         ({"nodes": [{"name": "a", "form": "int7"}]}, "int7"),
-        ({"nodes": 3}, "int"),
+        ({"nodes": 3}, "nodes is 3, and has to be a list"),
         ({"values": [{"name": "a", "scale": 0.0, "zero_point": 0, "range": [0, 1]}]}, "scale 0.0"),
         ({"values": [{"name": "a", "scale": float("nan"), "zero_point": 0, "range": [0, 1]}]}, "scale nan"),
-        ({"values": [{"name": "a", "scale": 0.1, "zero_point": 0, "range": [0, 1]}]}, "not a positive, finite float32"),
+        (
+            {"values": [{"name": "a", "scale": 1e39, "zero_point": 0, "range": [0, 1]}]},
+            "not a positive, finite float32",
+        ),
+        ({"values": [{"name": "a", "scale": 1e-60, "zero_point": 0, "range": [0, 1]}]}, 'value "a" has scale 1e-60'),
+        ({"values": [{"name": "a", "scale": 10**400, "zero_point": 0, "range": [0, 1]}]}, "scale inf"),
+        ({"values": [{"name": "a", "scale": "big", "zero_point": 0, "range": [0, 1]}]}, 'value "a" has "big" as its'),
+        ({"values": [{"name": "a", "scale": 0.5, "zero_point": 1.5, "range": [0, 1]}]}, "zero point 1.5, which is no"),
+        ({"values": [{"name": "a", "zero_point": 0, "range": [0, 1]}]}, 'value "a" has no "scale"'),
+        ({"values": [{"name": "a", "scale": 1, "zero_point": 0, "range": [0, 1]}] * 2}, 'values lists "a" twice'),
+        ({"nodes": [{"name": "a", "form": "int8"}, {"name": "a", "form": "float"}]}, 'nodes lists "a" twice'),
+        ({"nodes": [{"name": "a", "form": "int4"}]}, "one of: int8, moves, table, exact float, float"),
+        ({"nodes": ["stem"]}, 'entry 1 of nodes is "stem", and has to be an object'),
+        ({"nodes": [{"name": 3, "form": "int8"}]}, "the name of entry 1 of nodes is 3"),
+        ({"nodes": None}, "nodes is null, and has to be a list"),
+        ({"scheme": "int9"}, "scheme is 'int9', and has to be one of: int8, int8-strict"),
         ({"values": [{"name": "a", "scale": 0.5, "zero_point": 900, "range": [0, 1]}]}, "zero point 900"),
-        ({"values": [{"name": "a", "scale": 0.5, "zero_point": 0, "range": [0]}]}, "values"),
+        ({"values": [{"name": "a", "scale": 0.5, "zero_point": 0, "range": [0]}]}, 'the range of value "a" is [0]'),
         ({"io": "int4"}, "'int4'"),
     ],
 )
@@ -174,6 +190,14 @@ def test_what_is_no_plan_is_told(plan: Plan, changes: dict[str, Any], told: str)
         Plan.from_json(_with(plan, **changes))
     assert raised.value.code == "TP053"
     assert told in str(raised.value)
+
+
+def test_a_scale_is_rounded_to_the_float32_that_runtimes_hold(plan: Plan) -> None:
+    data = json.loads(plan.to_json())
+    next(value for value in data["values"] if value["name"] == "head:out")["scale"] = 0.04
+    edited = Plan.from_json(json.dumps(data))
+    assert edited.values["head:out"].quantization.scale == float(np.float32(0.04)) != 0.04
+    assert quantize(convnet(), plan=edited).nodes
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3", "{" * 10_000, "[" * 100_000])
