@@ -111,8 +111,8 @@ def cells(rng: np.random.Generator, shape: Sequence[int], dtype: DType = DType.F
     if dtype is DType.BOOL:
         return rng.random(shape) < 0.5
     if dtype is not DType.FLOAT32:
-        limits = np.iinfo(np.int32 if dtype is DType.INT64 else dtype.numpy)
-        return rng.integers(limits.min, limits.max, shape, endpoint=True).astype(dtype.numpy)
+        least, most = {DType.UINT8: (0, 255), DType.INT8: (-128, 127)}.get(dtype, (-(2**31), 2**31 - 1))
+        return rng.integers(least, most, shape, endpoint=True).astype(dtype.numpy)
     found = rng.normal(0, 2, shape).astype(np.float32)
     return np.where(rng.random(shape) < 0.2, rng.choice(AWKWARD, shape), found)
 
