@@ -5,7 +5,11 @@ const CHANNELS = { grey: 1, rgb: 3, bgr: 3, rgba: 4 };
 const PLAIN = { channels: undefined, size: undefined, range: undefined, mean: [0], std: [1], resize: "bilinear" };
 const RULES = { ...PLAIN, shorter_side: undefined, background: [255, 255, 255] };
 const SOURCES =
-  "an ImageData, a Blob, an img, canvas or video element, an OffscreenCanvas, ImageBitmap or VideoFrame, or a list of them";
+  "an ImageData or {data, width, height} of RGBA bytes, a Blob, an img, canvas or video element, an OffscreenCanvas, " +
+  "ImageBitmap or VideoFrame, or a list of them";
+
+/** What a value is called in messages. */
+const kindOf = (value) => value?.constructor?.name ?? String(value);
 
 /** Resampling filters: how far they reach, and what a pixel weighs at a distance. */
 const FILTERS = {
@@ -30,6 +34,8 @@ const FILTERS = {
  * @returns        {data, shape} for `run`
  */
 export async function fromImage(model, source, options = {}) {
+  if (!model?.meta?.inputs)
+    throw new TypeError(`fromImage: expected (model, picture), first what load() resolves to, got ${kindOf(model)} first`);
   const [spec, rules] = rulesOf(model.meta, options);
   const pictures = [];
   for (const each of Array.isArray(source) ? source : [source]) {
@@ -100,6 +106,8 @@ async function pixelsOf(source) {
   }
   if (is("Blob") || is("HTMLImageElement")) {
     if (is("HTMLImageElement")) await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    if (typeof createImageBitmap === "undefined")
+      fail("there is no createImageBitmap here that reads a Blob: decode it, and pass {data, width, height} of RGBA bytes");
     const plain = { premultiplyAlpha: "none", colorSpaceConversion: "none" };
     const bitmap = await createImageBitmap(source, plain).catch((error) => fail(`no picture: ${error.message}`));
     const pixels = drawn(bitmap, bitmap.width, bitmap.height, fail);
@@ -110,7 +118,7 @@ async function pixelsOf(source) {
   if (is("VideoFrame")) return drawn(source, source.displayWidth, source.displayHeight, fail);
   if (["HTMLCanvasElement", "OffscreenCanvas", "ImageBitmap"].some(is))
     return drawn(source, source.width, source.height, fail);
-  return fail(`expected ${SOURCES}, got ${source?.constructor?.name ?? source}`);
+  return fail(`expected ${SOURCES}, got ${kindOf(source)}`);
 }
 
 /** Drawn at its own size, so that no pixel is mixed with another. */

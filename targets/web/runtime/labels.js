@@ -8,7 +8,9 @@
  * @param options  output: its name, where there are several; row: which sample of the batch
  * @returns        [{label, index, score}]; a class without a name is called by its number
  */
-export function topK(model, outputs, k = 5, { output, row = 0 } = {}) {
+export function topK(model, outputs, k = 5, options = {}) {
+  checkCall(model, outputs, k, options);
+  const { output, row = 0 } = options;
   const names = Object.keys(outputs);
   const labelled = names.filter((name) => model.meta.labels?.[name]);
   const name = output ?? (names.length === 1 ? names : labelled)[0];
@@ -25,4 +27,18 @@ export function topK(model, outputs, k = 5, { output, row = 0 } = {}) {
   }));
   const last = (score) => (Number.isNaN(score) ? -Infinity : score);
   return scored.sort((a, b) => last(b.score) - last(a.score) || a.index - b.index).slice(0, k);
+}
+
+/** Refuses arguments in another order, and options that there are none of. */
+function checkCall(model, outputs, k, options) {
+  const kindOf = (value) => value?.constructor?.name ?? String(value);
+  const fail = (problem) => {
+    throw new TypeError(`topK: ${problem}`);
+  };
+  if (!model?.meta?.outputs) fail(`expected (model, outputs), first what load() resolves to, got ${kindOf(model)} first`);
+  if (!Object.keys(outputs ?? {}).length) fail(`expected outputs, what run() resolves to, got ${kindOf(outputs)}`);
+  if (typeof k !== "number" || !(k >= 0))
+    fail(`expected k, how many classes, before the options, got ${typeof k === "number" ? k : kindOf(k)}`);
+  const unknown = Object.keys(options).find((key) => !["output", "row"].includes(key));
+  if (unknown) fail(`unknown option ${unknown}; there are output, row`);
 }

@@ -22,6 +22,7 @@ from triport.exporter.graph.file import save_graph
 from triport.runtime_checks.manifest import describe
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
+from triport.targets.web.bundle import RUNTIME
 
 BATCH = Sym.named("batch")
 Write = Callable[[Graph], Path]
@@ -210,7 +211,7 @@ def test_options_say_what_is_not_declared_and_mistakes_are_named(bundle: Write) 
         "unknown option scale; there are channels",
         "expected options.input to be one of image",
         'input "image" knows no resize: lanczos',
-        "expected an ImageData",
+        "expected an ImageData or {data",
     ]
 
 
@@ -274,7 +275,7 @@ def test_a_png_gives_the_same_tensor_in_chromium_and_in_python(
         assert "error" not in answer, (kind, answer)
         assert array_of(answer).tobytes() == expected.tobytes(), kind
     problems = [page.evaluate(IN_PAGE, ["scene.png", kind])["error"] for kind in ("words", "empty", "broken")]
-    assert problems[0].startswith("TypeError: fromImage: expected an ImageData, a Blob") and "got String" in problems[0]
+    assert problems[0].startswith("TypeError: fromImage: expected an ImageData or {") and "got String" in problems[0]
     assert problems[1] == "TypeError: fromImage: HTMLVideoElement has no pixels yet, or has been closed"
     assert problems[2].startswith("TypeError: fromImage: no picture: ")
 
@@ -353,6 +354,35 @@ def test_metadata_that_fit_nothing_are_refused_before_a_byte_is_written(
     assert not (tmp_path / "web").exists()
 
 
+MISUSED = """
+const { fromImage } = await import(process.argv[1]);
+const inputs = [{ name: "image", dtype: "float32", shape: [1, 1, 2, 1] }];
+const images = { image: { layout: "NHWC", count: 1, range: [0, 1] } };
+const model = { meta: { inputs, images } }, pixels = { data: new Uint8Array(8), width: 2, height: 1 };
+const said = (...given) => fromImage(...given).then(() => "no error", (error) => `${error.name}: ${error.message}`);
+console.log(JSON.stringify([await said(pixels, model), await said(Promise.resolve(model), pixels), await said(),
+  await said(model, new Blob([pixels.data])), await said(model, pixels.data)]));
+"""
+
+
+def test_a_picture_where_the_model_belongs_and_a_blob_in_node_are_told_so() -> None:
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", MISUSED, (RUNTIME / "image.js").as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first = "TypeError: fromImage: expected (model, picture), first what load() resolves to, got {} first"
+    pixels = "{data, width, height} of RGBA bytes"
+    swapped, pending, nothing, blob, bare = json.loads(done.stdout)
+    assert [swapped, pending, nothing] == [first.format(got) for got in ("Object", "Promise", "undefined")]
+    assert blob == (
+        f"TypeError: fromImage: there is no createImageBitmap here that reads a Blob: decode it, and pass {pixels}"
+    )
+    assert bare.startswith(f"TypeError: fromImage: expected an ImageData or {pixels}")
+    assert bare.endswith("got Uint8Array")
+
+
 # -- topK --------------------------------------------------------------------------------------------------------------
 
 TOP = """
@@ -361,8 +391,11 @@ import { topK } from "FOLDER/labels.js";
 const model = await load();
 const outputs = { scores: { data: Float32Array.of(1, 5, NaN, 5, 2, 9, 8, 7), shape: [2, 4] } };
 const answers = [topK(model, outputs, 3), topK(model, outputs, 9, { row: 1 })];
-for (const options of [{ row: 2 }, { output: "other" }])
-  try { topK(model, outputs, 1, options); } catch (error) { answers.push(error.message); }
+const calls = [[model, outputs, 1, { row: 2 }], [model, outputs, 1, { output: "other" }],
+  [model, outputs, { output: "scores" }], [model, outputs, -1], [model, outputs, 1, { rows: 1 }], [outputs, model],
+  [Promise.resolve(model), outputs], [model, Promise.resolve(outputs)], [model]];
+for (const call of calls)
+  try { answers.push(topK(...call)); } catch ({ name, message }) { answers.push(`${name}: ${message}`); }
 console.log(JSON.stringify(answers));
 """
 
@@ -382,4 +415,14 @@ def test_top_classes_with_their_labels(bundle: Write) -> None:
         {"label": "ant", "index": 0, "score": 1},
     ]
     assert [entry["label"] for entry in second] == ["bee", "cat", "dog", "ant"]
-    assert problems == ['topK: "scores" has 2 rows, got row 2', "topK: expected output to be one of scores, got other"]
+    assert problems == [
+        'RangeError: topK: "scores" has 2 rows, got row 2',
+        "TypeError: topK: expected output to be one of scores, got other",
+        "TypeError: topK: expected k, how many classes, before the options, got Object",
+        "TypeError: topK: expected k, how many classes, before the options, got -1",
+        "TypeError: topK: unknown option rows; there are output, row",
+        "TypeError: topK: expected (model, outputs), first what load() resolves to, got Object first",
+        "TypeError: topK: expected (model, outputs), first what load() resolves to, got Promise first",
+        "TypeError: topK: expected outputs, what run() resolves to, got Promise",
+        "TypeError: topK: expected outputs, what run() resolves to, got undefined",
+    ]
