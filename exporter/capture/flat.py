@@ -6,7 +6,7 @@ torch.export then sees nothing but tensors, whatever the module's arguments and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ class FlatModule(torch.nn.Module):
 
     names     of the outputs, once it has been called
     missing   places where the module returned None, once it has been called
+    called    what to do whenever it is called, before anything else
     """
 
     def __init__(self, module: torch.nn.Module, inputs: Inputs) -> None:
@@ -33,8 +34,11 @@ class FlatModule(torch.nn.Module):
         self.declared = tuple(getattr(module, "output_names", None) or ())
         self.names: list[str] = []
         self.missing: list[str] = []
+        self.called: Callable[[], None] | None = None
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.called:
+            self.called()
         arguments, keywords = self.inputs.call(dict(zip(self.inputs.tensors, tensors, strict=True)))
         leaves = list(named_leaves("", self.body(*arguments, **keywords)))
         outputs: list[tuple[str, torch.Tensor]] = []

@@ -17,6 +17,7 @@ from .attention import plain_transformers
 from .explain import FixedSizes, explained
 from .flat import FlatModule, own_path
 from .inputs import Inputs, enlarge
+from .lean import lean
 from .limits import takes_the_way_of
 from .places import place_of
 from .recurrent_calls import whole_recurrent_calls
@@ -66,7 +67,7 @@ def _traced(
     examples = tuple(inputs.tensors.values())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        with torch.no_grad(), whole_calls(), fixed.watched(), silent():
+        with torch.no_grad(), whole_calls(), fixed.watched(), silent(), lean(module):
             try:
                 program = torch.export.export(
                     module, examples, dynamic_shapes=(shapes,) if shapes else (), strict=False

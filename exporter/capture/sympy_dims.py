@@ -81,7 +81,7 @@ class DimNames:
 
     def _settled(self, expression: Any) -> Any:
         """The expression without each Max and Min that has one result whatever the free sizes."""
-        if not any(choice in str(expression) for choice in _CHOICES):
+        if expression.is_Symbol or not any(choice in str(expression) for choice in _CHOICES):
             return expression
         counted = {symbol: self.steps.get(str(symbol), Steps("")) for symbol in expression.free_symbols}
         ranges = {
