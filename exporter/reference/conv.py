@@ -35,11 +35,14 @@ def conv(
     op: Conv, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, *, sizes: Sizes
 ) -> torch.Tensor:
     weight = weight.permute(weight_perm(op, Layout.CHANNELS_FIRST))
-    padded = F.pad(channels_first(x, op.layout), pad_sides(op.padding))
-    if padded.dtype is torch.float64 and op.groups == padded.shape[1] > 1:
-        y = _depthwise(op, padded, weight, bias)
+    x = channels_first(x, op.layout)
+    if x.dtype is torch.float64 and op.groups == x.shape[1] > 1:
+        y = _depthwise(op, F.pad(x, pad_sides(op.padding)), weight, bias)
     else:
-        y = _CONV[len(op.stride)](padded, weight, bias, op.stride, 0, op.dilation, op.groups)
+        alike = [before for before, after in op.padding if before == after >= 0]  # then torch pads without a copy
+        if len(alike) < len(op.padding):
+            x, alike = F.pad(x, pad_sides(op.padding)), [0] * len(op.padding)
+        y = _CONV[len(op.stride)](x, weight, bias, op.stride, alike, op.dilation, op.groups)
     return from_channels_first(apply_activation(op.activation, y), op.layout)
 
 

@@ -23,7 +23,8 @@ def batch_norm(
     along = [1] * x.dim()
     along[op.axis] = -1
     factor = scale * torch.rsqrt(variance + op.epsilon)
-    return (x - mean.reshape(along)) * factor.reshape(along) + offset.reshape(along)
+    centred = x - mean.reshape(along)
+    return centred.mul_(factor.reshape(along)).add_(offset.reshape(along))
 
 
 @computes(LayerNorm)
