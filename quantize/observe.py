@@ -115,13 +115,21 @@ def _percentile(seen: Observed) -> Range:
 def _mse(seen: Observed) -> Range:
     """Sum over bins of (x - code(x))², the rounding error inside the range taken as uniform: step² / 12."""
     counts, centres = seen.histogram.counts, seen.histogram.centres
+    moments = np.zeros((centres.size + 1, 3))
+    np.cumsum(counts[:, None] * centres[:, None] ** np.arange(3), axis=0, out=moments[1:])
 
     def loss(low: float, high: float) -> float:
-        step = (high - low) / _STEPS
-        beyond = np.maximum(low - centres, 0) + np.maximum(centres - high, 0)
-        return float((counts * np.where(beyond > 0, beyond**2, step**2 / 12)).sum())
+        first, last = np.searchsorted(centres, low), np.searchsorted(centres, high, side="right")
+        below, inside, above = moments[first], moments[last][0] - moments[first][0], moments[-1] - moments[last]
+        clipped = _squares_from(low, below) + _squares_from(high, above)
+        return float(clipped + inside * ((high - low) / _STEPS) ** 2 / 12)
 
     return _best(seen, loss)
+
+
+def _squares_from(end: float, moments: Floats) -> float:
+    """Sum of (x - end)², from the cells' count, sum and sum of squares."""
+    return float(moments[2] - 2 * end * moments[1] + end**2 * moments[0])
 
 
 def _entropy(seen: Observed) -> Range:
