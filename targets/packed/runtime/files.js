@@ -1,4 +1,5 @@
 // The folder's files: beside index.js, or in a folder that the page names; over http, or from the disk in Node.
+import { stopIfAborted } from "../../web/runtime/queue.js";
 
 // The name is a variable, so that bundlers for the web leave it alone.
 export const fromNode = (name) => import(/* @vite-ignore */ name);
@@ -9,12 +10,13 @@ async function located(folder) {
   return (await fromNode("node:url")).pathToFileURL(folder);
 }
 
-/** A file's bytes as an ArrayBuffer; an Error names what is missing. */
-export async function readFile(name, folder) {
+/** A file's bytes as an ArrayBuffer; an Error names what is missing. An aborted signal ends it, with its reason. */
+export async function readFile(name, folder, signal) {
   const url = folder === undefined ? FILES[name] : new URL(name, await located(folder));
   if (url.protocol === "data:") // bundlers inline small files, and a strict policy lets nobody fetch these
     return Uint8Array.from(atob(url.pathname.split(";base64,")[1]), (character) => character.charCodeAt(0)).buffer;
   const fail = (problem) => {
+    stopIfAborted(signal);
     throw new Error(`${name}: ${problem} at ${url}; load(folder) takes the web/ that triport export wrote`);
   };
   if (url.protocol === "file:" && typeof process === "object") {
@@ -22,8 +24,9 @@ export async function readFile(name, folder) {
     const bytes = await fs.readFile(url).catch((error) => fail(error.code === "ENOENT" ? "no such file" : error.message));
     return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   }
-  const response = await fetch(url).catch((error) => fail(error.message));
-  return response.ok ? response.arrayBuffer() : fail(`${response.status} ${response.statusText}`);
+  const response = await fetch(url, { signal }).catch((error) => fail(error.message));
+  if (!response.ok) return fail(`${response.status} ${response.statusText}`);
+  return response.arrayBuffer().catch((error) => fail(error.message));
 }
 
 /** Where a package's files are served, as the page's import map or Node finds the package; "" where neither tells. */

@@ -8,14 +8,28 @@ export interface LoadOptions {
   baseUrl?: string | URL;
   /** Where the runtime's own .wasm files are served, when it does not find them itself. */
   runtimeUrl?: string | URL;
-  /** Threads of onnxruntime-web; more than one needs a page that is crossOriginIsolated. Default: 1. */
+  /** For onnxruntime-web alone: its threads; more than one needs a page that is crossOriginIsolated. Default: 1. */
   threads?: number;
+  /** Ends the downloads of the folder's files: load() rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** true: refuse inputs that hold a NaN. */
+  checkNaN?: boolean;
+}
+
+export interface RunOptions {
+  /** Aborted before its turn, the run never starts and rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** true: refuse inputs that hold a NaN. Default: what load() was given. */
+  checkNaN?: boolean;
 }
 
 export interface Model {
   readonly meta: Meta;
-  /** Runs the model once, after the calls before. Rejects with TypeError for a wrong name, dtype, length or shape. */
-  run(inputs: Inputs): Promise<Outputs>;
+  /**
+   * Runs the model once, after the runs that were called before; the arrays are read when the turn comes. Rejects with
+   * a TypeError for a wrong name, dtype, length or shape.
+   */
+  run(inputs: Inputs, options?: RunOptions): Promise<Outputs>;
   /** Runs the samples recorded from the original model and compares. */
   selfTest(): Promise<SelfTest>;
   /** Lets go of the memory once the calls under way have ended; the model cannot run afterwards. */

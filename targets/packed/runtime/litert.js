@@ -3,6 +3,9 @@ import { packageFolder } from "./files.js";
 
 let runtime; // one for the page
 
+/** What load() takes for this runtime alone. */
+export const OWN_OPTIONS = [];
+
 export async function openEngine(facts, read, { runtimeUrl }) {
   const folder = runtimeUrl ?? packageFolder("@litertjs/core", "../wasm/");
   if (!folder) throw new Error("load({runtimeUrl}): where are the files of @litertjs/core/wasm served?");

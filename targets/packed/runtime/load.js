@@ -1,20 +1,27 @@
-// The entry: load(). What is imported here stands in one scope with it in index.js, openEngine from one of the engines.
+// The entry: load(). What is imported here stands in one scope with it in index.js, what is the engine's from one of them.
 import { readFile } from "./files.js";
-import { openEngine } from "./ort.js";
-import { Packed } from "./packed.js";
+import { OWN_OPTIONS, openEngine } from "./ort.js";
+import { checkOptions, Packed } from "./packed.js";
+import { stopIfAborted } from "../../web/runtime/queue.js";
 
 /**
  * Loads the model.
- * @param options  the folder of the other files (an address; in Node a path will do), or an object. baseUrl: that folder,
- *                 when they do not stand beside this one; runtimeUrl: where the runtime's own files are served
+ * @param options  the folder of the other files (an address; in Node a path will do), or an object: LoadOptions of
+ *                 index.d.ts
  */
 export async function load(options = {}) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
-  const text = given.baseUrl === undefined ? undefined : String(given.baseUrl);
+  checkOptions("load", given, ["baseUrl", "runtimeUrl", "signal", "checkNaN", ...OWN_OPTIONS]);
+  const { baseUrl, signal, checkNaN } = given;
+  const text = baseUrl === undefined ? undefined : String(baseUrl);
   const base = text === undefined || text.endsWith("/") ? text : `${text}/`;
-  const read = (name) => readFile(name, base);
+  stopIfAborted(signal);
+  const read = (name) => readFile(name, base, signal);
   const facts = JSON.parse(new TextDecoder().decode(await read("meta.json")));
   if (facts.format !== "triport-packed" || facts.version !== 1)
     throw new Error(`meta.json: expected format triport-packed version 1, got ${facts.format} version ${facts.version}`);
-  return new Packed(facts, await openEngine(facts, read, given), () => read("golden.bin"));
+  const engine = await openEngine(facts, read, given);
+  if (signal?.aborted) await engine.close();
+  stopIfAborted(signal);
+  return new Packed(facts, engine, () => readFile("golden.bin", base), checkNaN);
 }

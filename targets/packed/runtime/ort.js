@@ -10,6 +10,9 @@ const given = (data, dtype, carrier) => (carrier === "int64" ? ARRAYS[dtype].fro
 const imported = () =>
   typeof process === "object" && process.versions?.node ? fromNode("onnxruntime-web") : import("onnxruntime-web/wasm");
 
+/** What load() takes for this runtime alone. */
+export const OWN_OPTIONS = ["threads"];
+
 export async function openEngine(facts, read, { runtimeUrl, threads = 1 }) {
   const ort = await imported();
   if (runtimeUrl) ort.env.wasm.wasmPaths = String(runtimeUrl);

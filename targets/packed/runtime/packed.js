@@ -1,44 +1,53 @@
 // A model that another runtime runs, behind the interface of our own bundles: feeds are checked alike, calls wait for
 // each other, and the recorded samples can be run.
 import { runSamples } from "../../web/runtime/golden.js";
-import { bindInputs } from "../../web/runtime/tensors.js";
+import { makeQueue } from "../../web/runtime/queue.js";
+import { bindInputs, checkNumbers } from "../../web/runtime/tensors.js";
 
 const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, shape, ...(quantization && { quantization }) });
+
+/** Refuses options that there are none of. */
+export function checkOptions(call, given, known) {
+  const unknown = Object.keys(given).find((key) => given[key] !== undefined && !known.includes(key));
+  if (unknown) throw new TypeError(`${call}: unknown option ${unknown}; there are ${known.join(", ")}`);
+}
 
 export class Packed {
   #facts;
   #engine;
   #golden;
-  #last = Promise.resolve();
+  #checkNaN;
+  #enter = makeQueue();
 
   /**
-   * @param facts   meta.json
-   * @param engine  {run(tensors): Promise<{name: {data, shape}}>, close()}: tensors in the order of facts.inputs
-   * @param golden  () => Promise<ArrayBuffer>, golden.bin
+   * @param facts     meta.json
+   * @param engine    {run(tensors): Promise<{name: {data, shape}}>, close()}: tensors in the order of facts.inputs
+   * @param golden    () => Promise<ArrayBuffer>, golden.bin
+   * @param checkNaN  what runs do that are not told
    */
-  constructor(facts, engine, golden) {
+  constructor(facts, engine, golden, checkNaN) {
     this.#facts = facts;
     this.#engine = engine;
     this.#golden = golden;
+    this.#checkNaN = checkNaN;
     this.meta = { ...facts.meta, inputs: facts.inputs.map(publicSpec), outputs: facts.outputs.map(publicSpec) };
   }
 
   /**
    * Runs the model once, after the calls before.
-   * @param feeds  {name: typed array} or {name: {data, shape}}
-   * @returns      {name: {data, shape}}
+   * @param feeds    {name: typed array} or {name: {data, shape}}, read when the turn comes
+   * @param options  RunOptions of index.d.ts
+   * @returns        {name: {data, shape}}
    */
-  async run(feeds) {
-    const { tensors } = bindInputs(this.#facts.inputs, feeds, this.meta);
-    const answer = this.#last.then(() => {
+  async run(feeds, options = {}) {
+    checkOptions("run", options, ["signal", "checkNaN"]);
+    const { signal, checkNaN = this.#checkNaN } = options;
+    return this.#enter(() => {
       if (!this.#engine) throw new Error("run() after dispose()");
-      return this.#engine.run(tensors);
-    });
-    this.#last = answer.then(
-      () => {},
-      () => {},
-    );
-    return answer;
+      const bound = bindInputs(this.#facts.inputs, feeds, this.meta);
+      if (checkNaN) checkNumbers(this.#facts.inputs, bound);
+      return this.#engine.run(bound.tensors);
+    }, signal);
   }
 
   /** Runs the samples that were recorded from the original model and compares. */
@@ -50,7 +59,6 @@ export class Packed {
   async dispose() {
     const engine = this.#engine;
     this.#engine = undefined;
-    await this.#last;
-    await engine?.close();
+    await this.#enter(() => engine?.close());
   }
 }

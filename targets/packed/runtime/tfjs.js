@@ -6,6 +6,9 @@ import { ARRAYS } from "../../web/runtime/arrays.js";
 const [core, converter, wasm] = [tfCore, tfConverter, tfWasm].map((module) => module.default ?? module);
 const CARRIERS = { uint8: "int32", int8: "int32" };
 
+/** What load() takes for this runtime alone. */
+export const OWN_OPTIONS = [];
+
 export async function openEngine(facts, read, { runtimeUrl }) {
   const folder = runtimeUrl ?? packageFolder("@tensorflow/tfjs-backend-wasm", "./");
   if (folder && typeof process !== "object") wasm.setWasmPaths(String(folder));

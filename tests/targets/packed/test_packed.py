@@ -6,13 +6,14 @@ import http.server
 import json
 import subprocess
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from npm_packages import WEB_RUNTIMES, installed
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 import triport as tp
 from triport.cli.main import run
@@ -157,23 +158,75 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """No talk on stderr."""
 
 
-def test_the_pages_pass_once_the_packages_stand_in_their_folders(modules: Path, tmp_path: Path) -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
+    """The page of a folder around each runtime, open in Chromium, with the packages in the folder."""
+    root, modules = tmp_path_factory.mktemp("site"), installed(WEB_RUNTIMES) / "node_modules"
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    said = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=Chromium().found(), args=list(FLAGS))
+        opened = {}
         for runtime in PACKINGS:
-            tp.export(picture(), tmp_path / runtime, to=["web"], web_runtime=runtime, verify=False)
-            (tmp_path / runtime / "web" / "node_modules").symlink_to(modules, target_is_directory=True)
-            page = browser.new_page()
+            tp.export(picture(), root / runtime, to=["web"], web_runtime=runtime, verify=False)
+            (root / runtime / "web" / "node_modules").symlink_to(modules, target_is_directory=True)
+            page = opened[runtime] = browser.new_page()
             page.goto(f"http://127.0.0.1:{server.server_port}/{runtime}/web/index.html")
-            page.wait_for_selector("#state.pass, #state.fail", timeout=60_000)
-            said[runtime] = page.inner_text("#state")
+        yield opened
         browser.close()
     server.shutdown()
     server.server_close()
+
+
+def test_the_pages_pass_once_the_packages_stand_in_their_folders(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        page.wait_for_selector("#state.pass, #state.fail", timeout=60_000)
+    said = {runtime: page.inner_text("#state") for runtime, page in pages.items()}
     assert said == dict.fromkeys(PACKINGS, "Passed: 1 of 1 samples answer as the original model did.")
+
+
+OPTIONS = """async () => {
+  const { load } = await import("./index.js");
+  const text = (error) => `${error.name}: ${error.message}`;
+  const told = (promise) => promise.then(({ scores }) => (scores ? scores.shape : "loaded"), text);
+  const mine = AbortSignal.abort(new Error("mine")), late = new AbortController();
+  const model = await load(), strict = await load({ checkNaN: true, signal: late.signal });
+  late.abort();
+  const image = Float32Array.from({ length: 64 }, (_, i) => (i === 3 ? NaN : i));
+  const under = model.run({ image }), waits = new AbortController();
+  const waiting = model.run({ image }, { signal: waits.signal });
+  waits.abort(new Error("waited"));
+  const loads = [{ signal: mine }, { onProgress() {} }, { cache: undefined }];
+  const runs = [[model, { signal: mine }], [model, { checkNaN: true }], [model, { chekNaN: true }],
+    [strict], [strict, { checkNaN: false }]];
+  const begun = new AbortController(), broken = told(load({ signal: begun.signal }));
+  begun.abort(new Error("begun"));
+  const said = [await told(under), await told(waiting), await broken];
+  for (const options of loads) said.push(await told(load(options)));
+  for (const [of, options] of runs) said.push(await told(of.run({ image }, options)));
+  return said;
+}"""
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_signals_and_nan_are_as_in_our_own_bundle_and_other_options_are_named(
+    runtime: str, pages: dict[str, Page]
+) -> None:
+    ran, nan = [1, 3], 'TypeError: input "image": expected numbers, got NaN at index 3'
+    loads = "baseUrl, runtimeUrl, signal, checkNaN" + (", threads" if runtime == "ort" else "")
+    assert pages[runtime].evaluate(OPTIONS) == [
+        ran,
+        "Error: waited",
+        "Error: begun",
+        "Error: mine",
+        f"TypeError: load: unknown option onProgress; there are {loads}",
+        "loaded",
+        "Error: mine",
+        nan,
+        "TypeError: run: unknown option chekNaN; there are signal, checkNaN",
+        nan,
+        ran,
+    ]
 
 
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
