@@ -23,13 +23,14 @@ FREE = {"input_ids": {0: "batch", 1: "length"}, "attention_mask": {0: "batch", 1
 CHECKS = ({"batch": 2, "length": 7}, {"batch": 1, "length": 16}, {"batch": 3, "length": 7})
 
 
-def from_config(kind: str, **options: Any) -> nn.Module:
-    """The base model of a kind (bert, gpt2 …) with random weights."""
+def from_config(kind: str, experts: str | None = None, **options: Any) -> nn.Module:
+    """The base model of a kind (bert, gpt2 …) with random weights; ``experts``: how it computes a mixture of them."""
     torchvision_ops()
     from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.for_model(kind, **options)
-    return seeded(lambda: AutoModel.from_config(config))
+    chosen = {} if experts is None else {"experts_implementation": experts}
+    return seeded(lambda: AutoModel.from_config(config, **chosen))
 
 
 def tokens(batch: int, length: int) -> Inputs:
@@ -88,6 +89,28 @@ def step(heads: int) -> Callable[..., Inputs]:
         }
 
     return inputs
+
+
+def deepseek() -> nn.Module:
+    """Latent attention and, in the second layer, two of four experts beside a shared one."""
+    return from_config(
+        "deepseek_v3",
+        experts="batched_mm",
+        **SMALL,
+        use_cache=False,
+        num_key_value_heads=4,
+        q_lora_rank=8,
+        kv_lora_rank=8,
+        qk_nope_head_dim=8,
+        qk_rope_head_dim=8,
+        v_head_dim=8,
+        first_k_dense_replace=1,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        n_group=1,
+        topk_group=1,
+        moe_intermediate_size=32,
+    )
 
 
 def t5_encoder() -> nn.Module:
@@ -162,6 +185,7 @@ NETWORKS = [
         FREE,
         CHECKS,
     ),
+    Network("deepseek-v3", deepseek, tokens, FREE, CHECKS),
     Network("t5-encoder", t5_encoder, tokens, FREE, CHECKS),
     Network(
         "mobilebert",

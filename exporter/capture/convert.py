@@ -18,6 +18,7 @@ from ..graph.limits import record_limits
 from .complex_numbers import Complex, complex_converter, holds_complex
 from .context import Context
 from .explain import taken_for_one
+from .filled import Filled, knows_filled, without_filled
 from .flat import own_path
 from .free_sizes import Counted, learned
 from .inputs import Inputs
@@ -26,10 +27,8 @@ from .limits import guarded_sizes
 from .mutation import owner, user_outputs, written_argument
 from .places import innermost
 from .precision import CONVERTED, plain_dtype
-from .recurrent import TAKE_FILLED
 from .recurrent_calls import NAMESPACE
 from .registry import Converter, converter_for
-from .scatter import SCATTERS, Filled
 from .unknown import reason_against
 
 PORTABLE = frozenset(dtype.value for dtype in DType) - {DType.FLOAT64.value, DType.FLOAT16.value}
@@ -75,7 +74,8 @@ class Conversion:
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node in self.needed:
                 self._call(node)
-        returned = self._whole([self._resolve(v) for v in user_outputs(self.program) if v is not None])
+        outputs = [self._resolve(value) for value in user_outputs(self.program) if value is not None]
+        returned = without_filled(outputs, self._whole)
         if len(output_names) != len(returned) or not all(isinstance(value, Value) for value in returned):
             raise ModelError(
                 "TP208",
@@ -220,8 +220,8 @@ class Conversion:
     def _converted(self, converter: Converter, node: torch.fx.Node, target: torch._ops.OpOverload) -> object:
         """What a converter makes of a call; whatever it cannot make sense of is an error at the user's line."""
         arguments = self._arguments(node, target)
-        if converter not in (*SCATTERS, *TAKE_FILLED):
-            arguments = self._whole(arguments)
+        if not knows_filled(converter):
+            arguments = without_filled(arguments, self._whole)
         if holds_complex(arguments):
             converter = self._for_complex(converter, target)
         try:
@@ -240,16 +240,8 @@ class Conversion:
             raise self.context.error("TP202", f"{target} of complex numbers has no meaning here", reason.help)
         return found
 
-    def _whole(self, values: list[Any]) -> list[Any]:
-        """Fills as the tensors they stand for, for those who know nothing of fills."""
-        return [
-            self.context.expand(value.number, value.type)
-            if isinstance(value, Filled)
-            else self._whole(value)
-            if isinstance(value, list)
-            else value
-            for value in values
-        ]
+    def _whole(self, filled: Filled) -> Value:
+        return self.context.expand(filled.number, filled.type)
 
     def _python_call(self, node: torch.fx.Node) -> Any:
         """getitem on several results, and arithmetic on sizes."""

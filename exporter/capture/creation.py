@@ -6,8 +6,8 @@ import numpy as np
 
 from ..graph import Value
 from .context import Context
+from .filled import Filled
 from .registry import captures
-from .scatter import Filled
 
 
 def _filled(context: Context, number: object) -> Value | Filled:

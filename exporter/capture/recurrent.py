@@ -10,9 +10,9 @@ from ..graph import Value
 from ..ops import Concat, Gru, Lstm, Reshape, Rnn, Slice, Transpose
 from ..ops.recurrent import Nonlinearity, Recurrent
 from .context import Context
+from .filled import Filled, takes_filled
 from .recurrent_calls import NAMESPACE
 from .registry import captures
-from .scatter import Filled
 
 State = Value | Filled
 Make = Callable[[bool], Recurrent]
@@ -88,7 +88,7 @@ _WHOLE = {name: _layers(name) for name in _MAKES}
 _TORCH = {name: _from_torch(convert) for name, convert in _WHOLE.items()}
 for _name in _MAKES:
     captures(f"{NAMESPACE}.{_name}")(_WHOLE[_name])
-    captures(f"{_name}.input")(_TORCH[_name])
+    captures(f"{_name}.input")(takes_filled(_TORCH[_name]))
 
 
 @captures("lstm_cell")
@@ -105,22 +105,21 @@ def lstm_cell(
 
 
 @captures("gru_cell")
+@takes_filled
 def gru_cell(context: Context, x: Value, state: State, *weights: Value | None) -> Value:
     return _cell(context, Gru(), x, [state], *weights)[0]
 
 
 @captures("rnn_tanh_cell")
+@takes_filled
 def rnn_tanh_cell(context: Context, x: Value, state: State, *weights: Value | None) -> Value:
     return _cell(context, Rnn(), x, [state], *weights)[0]
 
 
 @captures("rnn_relu_cell")
+@takes_filled
 def rnn_relu_cell(context: Context, x: Value, state: State, *weights: Value | None) -> Value:
     return _cell(context, Rnn(nonlinearity=Nonlinearity.RELU), x, [state], *weights)[0]
-
-
-TAKE_FILLED = (*_TORCH.values(), gru_cell, rnn_tanh_cell, rnn_relu_cell)
-"""Converters that know what a state of nothing but zeros is."""
 
 
 def _cell(context: Context, op: Recurrent, x: Value, states: Sequence[State], *weights: Value | None) -> list[Value]:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..graph import Dim, TensorType, Value
+from ..graph import Dim, Value
+from ..graph.dims import never_negative
 from ..ops import Concat, Mul, Pad, Reshape, Slice
 from .context import Context
+from .filled import Filled, takes_filled
 from .registry import captures
-
-
-@dataclass(frozen=True)
-class Filled:
-    """One number in every cell of a shape with free dims: no constant, but good to be scattered into a tensor."""
-
-    number: float
-    type: TensorType
+from .shape import bounds
 
 
 def fill(context: Context, x: Value | Filled, number: float) -> Value | Filled:
@@ -28,11 +21,13 @@ def fill(context: Context, x: Value | Filled, number: float) -> Value | Filled:
 
 
 @captures("fill.Scalar", "zero.default")
+@takes_filled
 def fill_scalar(context: Context, x: Value, number: float = 0) -> Value | Filled:
     return fill(context, x, number)
 
 
 @captures("fill.Tensor")
+@takes_filled
 def fill_tensor(context: Context, x: Value, number: Value) -> Value | Filled:
     if number.is_constant:
         return fill(context, x, number.array().item())
@@ -40,6 +35,7 @@ def fill_tensor(context: Context, x: Value, number: Value) -> Value | Filled:
 
 
 @captures("copy.default")
+@takes_filled
 def copy(context: Context, x: Value, source: Value | Filled, *_: object) -> Value | Filled:
     """``source`` in the dtype and, by broadcasting, the shape of ``x``."""
     if isinstance(source, Filled):
@@ -61,55 +57,82 @@ def copy(context: Context, x: Value, source: Value | Filled, *_: object) -> Valu
 
 
 @captures("slice_scatter")
+@takes_filled
 def slice_scatter(
-    context: Context, x: Value, source: Value | Filled, axis: int, start: Dim | None, stop: Dim | None, step: Dim
+    context: Context,
+    x: Value | Filled,
+    source: Value | Filled,
+    axis: int,
+    start: Dim | None,
+    stop: Dim | None,
+    step: Dim,
 ) -> Value | Filled:
     """x with x[.., start:stop, ..] along ``axis`` replaced."""
     axis %= x.type.rank
-    size = x.type.shape[axis]
+    size, width = x.type.shape[axis], source.type.shape[axis]
     if step != 1:
         raise context.error("TP202", "writing every n-th cell has no meaning here", "write a range of cells")
-    first = context.static(start or 0, "the start of a slice")
-    whole = stop is None or stop == size or (isinstance(stop, int) and stop >= 2**31)
-    if first == 0 and whole:
+    if width == 0:
+        return x
+    found = bounds(size, start, stop, width)
+    if found is None:
+        raise context.error(
+            "TP203", f"where {width} cells of {size} are written to depends on a free dimension", "use torch.cat"
+        )
+    first, last = found
+    if first == 0 and last == size:
         return Filled(source.number, x.type) if isinstance(source, Filled) else source
-    length = context.static(size, "the end of a slice")
-    last = length if whole or stop is None else context.static(stop, "the end of a slice")
-    first, last = (min(max(at + length if at < 0 else at, 0), length) for at in (first, last))
-    return _replaced(context, x, source, axis, first, max(first, last)) if last > first else x
+    return _replaced(context, x, source, axis, first, last)
 
 
 @captures("select_scatter")
-def select_scatter(context: Context, x: Value, source: Value | Filled, axis: int, index: Dim) -> Value | Filled:
+@takes_filled
+def select_scatter(
+    context: Context, x: Value | Filled, source: Value | Filled, axis: int, index: Dim
+) -> Value | Filled:
     """x with x[.., index, ..] along ``axis`` replaced."""
     axis %= x.type.rank
     at = context.static(index, "the index of a selection")
-    if at < 0:
-        at = context.static(x.type.shape[axis] + at, "the index of a selection")
+    place = x.type.shape[axis] + at if at < 0 else at
     if isinstance(source, Value):
         shape = x.type.shape
         source = context.add(Reshape((*shape[:axis], 1, *shape[axis + 1 :])), source)
-    return _replaced(context, x, source, axis, at, at + 1)
+    return _replaced(context, x, source, axis, place, place + 1)
 
 
-def _replaced(context: Context, x: Value, source: Value | Filled, axis: int, first: int, last: int) -> Value:
+def _replaced(
+    context: Context, x: Value | Filled, source: Value | Filled, axis: int, first: Dim, last: Dim
+) -> Value | Filled:
     """x before ``first``, the source, x from ``last`` on, along one axis."""
-    size = context.static(x.type.shape[axis], "an axis that is written to")
-    sides = [(0, first), (last, size)]
-    before, after = (
-        context.add(Slice((axis,), (start,), (stop,), (1,)), x) if stop > start else None for start, stop in sides
-    )
+    size = x.type.shape[axis]
+    if isinstance(x, Filled):
+        rest = size - last
+        if isinstance(source, Value) and isinstance(first, int) and isinstance(rest, int):
+            return _padded(context, source, axis, first, rest, x.number)
+        if isinstance(source, Filled) and source.number == x.number:
+            return x
+        x = context.expand(x.number, x.type)
+    for rest in (first, size - last):
+        if rest != 0 and not never_negative(rest - 1):
+            raise context.error(
+                "TP203",
+                f"of {size} cells {rest} are left as they are, which may be none: ports know no empty tensors",
+                "choose with torch.where and a mask of the size, or make the size fixed",
+            )
+    before = context.add(Slice((axis,), (0,), (first,), (1,)), x) if first != 0 else None
+    after = context.add(Slice((axis,), (last,), (size,), (1,)), x) if last != size else None
     if isinstance(source, Value):
         return context.add(Concat(axis), *(part for part in (before, source, after) if part is not None))
-    cells = tuple(last - first if i == axis else 0 for i in range(x.type.rank))
-    none = (0,) * x.type.rank
+    cells = context.static(last - first, "how much of an axis is filled")
     if before is not None:
-        padded = context.add(Pad(none, cells, float(source.number)), before)
+        padded = _padded(context, before, axis, 0, cells, source.number)
         return padded if after is None else context.add(Concat(axis), padded, after)
     if after is None:
         raise context.error("TP203", "a whole tensor is filled whose size is free", "write only a part of it")
-    return context.add(Pad(cells, none, float(source.number)), after)
+    return _padded(context, after, axis, cells, 0, source.number)
 
 
-SCATTERS = (fill_scalar, fill_tensor, copy, slice_scatter, select_scatter)
-"""The converters that know what to do with `Filled`."""
+def _padded(context: Context, x: Value, axis: int, before: int, after: int, number: float) -> Value:
+    """x with so many cells of a number before and behind it along an axis."""
+    low, high = (tuple(cells if i == axis else 0 for i in range(x.type.rank)) for cells in (before, after))
+    return context.add(Pad(low, high, float(number)), x)

@@ -9,6 +9,7 @@ from ..graph import Dim, Sym, Value
 from ..graph.dims import exact_quotient, never_negative
 from ..ops import BorderMode, BorderPad, Concat, Pad, Reshape, Slice, Transpose
 from .context import Context
+from .filled import Filled, takes_filled
 from .registry import captures
 
 
@@ -41,19 +42,29 @@ def matrix_transpose(context: Context, x: Value) -> Value:
 
 
 @captures("slice.Tensor")
-def slice_of(context: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1) -> Value:
+@takes_filled
+def slice_of(
+    context: Context, x: Value | Filled, axis: int, start: Dim | None, stop: Dim | None, step: Dim = 1
+) -> Value | Filled:
     """A slice as Python means it: torch has settled where free bounds count from and whether they reach the end.
 
     What it settled shows in the size of its result: x[-512:] of a free axis is all of it where that is so long.
     """
+    if isinstance(x, Filled):
+        return Filled(x.number, x.type.with_shape(context.result_shape()))
     axis %= x.type.rank
-    size, wanted = x.type.shape[axis], context.result_shape()[axis]
     every = context.static(step, "the step of a slice")
+    found = bounds(x.type.shape[axis], start, stop, context.result_shape()[axis], every)
+    return slice_(context, x, axis, *(found or (start, stop)), every)
+
+
+def bounds(size: Dim, start: Dim | None, stop: Dim | None, width: Dim, step: int = 1) -> tuple[Dim, Dim] | None:
+    """From where to where ``start:stop:step`` goes on an axis, knowing that it holds ``width`` cells; None: unknown."""
     for first in _meanings(size, start, 0):
         for last in _meanings(size, stop, size):
-            if -((first - last) // every) == wanted:
-                return slice_(context, x, axis, first, last, every)
-    return slice_(context, x, axis, start, stop, every)
+            if -((first - last) // step) == width:
+                return first, last
+    return None
 
 
 def _meanings(size: Dim, bound: Dim | None, default: Dim) -> list[Dim]:

@@ -52,6 +52,12 @@ _REASONS = (
         "torch.nn.utils.parametrize.remove_parametrizations for a parametrized weight",
     ),
     Reason(
+        r"histc|_?grouped_mm\w*",
+        "it counts or sorts by values, as a mixture of experts does with its tokens",
+        "a model of transformers: from_pretrained(..., experts_implementation='batched_mm'); elsewhere run "
+        "every expert and add the answers up with weights",
+    ),
+    Reason(
         r"quantize_per\w+|dequantize|fake_quantize\w+|_fake_quant\w+",
         "quantization is applied to the finished graph",
         "capture the float model; quantize afterwards",
@@ -68,16 +74,16 @@ def reason_against(op: torch._ops.OperatorBase) -> Reason:
     """Why a graph cannot have this op."""
     if isinstance(op, torch._ops.OpOverload):
         namespace, _, name = op._schema.name.partition("::")
+        plain = name.rstrip("_")
+        for reason in _REASONS:
+            if re.fullmatch(reason.names, plain) or re.fullmatch(reason.names, f"{plain}.{op._overloadname}"):
+                return reason
         if namespace != "aten":
             return Reason(
                 "",
                 f"it is an op of {namespace}, not one of torch's own",
                 "call the torch functions that it stands for while the model is captured",
             )
-        for reason in _REASONS:
-            plain = name.rstrip("_")
-            if re.fullmatch(reason.names, plain) or re.fullmatch(reason.names, f"{plain}.{op._overloadname}"):
-                return reason
     for reason in _REASONS:
         if re.fullmatch(reason.names, str(op)):
             return reason

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from capture.eager import Function, Function2, captured, exported, ops, sample
+from capture.ports import assert_ports_agree
 from torch import nn
 
 from triport.exporter.capture import capture
@@ -176,6 +178,70 @@ def test_filling_a_tensor_whose_size_is_free_is_expanding_a_number() -> None:
         return y * x
 
     assert ops(captured(Function(function), sample(1, 3))) == ["expand", "mul"]
+
+
+def _two_halves(x: torch.Tensor) -> torch.Tensor:
+    y = x.new_empty(x.shape[0], x.shape[1], 9)
+    y[:, :, :6] = x
+    y[:, :, 6:] = x[:, :, :3] * 2
+    return y
+
+
+def _framed(x: torch.Tensor) -> torch.Tensor:
+    y = torch.full((x.shape[0], x.shape[1] + 2, 6), 0.5)
+    y[:, 1:-1] = x
+    return y
+
+
+def _ends(x: torch.Tensor) -> torch.Tensor:
+    y = torch.zeros(x.shape[0], x.shape[1] + 3, 6)
+    y[:, :-3] = x
+    y[:, -3:] = 7.0
+    y[:, -1] = x[:, 0]
+    return y
+
+
+def _twice(x: torch.Tensor) -> torch.Tensor:
+    y = torch.zeros(x.shape[0], x.shape[1] * 2, 6)
+    y[:, : x.shape[1]] = x
+    y[:, x.shape[1] :] = x + 1
+    return y
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    y = torch.full((x.shape[0], 5, 6), -1, dtype=torch.int32)
+    y[:, 1:3] = 4
+    y[:, 3] = x[:, 0].int()
+    return y
+
+
+WRITTEN: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], list[str]]] = {
+    "two halves": (_two_halves, ["pad", "slice", "mul", "slice", "concat"]),
+    "framed": (_framed, ["pad"]),
+    "ends": (_ends, ["pad", "slice", "pad", "slice", "reshape", "reshape", "slice", "concat"]),
+    "twice": (_twice, ["expand", "slice", "concat", "add", "slice", "concat"]),
+    "rows": (_rows, []),
+}
+
+
+@pytest.mark.parametrize("which", WRITTEN)
+def test_tensors_of_free_sizes_are_filled_part_by_part(which: str, tmp_path: Path) -> None:
+    function, expected = WRITTEN[which]
+    free = {"x": {0: "batch", 1: "length"}}
+    graph = assert_ports_agree(tmp_path, Function(function), [sample(2, 3, 6)], free, others=[[sample(1, 1, 6)]])
+    if expected:
+        assert ops(graph) == expected
+
+
+def test_a_write_that_may_leave_nothing_is_refused() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        y[:, -2:] = 0.5
+        return y
+
+    with pytest.raises(ModelError, match="length-2 are left as they are, which may be none") as refused:
+        capture(Function(function), sample(1, 4, 3), dynamic={"x": {1: "length"}})
+    assert refused.value.code == "TP203"
 
 
 class WritesEveryOther(nn.Module):
