@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -23,14 +23,13 @@ FREE = {"input_ids": {0: "batch", 1: "length"}, "attention_mask": {0: "batch", 1
 CHECKS = ({"batch": 2, "length": 7}, {"batch": 1, "length": 16}, {"batch": 3, "length": 7})
 
 
-def from_config(kind: str, experts: str | None = None, **options: Any) -> nn.Module:
-    """The base model of a kind (bert, gpt2 …) with random weights; ``experts``: how it computes a mixture of them."""
+def from_config(kind: str, chosen: Mapping[str, str] | None = None, /, **options: Any) -> nn.Module:
+    """The base model of a kind (bert, gpt2 …) with random weights; ``chosen``: which of its implementations."""
     torchvision_ops()
     from transformers import AutoConfig, AutoModel
 
     config = AutoConfig.for_model(kind, **options)
-    chosen = {} if experts is None else {"experts_implementation": experts}
-    return seeded(lambda: AutoModel.from_config(config, **chosen))
+    return seeded(lambda: AutoModel.from_config(config, **(chosen or {})))
 
 
 def tokens(batch: int, length: int) -> Inputs:
@@ -95,7 +94,7 @@ def deepseek() -> nn.Module:
     """Latent attention and, in the second layer, two of four experts beside a shared one."""
     return from_config(
         "deepseek_v3",
-        experts="batched_mm",
+        {"experts_implementation": "batched_mm"},
         **SMALL,
         use_cache=False,
         num_key_value_heads=4,
