@@ -142,8 +142,8 @@ def make_report(
 ) -> Report:
     """The report, with the notes that the truth gives rise to."""
     about_truth: list[str] = []
-    if truth and truth.not_finite:
-        about_truth.append(str(truth.not_finite))
+    if truth:
+        about_truth += truth.notes()
     if truth and truth.source == GOLDEN:
         about_truth.append("ports were compared with the golden samples alone: the float64 reference needs torch")
     return Report(

@@ -37,12 +37,14 @@ class Case:
     label     what reports call it
     outputs   what to expect, where that is known already
     golden    the outputs are what the user's own model gave, in float32
+    made      nobody gave the inputs: they are random numbers at sizes that the graph is said to take
     """
 
     label: str
     inputs: dict[str, Array]
     outputs: dict[str, Array] = field(default_factory=dict)
     golden: bool = False
+    made: bool = False
 
 
 def golden_cases(samples: Sequence[Sample]) -> list[Case]:
@@ -100,7 +102,9 @@ def _label(sizes: Mapping[str, int], batch: str) -> str:
 
 def _random_case(graph: Graph, label: str, sizes: Mapping[str, int], *seed: int) -> Case:
     random = np.random.default_rng(seed)
-    return Case(label, {value.name: _random_like(graph, value.name, sizes, random) for value in graph.inputs})
+    return Case(
+        label, {value.name: _random_like(graph, value.name, sizes, random) for value in graph.inputs}, made=True
+    )
 
 
 def batch_name(types: Mapping[str, TensorType]) -> str | None:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 import numpy.typing as npt
 
+from ..exporter.errors import TriportError
 from ..exporter.graph import Array, DType, Graph, Source
 from ..exporter.passes.exact_values import exact_values
 from .runners.reference import ReferenceSession
@@ -67,12 +68,19 @@ class Truth:
 
     source       `REFERENCE` or `GOLDEN`
     not_finite   where the model itself leaves the finite numbers
+    left_out     generated cases that the model itself cannot answer, each with the reason
     """
 
     source: str
     cases: list[Case]
     limits: dict[str, Limit]
     not_finite: NotFinite | None = None
+    left_out: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """What a report says of the cases."""
+        told = [str(self.not_finite)] if self.not_finite else []
+        return told + [f"not compared at {case}" for case in self.left_out]
 
 
 @dataclass
@@ -98,6 +106,10 @@ class Spread:
         return Limit(dtype, tolerance, span, self.error, bound, golden)
 
 
+_FAILURES = (TriportError, RuntimeError, IndexError, ValueError)
+"""What the reference raises where operands do not go together, as with sizes of which a graph does not say so."""
+
+
 def has_reference() -> bool:
     """Whether torch, which the reference needs, is installed."""
     return find_spec("torch") is not None
@@ -112,16 +124,23 @@ def truth_by_reference(graph: Graph, cases: Sequence[Case], tolerances: Mapping[
     wide, narrow = ReferenceSession(graph, DType.FLOAT64), ReferenceSession(graph)
     spreads = {name: Spread() for name in graph.outputs}
     judged: list[Case] = []
+    left_out: list[str] = []
     not_finite: NotFinite | None = None
     for case in cases:
-        exact, own = wide.run(case.inputs), narrow.run(case.inputs)
+        try:
+            exact, own = wide.run(case.inputs), narrow.run(case.inputs)
+        except _FAILURES as error:
+            if not case.made:
+                raise
+            left_out.append(f"{case.label}: the model fails there: {str(error).splitlines()[0]}")
+            continue
         for name, spread in spreads.items():
             spread.add(exact[name].astype(np.float64), own[name].astype(np.float64))
         if not_finite is None and any(map(_not_finite, own.values())):
             not_finite = first_not_finite(graph, case)
         expected = {name: truth_value(exact[name], own[name]) for name in graph.outputs}
         judged.append(Case(case.label, case.inputs, {**expected, **case.outputs}, case.golden))
-    return Truth(REFERENCE, judged, _limits(graph, spreads, tolerances), not_finite)
+    return Truth(REFERENCE, judged, _limits(graph, spreads, tolerances), not_finite, tuple(left_out))
 
 
 def truth_by_golden(graph_types: Mapping[str, DType], cases: Sequence[Case], exact: Collection[str] = ()) -> Truth:

@@ -66,7 +66,7 @@ def verify(
         truth=truth.source if truth else "nothing",
         limits=truth.limits if truth else {},
         ports=reports,
-        notes=[str(truth.not_finite)] if truth and truth.not_finite else [],
+        notes=truth.notes() if truth else [],
         host=host_facts(),
         quantization=document.get("quantization"),
     )

@@ -146,7 +146,7 @@ def _bound(judge: Array) -> float:
 def _blame(graph: Graph, sample: Sample, answer: Answer, output: str, problem: str) -> ModelError:
     """The error for a disagreement: the module's own doing where it can be shown, else ours."""
     again = answer(sample.inputs)
-    if not all(_alike(again[name], told) for name, told in sample.outputs.items()):
+    if not all(alike(again[name], told) for name, told in sample.outputs.items()):
         return ModelError(
             "TP212",
             f'the model answers differently each time it is called, at output "{output}"',
@@ -195,11 +195,12 @@ def _difference_at(graph: Graph, inputs: Mapping[str, Array], answer: Answer) ->
         found = run_graph(graph, inputs)
     except (TriportError, RuntimeError, IndexError, ValueError) as error:
         return f"the graph fails: {error}"
-    different = [name for name, array in told.items() if not _alike(found[name], array)]
+    different = [name for name, array in told.items() if not alike(found[name], array)]
     return f'output "{different[0]}"' if different else ""
 
 
-def _alike(a: Array, b: Array) -> bool:
+def alike(a: Array, b: Array) -> bool:
+    """Whether two answers can be of one computation, by their shapes and with a wide tolerance."""
     if a.shape != b.shape:
         return False
     if not np.issubdtype(b.dtype, np.floating) or not b.size:

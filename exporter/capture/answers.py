@@ -16,6 +16,7 @@ from .flat import FlatModule
 from .inputs import Inputs, device_of
 from .places import place_of
 from .precision import InFloat32, own_dtype
+from .ties import FirstOfEqualsFirst
 
 _FUSED = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
 
@@ -90,24 +91,30 @@ def _types(inputs: Inputs, arrays: Mapping[str, Array]) -> dict[str, TensorType]
     return types
 
 
-def plain_answer(module: FlatModule, inputs: Mapping[str, Array], *, in_float32: bool) -> dict[str, Array]:
+def plain_answer(
+    module: FlatModule, inputs: Mapping[str, Array], *, in_float32: bool, in_order: bool = False
+) -> dict[str, Array]:
     """The module's outputs by name, transformer layers computed step by step as in training.
 
     in_float32   compute in float32 what the model computes in other floats
+    in_order     of equal numbers that are sorted put that first which came first
     """
     device = device_of(module)
     tensors = {name: torch.from_numpy(np.array(x)).to(device) for name, x in inputs.items()}
-    with InFloat32() if in_float32 else contextlib.nullcontext(), step_by_step():
+    with contextlib.ExitStack() as modes:
+        for mode in (InFloat32() if in_float32 else None, FirstOfEqualsFirst() if in_order else None, step_by_step()):
+            if mode is not None:
+                modes.enter_context(mode)
         answer = _called(module, tensors)
     return {name: tensor.detach().cpu().numpy() for name, tensor in answer.items()}
 
 
 def in_plain_floats(
-    module: FlatModule, sample: Sample, own: Mapping[str, torch.Tensor], *, in_float32: bool
+    module: FlatModule, sample: Sample, own: Mapping[str, torch.Tensor], *, in_float32: bool, in_order: bool = False
 ) -> dict[str, Array]:
     """`plain_answer` to a sample whose own answer is known already: it is the same, unless layers are fused in it."""
-    if in_float32 or _has_fused(module):
-        return plain_answer(module, sample.inputs, in_float32=in_float32)
+    if in_float32 or in_order or _has_fused(module):
+        return plain_answer(module, sample.inputs, in_float32=in_float32, in_order=in_order)
     return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in own.items()}
 
 

@@ -34,6 +34,7 @@ from .reach import limit_from_above
 from .regions import without_regions
 from .saved import SavedModule, example_inputs, saved_notices
 from .silence import silent
+from .ties import puts_in_order, tie_notices
 
 Program = tuple[ExportedProgram, list[str]]
 """A program, and what a user should know about how it came about."""
@@ -127,15 +128,16 @@ def _captured(
         remove_dead_code(captured)
         turned = turn_inputs(captured) if turns else Turned(captured, {})
         graph = turned.graph
-        in_float32 = bool(weights or conversion.converted)
+        in_float32, in_order = bool(weights or conversion.converted), puts_in_order(graph)
 
         def answer(arrays: Mapping[str, Array]) -> dict[str, Array]:
-            return plain_answer(flat, to_first(dict(arrays), turned.inputs), in_float32=in_float32)
+            return plain_answer(flat, to_first(dict(arrays), turned.inputs), in_float32=in_float32, in_order=in_order)
 
-        plain = in_plain_floats(flat, seen, own, in_float32=in_float32)
+        plain = in_plain_floats(flat, seen, own, in_float32=in_float32, in_order=in_order)
         fused = [] if in_float32 else fused_notices(flat, own, plain)
         told = conversion_notices(weights, conversion.converted, own, plain)
         notices = [*inputs.notices, *_missing(flat), *notices, *conversion.notices, *told, *fused]
+        notices += tie_notices(own, plain) if in_order and not in_float32 and not fused else []
         notices += limit_from_above(graph)
         given = bind_sizes(graph, to_last(_arrays(inputs), turned.inputs))
         notices += limit_from_below(graph, given, conversion.context.at_least)

@@ -9,13 +9,17 @@ import torch
 
 from ..errors import ModelError
 from ..graph import Array, Dim, DType, Graph, Source, Sym, TensorType, Value
+from ..graph.conditions import Condition
+from ..graph.dims import never_negative
 from ..ops import Cast, Expand, OpAttrs, Pad, Reshape, Size, Slice, Transpose
+from .said import relation_in_words
 
 
 class Context:
     """One ATen call: where it came from, and verbs to add nodes for it.
 
-    at_least   sizes below which torch refuses a call though its nodes could be computed
+    at_least     sizes below which torch refuses a call though its nodes could be computed
+    conditions   relations of free dims without which torch refuses a call
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -24,6 +28,7 @@ class Context:
         self.name = ""
         self.expected: TensorType | None = None
         self.at_least: list[tuple[Dim, int]] = []
+        self.conditions: list[Condition] = []
         self._named: set[str] = set()
 
     def at(self, source: Source, name: str, expected: TensorType | None) -> None:
@@ -94,6 +99,15 @@ class Context:
         if isinstance(dim, Sym):
             raise self.error("TP203", f"{what} depends on the free dimension {dim}", "make it a constant in the model")
         return int(dim)
+
+    def at_most(self, size: Dim, most: Dim) -> None:
+        """Notes that a free size may not exceed another."""
+        if not never_negative(most - size):
+            words = relation_in_words(size, "<=", most) or f"{size} at most {most}"
+            where = f", as {self.source.location} asks" if self.source.location else ""
+            condition = Condition(size, "<=", most, f"{words}{where}")
+            if condition not in self.conditions:
+                self.conditions.append(condition)
 
     def error(self, code: str, message: str, help: str) -> ModelError:
         """An error at the user's line."""

@@ -13,11 +13,11 @@ from torch.export.graph_signature import InputKind, TensorArgument
 
 from ..errors import ModelError, TriportError
 from ..graph import Array, DType, Graph, Source, TensorType, Value
-from ..graph.conditions import record_conditions
+from ..graph.conditions import Condition, record_conditions
 from ..graph.limits import record_limits
 from .complex_numbers import Complex, complex_converter, holds_complex
 from .context import Context
-from .explain import taken_for_one
+from .explain import advised, taken_for_constant
 from .filled import Filled, knows_filled, without_filled
 from .flat import own_path
 from .free_sizes import Counted, learned
@@ -64,6 +64,7 @@ class Conversion:
         self.results: dict[torch.fx.Node, Any] = {}
         self.in_place: dict[torch.fx.Node, list[torch.fx.Node]] = {}
         self.notices: list[str] = []
+        self.conditions: list[Condition] = []
         self.lines_of: dict[str, dict[str, None]] = {}
         self.tied: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Array] = {}
 
@@ -84,13 +85,15 @@ class Conversion:
             )
         for name, value in zip(output_names, returned, strict=True):
             self.graph.set_output(name, value)
+        record_conditions(self.graph, [*self.conditions, *self.context.conditions])
+        self.notices += [f"sizes are free as long as {condition.words}" for condition in self.context.conditions]
         return self.graph
 
     def _limit_sizes(self) -> None:
         guarded = guarded_sizes(self.program, self.dims, self.inputs.sizes)
         self.dims.limits = guarded.limits
         record_limits(self.graph, guarded.limits)
-        record_conditions(self.graph, guarded.conditions)
+        self.conditions = guarded.conditions
         self.notices += guarded.notices()
 
     @property
@@ -189,7 +192,7 @@ class Conversion:
         parts: list[Any] = [result.real, result.imaginary] if isinstance(result, Complex) else [result]
         if expected is not None and any(isinstance(part, Value) and part.type != expected for part in parts):
             for part in parts:
-                if isinstance(part, Value) and (reason := taken_for_one(part.type, expected, str(source))):
+                if isinstance(part, Value) and (reason := taken_for_constant(part.type, expected, str(source))):
                     raise reason
             raise ModelError(
                 "TP210",
@@ -227,7 +230,7 @@ class Conversion:
         try:
             return converter(self.context, *arguments)
         except TriportError as error:
-            raise error.placed(str(self.context.source)) from None
+            raise advised(error, self.graph.free_names()).placed(str(self.context.source)) from None
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise self.context.error(
                 "TP202", f"{target} is called in a way that has no meaning here: {error}", "write it in another way"

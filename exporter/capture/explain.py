@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.fx.experimental import symbolic_shapes
 
-from ..errors import ModelError
+from ..errors import ModelError, TriportError
 from ..graph import Sym, TensorType, evaluate_dim
 from ..graph.dims import dim_names
 from . import flat
@@ -175,8 +175,8 @@ def _torch_says(error: Exception, text: str) -> str:
     return f"torch says: {line}"
 
 
-def taken_for_one(type: TensorType, expected: TensorType, at: str) -> ModelError | None:
-    """TP205 where torch has a constant of 1 for a size that is 1 at the examples only; None for other differences.
+def taken_for_constant(type: TensorType, expected: TensorType, at: str) -> ModelError | None:
+    """TP205 where torch has the example's number for a size that is free; None for other differences.
 
     type       with the sizes that they are
     expected   with those that torch has
@@ -185,11 +185,19 @@ def taken_for_one(type: TensorType, expected: TensorType, at: str) -> ModelError
     if (
         type.rank != expected.rank
         or not pairs
-        or any(theirs != 1 or not isinstance(ours, Sym) for ours, theirs in pairs)
+        or not all(isinstance(theirs, int) and isinstance(ours, Sym) for ours, theirs in pairs)
     ):
         return None
-    size = pairs[0][0]
+    size, number = next(((ours, theirs) for ours, theirs in pairs if theirs != 1), pairs[0])
     names = " and ".join(f'"{name}"' for name in sorted(dim_names(size)))
+    if number != 1:
+        return ModelError(
+            "TP205",
+            f"{size} is {number} in this program: torch fixed it to the example's size while it traced the model",
+            at=at or None,
+            because="LSTM and GRU that torch traces by itself have as many steps as the example",
+            help=f"tp.capture(module, example, dynamic=...) keeps {names} free; torch.export needs it fixed",
+        )
     larger = [n for n in range(2, _TRIED) if evaluate_dim(size, dict.fromkeys(dim_names(size), n)) > 1]
     example = f"with {names} of {larger[0]} or more" if larger else "with larger sizes"
     return ModelError(
@@ -198,4 +206,19 @@ def taken_for_one(type: TensorType, expected: TensorType, at: str) -> ModelError
         at=at or None,
         because="a line there lets an axis of this size meet one of another, and torch spreads axes of 1 over others",
         help=f"pass an example {example}, or leave {names} out of dynamic=",
+    )
+
+
+def advised(error: TriportError, free: Sequence[str]) -> TriportError:
+    """Where operands do not go together: what to do about two names of free sizes that have to be one."""
+    clashing = [name for name in free if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", error.message)]
+    if error.code != "TP201" or error.help or len(clashing) < 2:
+        return error
+    names = ", ".join(f'"{name}"' for name in clashing)
+    return type(error)(
+        error.code,
+        error.message,
+        at=error.at,
+        because=f"{names} are free each by itself, and here sizes made of them meet",
+        help="give sizes that are always equal one name: tp.capture(module, example, dynamic={input: {axis: name}})",
     )

@@ -171,6 +171,8 @@ def _cut(context: Context, x: Value, shape: Sequence[Dim], axis: int) -> Value:
     cut = [i for i, size in enumerate(shape) if i != axis and size != x.type.shape[i]]
     if not cut:
         return x
+    for axis in cut:
+        context.at_most(shape[axis], x.type.shape[axis])
     return context.add(Slice(tuple(cut), (0,) * len(cut), tuple(shape[i] for i in cut), (1,) * len(cut)), x)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..graph import Array, Dim, Graph, Node, Value, evaluate_dim
+from ..graph.conditions import conditions_of
 from ..graph.limits import Limit, limits_of, record_limits
 from ..ops import (
     ArgMax,
@@ -48,7 +49,12 @@ def limit_from_below(graph: Graph, sizes: Mapping[str, int], asked: Sequence[tup
 def _least_sizes(graph: Graph, sizes: Mapping[str, int], asked: Sequence[tuple[Dim, int]]) -> dict[str, int]:
     """By halving: what works for a size works for larger ones."""
 
-    def works_at(tried: Mapping[str, int]) -> bool:
+    related = [condition for condition in conditions_of(graph) if condition.relation == "<="]
+
+    def works_at(tried: dict[str, int]) -> bool:
+        for condition in related:  # a size that may not exceed another goes down with it
+            if not condition.holds(tried) and str(condition.left) in tried:
+                tried = tried | {str(condition.left): evaluate_dim(condition.right, tried)}
         enough = all(evaluate_dim(dim, tried) >= least for dim, least in asked)
         return enough and all(_has_cells(node, tried) for node in free)
 

@@ -7,6 +7,7 @@ self.count += 1; return x * self.count  the answer depends on what was called be
 
 from __future__ import annotations
 
+import operator
 import warnings
 
 import torch
@@ -20,6 +21,20 @@ from .flat import own_path
 _NO_WRITES = ("aten::detach_", "aten::requires_grad_")
 _KEEPS = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::feature_alpha_dropout")
 """Ops that return their input itself in eval mode, which their schemas do not say."""
+
+
+_VIEWS = frozenset(
+    (
+        torch.ops.aten.slice.Tensor,
+        torch.ops.aten.select.int,
+        torch.ops.aten.view.default,
+        torch.ops.aten.permute.default,
+        torch.ops.aten.transpose.int,
+        torch.ops.aten.unsqueeze.default,
+        torch.ops.aten.expand.default,
+    )
+)
+"""Ops whose result always lies in their operand's memory."""
 
 
 def written_argument(node: torch.fx.Node) -> torch.fx.Node | None:
@@ -78,14 +93,15 @@ def user_outputs(program: ExportedProgram) -> list[object]:
 def _has_seen_writes(program: ExportedProgram) -> bool:
     """Whether a call writes into memory that is read under another name afterwards, or is not the model's own."""
     order = {node: position for position, node in enumerate(program.graph.nodes)}
-    sharing: dict[int | None, list[torch.fx.Node]] = {}
+    memory = _memory if _knows_memory(program) else _memory_by_schema
+    sharing: dict[object, list[torch.fx.Node]] = {}
     for node in order:
-        sharing.setdefault(_memory(node), []).append(node)
+        sharing.setdefault(memory(node), []).append(node)
     for write in order:
         written = written_argument(write)
         if written is None or _keeps(write):
             continue
-        for other in sharing[_memory(written)]:
+        for other in sharing[memory(written)]:
             if other.op == "placeholder":
                 return True
             under_another_name = owner(other) is not owner(written) and order[other] < order[write]
@@ -106,6 +122,30 @@ def _keeps(write: torch.fx.Node) -> bool:
         return False
     same_cells = target.storage_offset() == source.storage_offset() and target.stride() == source.stride()
     return same_cells and _memory(written) == _memory(read)
+
+
+def _knows_memory(program: ExportedProgram) -> bool:
+    """Whether the program's tensors say which of them share memory: those read from a file have each their own."""
+    for node in program.graph.nodes:
+        if node.target in _VIEWS and isinstance(base := node.args[0], torch.fx.Node):
+            return _memory(node) == _memory(base)
+    return True
+
+
+def _memory_by_schema(node: torch.fx.Node) -> torch.fx.Node:
+    """The call that made the memory of a node's result, or may have: reshape gives a view where it can."""
+    while True:
+        source: object = node.args[0] if node.target is operator.getitem else None
+        if isinstance(node.target, torch._ops.OpOverload):
+            returned = [result.alias_info for result in node.target._schema.returns if result.alias_info is not None]
+            named = returned[0].before_set if returned else set()
+            for position, argument in enumerate(node.target._schema.arguments[: len(node.args)]):
+                if argument.alias_info is not None and argument.alias_info.before_set & named:
+                    source = node.args[position]
+                    break
+        if not isinstance(source, torch.fx.Node):
+            return node
+        node = source
 
 
 def _memory(node: torch.fx.Node) -> int | None:

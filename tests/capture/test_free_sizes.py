@@ -13,7 +13,9 @@ from capture.eager import Function, Function2, captured, sample
 from capture.ports import assert_ports_agree
 from torch import nn
 
+import triport as tp
 from triport.exporter.capture import capture
+from triport.exporter.capture.explain import advised
 from triport.exporter.errors import ModelError, UsageError
 from triport.exporter.graph.bind import bind_sizes
 from triport.exporter.graph.limits import Limit, limits_of
@@ -219,3 +221,47 @@ def test_nothing_is_printed_when_a_capture_fails(capfd: pytest.CaptureFixture[st
     with pytest.raises(ModelError):
         capture(Branches(), sample(1, 4))
     assert capfd.readouterr() == ("", "")
+
+
+class TakesBoxes(nn.Module):
+    def forward(self, boxes: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        places = scores.topk(4, dim=1)[1]
+        return torch.gather(boxes, 1, places[..., None].expand(-1, -1, 4))
+
+
+BOXES = [torch.arange(2 * 30 * 4.0).reshape(2, 30, 4), torch.arange(60.0).mul(7).remainder(60).reshape(2, 30)]
+
+
+def test_a_size_that_may_not_exceed_another_is_said_and_kept(tmp_path: Path) -> None:
+    graph = capture(TakesBoxes(), BOXES, {"boxes": {0: "n"}, "scores": {0: "m"}})
+    assert any('"m" is at most "n"' in notice for notice in graph.notices)
+    assert "n" not in limits_of(graph)
+    cut = {"boxes": BOXES[0].numpy(), "scores": BOXES[1].numpy()[:1]}
+    assert next(iter(run_graph(graph, cut).values())).shape == (1, 4, 4)
+    with pytest.raises(UsageError, match='"m"'):
+        run_graph(graph, {"boxes": cut["boxes"][:1], "scores": BOXES[1].numpy()})
+    assert tp.export(graph, tmp_path).status.value == "verified"
+
+
+def test_sizes_that_the_model_cannot_take_are_left_out_and_said(tmp_path: Path) -> None:
+    """Places of scores are looked up in boxes: random sizes of both need not go together."""
+    graph = capture(TakesBoxes(), BOXES, {"boxes": {1: "n"}, "scores": {1: "m"}})
+    report = tp.export(graph, tmp_path)
+    assert report.status.value == "verified"
+    assert any(note.startswith("not compared at n 1") for note in report.notes)
+
+
+class Meets(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a @ b
+
+
+def test_two_names_for_one_size_are_advised_against(tmp_path: Path) -> None:
+    free = torch.export.Dim.AUTO
+    program = torch.export.export(Meets(), (torch.ones(3, 5), torch.ones(5, 2)), dynamic_shapes=({1: free}, {0: free}))
+    torch.export.save(program, tmp_path / "m.pt2")
+    graph = tp.capture_saved(tmp_path / "m.pt2")  # torch itself has joined them
+    assert len(graph.free_names()) == 1
+    error = advised(ModelError("TP201", "mat_mul: inner sizes must agree (float32[3, a], float32[b, 2])"), ["a", "b"])
+    assert "one name" in str(error.help)
+    assert advised(ModelError("TP201", "of a alone"), ["a", "b"]).help is None

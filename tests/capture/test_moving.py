@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from capture.eager import Function, Function2, captured, exported, sample
 from torch import nn
 
+import triport as tp
+from triport.exporter.capture import capture
 from triport.exporter.capture.convert import _converter
 from triport.exporter.capture.registry import _CONVERTERS
 from triport.exporter.errors import ModelError
@@ -180,3 +184,39 @@ def test_every_converter_of_these_files_is_used_by_a_case() -> None:
         used |= _used(Function2(function).eval(), sample(*IMAGE), indices)
     files = {f"triport.exporter.capture.{name}" for name in ("arrange", "bags", "index", "windows")}
     assert not {n for n, made in _CONVERTERS.items() if made.__module__ in files and made not in used}
+
+
+class KeepsTheBest(nn.Module):
+    """The boxes with the highest scores, those below a threshold counted as 0: most of them are equal."""
+
+    def forward(self, boxes: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        top, places = scores.masked_fill(scores < 0.5, 0.0).topk(4, dim=1)
+        return torch.gather(boxes, 1, places[..., None].expand(-1, -1, 4)), top
+
+
+class Orders(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = x.round()
+        return torch.sort(y, dim=1)[1], y.argsort(1, descending=True), y.max(1)[1], y.kthvalue(3, dim=1)[1]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_among_equals_the_first_comes_first_in_the_golden_answers_too(batch: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    boxes, scores = torch.rand(batch, 100, 4), torch.rand(batch, 100) * 0.502
+    assert int((scores >= 0.5).sum()) < 4 * batch
+    graph = capture(KeepsTheBest(), [boxes, scores], {"boxes": {0: "batch"}, "scores": {0: "batch"}})
+    assert any(notice.startswith("equal numbers are put in order") for notice in graph.notices)
+    assert tp.export(graph, tmp_path).status.value == "verified"
+
+
+def test_sorted_places_of_equals_go_up() -> None:
+    torch.manual_seed(0)
+    graph = capture(Orders(), torch.rand(2, 100) * 4)
+    golden = graph.samples[0]
+    up, down, most, third = golden.outputs.values()
+    rounded = np.rint(golden.inputs["x"])
+    np.testing.assert_array_equal(up, rounded.argsort(axis=1, kind="stable"))
+    np.testing.assert_array_equal(down, (-rounded).argsort(axis=1, kind="stable"))
+    np.testing.assert_array_equal(most, rounded.argmax(axis=1))
+    np.testing.assert_array_equal(third, up[:, 2])

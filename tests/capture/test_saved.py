@@ -19,7 +19,7 @@ from torch import nn
 
 import triport as tp
 from triport.exporter.capture.archive import load_program
-from triport.exporter.errors import FormatError, UsageError
+from triport.exporter.errors import FormatError, ModelError, UsageError
 from triport.exporter.graph import Graph, Sym
 from triport.exporter.graph.limits import Limit, limits_of
 from triport.exporter.reference import run_graph
@@ -270,3 +270,46 @@ def test_what_torch_logs_of_a_file_that_it_cannot_load_is_not_shown(saved: Path,
     assert done.returncode == 5
     assert done.stderr.startswith("error[TP430]: cut.pt2 is no usable .pt2 file: torch cannot load it")
     assert "warnings above" not in done.stderr
+
+
+class WritesThroughViews(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.view(x.shape[0], 2, 6).permute(0, 2, 1).clone()
+        y[..., 0:1] = y[..., 0:1].sigmoid() * 2
+        y[..., 1:].tanh_()
+        y.reshape(-1, 12)[:, 3:5].add_(7)
+        return y
+
+
+def test_writes_through_views_are_seen_in_a_file_where_tensors_share_no_memory(tmp_path: Path) -> None:
+    module = WritesThroughViews()
+    program = torch.export.export(module, (torch.randn(2, 12),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, tmp_path / "m.pt2")
+    graph = tp.capture_saved(tmp_path / "m.pt2")
+    x = torch.randn(5, 12)
+    np.testing.assert_allclose(next(iter(graph.run({"x": x.numpy()}).values())), module(x.clone()).numpy(), rtol=1e-6)
+
+
+class StrideThenSteps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 6, 5, stride=2, padding=2)
+        self.gru = nn.GRU(6, 5, batch_first=True)
+        self.last = nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        steps, _ = self.gru(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        answer: torch.Tensor = self.last(steps)
+        return answer
+
+
+def test_steps_that_torch_fixed_behind_a_free_size_are_said(tmp_path: Path) -> None:
+    free = {"x": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's own, about how it traces a GRU
+        program = torch.export.export(StrideThenSteps().eval(), (torch.randn(2, 31, 4),), dynamic_shapes=free)
+    torch.export.save(program, tmp_path / "m.pt2")
+    with pytest.raises(ModelError, match=r"is 16 in this program: torch fixed it") as refused:
+        tp.capture_saved(tmp_path / "m.pt2")
+    assert refused.value.code == "TP205"
+    assert "tp.capture(" in str(refused.value.help)
