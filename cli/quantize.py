@@ -97,13 +97,15 @@ def command(
     if done.plan and done.plan.sensitivity and not as_json:
         head = list(done.plan.sensitivity[0])
         print_table(head, [[_fact(entry.get(key)) for key in head] for entry in done.plan.sensitivity])
+    if done.accuracy_text:
+        say(done.accuracy_text)
     for notice in done.notices:
         say(f"note: {notice}")
     say(done.summary)
 
 
 def _fact(fact: object) -> str:
-    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)
+    return f"{fact:.4g}" if isinstance(fact, float) else "" if fact is None else str(fact)
 
 
 def _cells(row: PlanRow) -> list[Any]:

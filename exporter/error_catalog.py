@@ -115,7 +115,8 @@ CATALOG: dict[str, Entry] = {
     "TP051": Entry(
         "calibration data that cannot be used",
         "The ranges of an int8 model are read off real samples. They have to be there, be numbers, differ from one "
-        "another, and be preprocessed as the model takes them.",
+        "another, and be preprocessed as the model takes them. Where the loss of accuracy is bounded, "
+        "labels have to be classes of the model's first output, counted from 0.",
     ),
     "TP052": Entry(
         "a plan that does not hold",

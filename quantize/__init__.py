@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from .from_file import QuantizedFile, quantize_file
+from .options import SCHEMES
 from .plan import NodePlan, Plan, ValuePlan
-from .quantize import SCHEMES, make_plan, quantize
+from .quantize import make_plan, quantize
 from .table import PlanRow, plan_rows
 
 __all__ = [

@@ -7,7 +7,9 @@ possible of the worst stay float: 1, 2, 4 … until the drop is within the bound
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,33 +40,27 @@ class Sensitivity:
     cosine: float
     share: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for json.dumps; sqnr is None where there is no noise."""
+        return asdict(self) | {"sqnr": self.sqnr if isfinite(self.sqnr) else None}
+
 
 @dataclass(frozen=True)
 class Bounded:
     """The plan that keeps within the bound, and why it keeps float what it does.
 
-    drop   points (hundredths) of accuracy lost against the float model, by the plan and with nothing kept float
+    sensitivity   every layer's, the one that harms most first
+    base     accuracy of the float model, 0 … 1
+    drop     points (hundredths) of accuracy lost against it, by the plan and with nothing kept float
+    spared   how many layers stay float for it
     """
 
     plan: Plan
     sensitivity: tuple[Sensitivity, ...]
+    base: float
     drop: float
     drop_of_all: float
-
-
-def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Array, rows: int = 64) -> float:
-    """Share of the samples whose largest score, of the first output, stands at the label.
-
-    inputs   {name: array [samples, …]}
-    labels   integers [samples]
-    """
-    engine, output = Engine(graph), next(iter(graph.outputs))
-    hits = 0
-    for start in range(0, len(labels), rows):
-        scores = engine.run({name: array[start : start + rows] for name, array in inputs.items()})[output]
-        best = scores.reshape(len(scores), -1).argmax(1)
-        hits += int((best == labels[start : start + rows].reshape(-1)).sum())
-    return hits / max(len(labels), 1)
+    spared: int
 
 
 def sensitivity(
@@ -110,9 +106,9 @@ def bounded(
 
     whole = calibrated.plan()
     drop_of_all = drop_of(whole)
-    if drop_of_all <= max_drop:
-        return Bounded(whole, (), drop_of_all, drop_of_all)
     ranked = sensitivity(calibrated, batches, filters)
+    if drop_of_all <= max_drop:
+        return Bounded(whole, ranked, base, drop_of_all, drop_of_all, 0)
 
     def keeping(count: int) -> tuple[Plan, float]:
         reasons = {
@@ -139,7 +135,7 @@ def bounded(
             best, kept = tried, middle
         else:
             lost = middle
-    return Bounded(best[0], ranked, best[1], drop_of_all)
+    return Bounded(best[0], ranked, base, best[1], drop_of_all, kept)
 
 
 def _outputs(graph: Graph, batches: Sequence[Mapping[str, Array]]) -> Floats:

@@ -15,6 +15,7 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import Array, Dim, DType, Graph, TensorType, Value, evaluate_dim
 from ..exporter.graph.bind import bind_sizes
 from ..exporter.ops import ReduceMax, ReduceMin, Reshape, Slice
+from ..exporter.wording import with_article
 from .checks import check_finite
 from .engine import Engine
 from .files import samples_in
@@ -62,61 +63,74 @@ def batches_of(graph: Graph, calibration: Calibration, samples: int | None = Non
     raises    UsageError when a name, dtype or shape is not an input's, or when there is nothing
     """
     types = {value.name: value.type for value in graph.inputs}
-    left = samples
-    given = samples_in(Path(calibration), graph) if isinstance(calibration, str | Path) else calibration
-    for arrays in _sets(given, types):
+    left, what = samples, "calibration data"
+    given: Iterable[Mapping[str, Array] | Array]
+    if isinstance(calibration, str | Path):
+        given, what = samples_in(Path(calibration), graph), f"the arrays of {calibration}"
+    else:
+        given = [calibration] if isinstance(calibration, Mapping | np.ndarray) else calibration
+    for arrays in (fitted(what, one, types) for one in given):
         rows = _rows(arrays, types)
-        step = _step(types, rows)
+        step = rows_at_a_time(types, rows)
         for start in range(0, rows, step):
             count = min(step, rows - start, step if left is None else left)
             if not count:
                 return
-            if count < step and not _is_free(types):
+            if count < step and not is_free(types):
                 break  # a batch of fixed size cannot be cut
             yield {name: np.ascontiguousarray(array[start : start + count]) for name, array in arrays.items()}
             left = None if left is None else left - count
 
 
-def _sets(
-    calibration: Mapping[str, Array] | Array | Iterable[Mapping[str, Array]], types: Mapping[str, TensorType]
-) -> Iterator[dict[str, Array]]:
-    if isinstance(calibration, np.ndarray):
+def fitted(what: str, given: Mapping[str, Array] | Array, types: Mapping[str, TensorType]) -> dict[str, Array]:
+    """Arrays by the inputs' names, in the inputs' dtypes.
+
+    what     they are called so in errors: "calibration data"
+    given    arrays by name, or the array for the only input
+    raises   UsageError TP004 for names, TP003 for dtypes and TP002 for shapes that are not the inputs'
+    """
+    arrays: object = given
+    if isinstance(arrays, np.ndarray):
         if len(types) != 1:
-            raise _misfit(f"one array was given, the graph has inputs {', '.join(types)}", types)
-        calibration = dict.fromkeys(types, calibration)
-    given = [calibration] if isinstance(calibration, Mapping) else calibration
-    for arrays in given:
-        if isinstance(arrays, np.ndarray) and len(types) == 1:
-            arrays = dict.fromkeys(types, arrays)
-        if not isinstance(arrays, Mapping):
-            raise _misfit(f"a {type(arrays).__name__} was given", types)
-        if set(arrays) != set(types):
-            raise _misfit(f"arrays {', '.join(map(str, arrays)) or 'none'} were given", types)
-        yield {name: _fitting(name, np.asarray(array), types[name]) for name, array in arrays.items()}
+            raise _misfit(f"{what} are one array, the graph has inputs {', '.join(types)}", types)
+        arrays = dict.fromkeys(types, arrays)
+    if not isinstance(arrays, Mapping):
+        kind = with_article(type(arrays).__name__)
+        raise _misfit(f"{what} have to be arrays by the inputs' names, {kind} was given", types)
+    missing, extra = [name for name in types if name not in arrays], [name for name in arrays if name not in types]
+    if missing or extra:
+        parts = [f"{_quoted(extra)} {'is no input' if len(extra) == 1 else 'are no inputs'}"] if extra else []
+        parts += [f"nothing is given for {_quoted(missing)}"] if missing else []
+        raise _misfit(f"{what} do not match the inputs: {', and '.join(parts)}", types)
+    return {name: _fitting(what, name, np.asarray(arrays[name]), type) for name, type in types.items()}
 
 
-def _fitting(name: str, array: Array, type: TensorType) -> Array:
+def _fitting(what: str, name: str, array: Array, type: TensorType) -> Array:
     if array.dtype != type.dtype.numpy and not (type.dtype.is_float and array.dtype.kind == "f"):
         raise UsageError(
             "TP003",
-            f'calibration data for "{name}" are {array.dtype.name}, the input is {type.dtype.value}',
+            f'{what} for "{name}" are {array.dtype.name}, the input is {type.dtype.value}',
             help=f'convert them as the model expects them: array.astype("{type.dtype.value}")',
         )
     fixed = [(size, dim) for size, dim in zip(array.shape[1:], type.shape[1:], strict=False) if isinstance(dim, int)]
     if array.ndim != type.rank or any(size != dim for size, dim in fixed):
         raise UsageError(
             "TP002",
-            f'calibration data for "{name}" have shape {list(array.shape)}, the input is {type}',
+            f'{what} for "{name}" have shape {list(array.shape)}, the input is {type}',
             help="the first axis counts the samples; the others are those of one input",
         )
     return array.astype(type.dtype.numpy, copy=False)
 
 
-def _misfit(given: str, types: Mapping[str, TensorType]) -> UsageError:
-    wanted = ", ".join(f'"{name}": array' for name in types)
+def _misfit(message: str, types: Mapping[str, TensorType]) -> UsageError:
+    wanted, saved = (", ".join(form.format(name) for name in types) for form in ('"{}": array', "{}=array"))
     return UsageError(
-        "TP004", f"calibration data have to be arrays by the inputs' names; {given}", help=f"calibration={{{wanted}}}"
+        "TP004", message, help=f"pass {{{wanted}}}, or a file that holds these and no others: np.savez(path, {saved})"
     )
+
+
+def _quoted(names: Sequence[object]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _rows(arrays: Mapping[str, Array], types: Mapping[str, TensorType]) -> int:
@@ -127,12 +141,14 @@ def _rows(arrays: Mapping[str, Array], types: Mapping[str, TensorType]) -> int:
     return next(iter(counts.values()), 1)
 
 
-def _is_free(types: Mapping[str, TensorType]) -> bool:
+def is_free(types: Mapping[str, TensorType]) -> bool:
+    """Whether a model takes any number of samples."""
     return all(not type.rank or not isinstance(type.shape[0], int) for type in types.values())
 
 
-def _step(types: Mapping[str, TensorType], rows: int) -> int:
-    if _is_free(types):
+def rows_at_a_time(types: Mapping[str, TensorType], rows: int) -> int:
+    """`ROWS`, or as many as the model takes; UsageError TP002 where ``rows`` do not fill one batch."""
+    if is_free(types):
         return ROWS
     sizes = {type.shape[0] for type in types.values() if type.rank and isinstance(type.shape[0], int)}
     step = max(size for size in sizes if isinstance(size, int))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..exporter.errors import UsageError
 from ..exporter.given_model import graph_of
 from ..exporter.graph import Array, Graph
+from ..exporter.graph.atomic import check_file_name
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
+from .options import check_choices
 from .plan import PLANNED, Plan
-from .quantize import SCHEMES, make_plan, quantize
+from .quantize import make_plan, quantize
+from .recover import check_methods, rounding_of
+from .store_weights import BITS, check_options
 from .table import PlanRow, plan_rows
 
 
@@ -23,6 +27,7 @@ class QuantizedFile:
 
     rows       the plan, a row a node; empty for schemes that have none
     notices    what a user should know beside
+    accuracy   what was measured for ``max_drop``, as the plan has it; empty without
     bytes      of the weights, before and after
     """
 
@@ -32,6 +37,20 @@ class QuantizedFile:
     notices: tuple[str, ...]
     bytes: tuple[int, int]
     path: str | None
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def accuracy_text(self) -> str:
+        """What the accuracies are, and by how many layers the bound was kept; "" where none was measured."""
+        if not self.accuracy:
+            return ""
+        found, spared = self.accuracy, self.accuracy["spared"]
+        before, all_quantized, after = (100 * found[key] for key in ("float32", "all_quantized", "as_planned"))
+        layers = f"{spared} layer{'s' if spared != 1 else ''}" if spared else "no layer"
+        return (
+            f'accuracy by the output "{found["output"]}" on {found["samples"]:,} samples: {before:.2f} % in float32, '
+            f"{all_quantized:.2f} % with every layer quantized, {after:.2f} % as planned, {layers} kept float for it"
+        )
 
     @property
     def summary(self) -> str:
@@ -59,7 +78,13 @@ class QuantizedFile:
             for row in self.rows
         ]
         before, after = self.bytes
-        facts = {"weight_bytes": {"before": before, "after": after}, "notices": list(self.notices), "path": self.path}
+        facts: dict[str, Any] = {
+            "weight_bytes": {"before": before, "after": after},
+            "notices": list(self.notices),
+            "path": self.path,
+        }
+        if self.accuracy and self.plan:
+            facts |= {"accuracy": dict(self.accuracy), "sensitivity": self.plan.sensitivity}
         return dict(self.graph.metadata["quantization"]) | facts | {"plan": nodes}
 
 
@@ -84,22 +109,38 @@ def quantize_file(
 ) -> QuantizedFile:
     """Quantizes the graph in a .triport or .pt2 file and writes it, its plan, or both.
 
-    raises   UsageError TP005 for options that a plan, or a scheme without one, would ignore; what `quantize` raises
+    raises   UsageError TP005 for options that a plan, a scheme without one, or other options would ignore, TP001 for a
+             file that cannot be one; what `quantize` raises
+
+    Options are looked at before the model is read.
     """
+    for name, example in ((out, "model.triport"), (plan_out, "plan.json")):
+        if name is not None:
+            check_file_name(name, example)
     chosen: dict[str, object] = {"observer": observer, "validation": validation, "max_drop": max_drop}
     kept: dict[str, object] = {"keep_float": keep_float or None}
     data: dict[str, object] = {"calibration": calibration, "samples": samples}
     if plan is not None:
         _refuse_idle("the plan decides this already", chosen | kept | ({} if recover else data))
-    if scheme in SCHEMES and scheme not in PLANNED:
+    if scheme in BITS:
         planned: dict[str, object] = {"plan": plan, "plan_out": plan_out, "weights": weights}
         _refuse_idle(f"scheme {scheme} looks at weights alone", planned | chosen | {"io": io})
+        if BITS[scheme] == 16:
+            _refuse_idle(f"scheme {scheme} looks at weights alone", data)
+        elif rounding_of(recover) is None:
+            _refuse_idle(f"scheme {scheme} looks at samples only with --recover gptq or adaround", data)
+    _check_bound(max_drop, validation)
+    check_choices(scheme, observer=observer or "minmax", io=io or "float32", weights=weights or "full")
+    check_methods(recover)
+    check_options(scheme, block, recover, {"calibration": calibration})
+    followed = Plan.load(plan) if plan is not None else None
+    if followed is not None and scheme not in ("int8", followed.scheme):
+        raise UsageError(
+            "TP005", f"scheme {scheme} would be ignored: the plan is for {followed.scheme}", help="leave it out"
+        )
     graph = graph_of(model)
-    followed: Plan | None = None
-    if plan is not None:
-        followed = Plan.load(plan)
-    elif scheme in PLANNED:
-        progress("calibrating")
+    if followed is None and scheme in PLANNED:
+        progress("calibrating" if max_drop is None else "calibrating, and measuring accuracy")
         followed = make_plan(
             graph,
             scheme,
@@ -142,7 +183,8 @@ def quantize_file(
         quantized.save(out)
     rows = plan_rows(graph, followed) if followed else []
     sizes = graph.stored_bytes(), quantized.stored_bytes()
-    return QuantizedFile(quantized, followed, rows, quantized.notices, sizes, str(out) if out else None)
+    measured = followed.accuracy if followed is not None and max_drop is not None else {}
+    return QuantizedFile(quantized, followed, rows, quantized.notices, sizes, str(out) if out else None, measured)
 
 
 def _labelled(path: Path, graph: Graph) -> tuple[dict[str, Array], Array]:
@@ -158,6 +200,22 @@ def _labelled(path: Path, graph: Graph) -> tuple[dict[str, Array], Array]:
             help="np.savez(path, " + "".join(f"{name}=array, " for name in inputs) + "labels=labels)",
         )
     return {name: arrays[name] for name in inputs}, arrays[others[0]]
+
+
+def _check_bound(max_drop: float | None, validation: str | Path | None) -> None:
+    """`options.check_bound` in the words of the command line."""
+    if validation is not None and max_drop is None:
+        raise UsageError(
+            "TP005",
+            "--validation would be ignored: accuracy is measured where its loss is bounded",
+            help="say how many points may be lost, --max-drop 0.5, or leave out --validation",
+        )
+    if max_drop is not None and validation is None:
+        raise UsageError(
+            "TP051",
+            "--max-drop needs samples with labels",
+            help="--validation FILE.npz, which holds an array for each input and one of labels",
+        )
 
 
 def _refuse_idle(because: str, options: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ from ..exporter.graph import Array, Graph, Sample, TensorType
 from ..exporter.graph.stored import stored_forms
 from ..exporter.graph.types import CODES
 from ..exporter.passes.exact_values import exact_values
+from ..exporter.wording import with_article
 from .apply import apply
-from .bounded import accuracy, bounded
+from .bounded import bounded
 from .calibrate import Calibration, batches_of, observe
 from .canonical import canonical
 from .checks import (
@@ -31,25 +32,21 @@ from .checks import (
     watched,
 )
 from .engine import Engine
-from .forms import STRICT, decide
-from .observe import OBSERVERS
+from .forms import decide
+from .labelled import Labelled, accuracy, labelled
+from .options import SCHEMES, check_bound, check_choices, check_one_of
 from .plan import IO, Plan
 from .recover import check_methods, equalize, filters_with
 from .settle import Calibrated
 from .solve import check_plan, coded_values
 from .store_weights import BITS, check_options, store_weights
-from .writer import WEIGHTS, WeightRule, weight_rule
+from .writer import WeightRule, weight_rule
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-SCHEMES = ("int8", STRICT, *BITS)
-
 RANKING_BATCHES = 8
 """Batches of calibration data by which layers are ranked when accuracy is bounded."""
-
-Labelled = tuple[Mapping[str, Array], Array]
-"""Samples by the inputs' names, and a label for each."""
 
 
 def quantize(
@@ -83,7 +80,8 @@ def quantize(
     plan         follow this plan; nothing is calibrated
     io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
                  codes outside. Default: what the plan says, else float32
-    validation   (samples, labels) by which accuracy is measured: named arrays, and integers, one a sample
+    validation   (samples, labels) by which accuracy is measured: named arrays, or the array for the only input, and
+                 integers, one a sample; only with max_drop
     max_drop     points of accuracy that may be lost at most; the layers that harm most stay float until it holds
     weights      "full": all codes; "paired": no two neighbours add up to more than 128, a little coarser and several
                  times faster in ONNX Runtime on x86
@@ -91,7 +89,10 @@ def quantize(
     raises       UsageError for a scheme, an observer or samples that do not fit; CheckError when ``max_drop`` cannot
                  be kept
     """
-    _check_one_of("scheme", scheme, SCHEMES)
+    check_one_of("scheme", scheme, SCHEMES)
+    check_choices(
+        plan.scheme if plan is not None and scheme not in BITS else scheme, observer=observer, weights=weights
+    )
     graph = graph_of(model)
     coded: dict[str, object] = {
         "calibration": calibration,
@@ -114,7 +115,7 @@ def quantize(
             calibration=calibration,
             samples=samples,
         )
-    _check_weights(plan.scheme if plan is not None else scheme, weights)
+    check_bound(max_drop, validation, planned=plan is not None)
     if plan is None:
         plan = make_plan(
             graph,
@@ -130,13 +131,13 @@ def quantize(
             weights=weights,
         )
     else:
-        _check_one_of("io", io or plan.io, IO)
+        check_one_of("io", io or plan.io, IO)
         plan = replace(plan, io=io or plan.io)
         check_plan(_prepared(graph, plan.equalized), plan)
     prepared = _prepared(graph, plan.equalized)
     filters = weight_rule(plan.scheme, weights)
     if set(methods) - {"equalize"}:
-        batches = batches_of(prepared, _twice(calibration), samples)
+        batches = batches_of(prepared, _twice(f"recover {', '.join(methods)}", calibration), samples)
         filters = filters_with(methods, prepared, batches, filters)
     return finished(graph, prepared, plan, filters, paired=weights == "paired")
 
@@ -182,7 +183,8 @@ def make_plan(
     equalized   channels of neighbouring layers are equalised first (recover="equalize")
     weights     those that ``max_drop`` is measured with
     """
-    _check_weights(scheme, weights)
+    check_choices(scheme, observer=observer, io=io, weights=weights)
+    check_bound(max_drop, validation)
     graph = graph_of(model)
     calibrated = calibrated_for(
         graph,
@@ -194,10 +196,11 @@ def make_plan(
         io=io,
         equalized=equalized,
     )
-    if max_drop is None:
+    if max_drop is None or validation is None:
         plan = calibrated.plan()
     else:
-        plan = _within(calibrated, graph, _twice(calibration), validation, max_drop, weight_rule(scheme, weights))
+        data = _twice("max_drop", calibration)
+        plan = _within(calibrated, graph, data, validation, max_drop, weight_rule(scheme, weights))
     plan.equalized = equalized
     plan.notices = [
         *calibrated.notices,
@@ -221,9 +224,7 @@ def calibrated_for(
     """The canonical graph and what calibration saw of its values; arguments as for `make_plan`."""
     if scheme in BITS:
         raise UsageError("TP050", f"scheme {scheme} follows no plan", help=f'tp.quantize(graph, "{scheme}")')
-    _check_one_of("scheme", scheme, SCHEMES)
-    _check_one_of("observer", observer, tuple(OBSERVERS))
-    _check_one_of("io", io, IO)
+    check_choices(scheme, observer=observer, io=io)
     if calibration is None:
         raise UsageError(
             "TP051",
@@ -247,36 +248,24 @@ def _within(
     calibrated: Calibrated,
     graph: Graph,
     calibration: Calibration,
-    validation: Labelled | None,
+    validation: Labelled,
     max_drop: float,
     filters: WeightRule,
 ) -> Plan:
-    """The plan that loses at most ``max_drop`` points; its notices say what that took."""
-    if validation is None:
-        raise UsageError("TP051", "max_drop needs samples with labels", help="validation=({input name: array}, labels)")
-    arrays, labels = validation
-    inputs, answers = dict(arrays), np.asarray(labels)
-    if answers.dtype.kind not in "iu" or any(len(array) != len(answers) for array in inputs.values()):
-        raise UsageError(
-            "TP051",
-            f"labels are {answers.dtype.name}{list(answers.shape)}, one whole number is needed for each sample",
-            help="validation=({input name: array [samples, …]}, labels [samples])",
-        )
+    """The plan that loses at most ``max_drop`` points; it says what was measured."""
+    inputs, labels = labelled(graph, validation)
     batches = list(itertools.islice(batches_of(graph, calibration), RANKING_BATCHES))
-    found = bounded(calibrated, lambda tried: accuracy(tried, inputs, answers), batches, max_drop, filters)
-    found.plan.sensitivity = [asdict(one) for one in found.sensitivity]
+    found = bounded(calibrated, lambda tried: accuracy(tried, inputs, labels), batches, max_drop, filters)
+    found.plan.sensitivity = [one.to_json() for one in found.sensitivity]
+    found.plan.accuracy = {
+        "output": next(iter(graph.outputs)),
+        "samples": len(labels),
+        "float32": found.base,
+        "all_quantized": found.base - found.drop_of_all / 100,
+        "as_planned": found.base - found.drop / 100,
+        "spared": found.spared,
+    }
     return found.plan
-
-
-def _check_one_of(what: str, given: str, known: Sequence[str]) -> None:
-    if given not in known:
-        raise UsageError("TP050", f"{what} {given!r} is not known", help=f"{what} is one of: {', '.join(known)}")
-
-
-def _check_weights(scheme: str, weights: str) -> None:
-    _check_one_of("weights", weights, tuple(WEIGHTS))
-    if scheme == STRICT and weights != "full":
-        raise UsageError("TP050", f"scheme {STRICT} has no {weights} weights", help='leave out weights, or take "int8"')
 
 
 def _prepared(graph: Graph, equalized: bool) -> Graph:
@@ -286,12 +275,20 @@ def _prepared(graph: Graph, equalized: bool) -> Graph:
     return prepared
 
 
-def _twice(calibration: Calibration | None) -> Calibration:
-    """The calibration data, which are read a second time; UsageError for an iterator, which is at its end by now."""
-    if calibration is None or isinstance(calibration, Iterator):
+def _twice(what: str, calibration: Calibration | None) -> Calibration:
+    """The calibration data, which are read a second time; UsageError for none, and for an iterator, which is at its end
+    by now."""
+    if calibration is None:
         raise UsageError(
             "TP051",
-            'recover="bias", "adaround" and "gptq" read the calibration data a second time',
+            f"{what} needs calibration data, the samples that layers are looked at with",
+            help="calibration={input name: array of some hundred samples}; --calibration FILE on the command line",
+        )
+    if isinstance(calibration, Iterator):
+        raise UsageError(
+            "TP051",
+            f"{what} reads the calibration data a second time, "
+            f"and {with_article(type(calibration).__name__)} is at its end by then",
             help="pass arrays, a list, or an object whose __iter__ begins anew",
         )
     return calibration

@@ -76,7 +76,7 @@ def check_options(scheme: str, block: int | None, recover: Sequence[str], others
                 "TP050",
                 f"scheme {scheme} keeps activations in float32 and has no use for {', '.join(given)}",
                 help=f"leave {'it' if len(given) == 1 else 'them'} out"
-                + ("" if rounds or BITS[scheme] == 16 else '; samples are for recover="gptq" or "adaround"'),
+                + ("" if rounds or BITS[scheme] == 16 else "; samples are for recover gptq or adaround"),
             )
         if rounds and others.get("calibration") is None:
             raise UsageError(
@@ -85,7 +85,7 @@ def check_options(scheme: str, block: int | None, recover: Sequence[str], others
                 help="calibration={input name: array of some hundred samples}; --calibration FILE on the command line",
             )
     if block is not None and scheme != "int4-weights":
-        raise UsageError("TP050", f"scheme {scheme} has no blocks", help='leave out block, or take "int4-weights"')
+        raise UsageError("TP050", f"scheme {scheme} has no blocks", help="leave out block, or take scheme int4-weights")
     if block not in (None, *BLOCKS):
         raise UsageError(
             "TP050", f"block {block!r} is not known", help=f"block is one of: {', '.join(map(str, BLOCKS))}"

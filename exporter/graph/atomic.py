@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import EnvironmentError_
+from ..errors import EnvironmentError_, UsageError
 
 
 @contextlib.contextmanager
@@ -18,10 +18,11 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
     Whatever stood at ``path`` is intact until then, and stays when writing fails. The new bytes are on the disk before
     the name points to them. Raises EnvironmentError_ (TP341) when the folder or the disk refuses, and for a device or a
-    pipe: a rename would not write to it but put a file in its place.
+    pipe: a rename would not write to it but put a file in its place. UsageError TP001 as `check_file_name`.
     """
+    check_file_name(path)
     target = Path(path)
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if target.exists() and not target.is_file():
         raise EnvironmentError_(
             "TP341",
             f"{target} cannot be written: it is a device or a pipe, not a file",
@@ -44,6 +45,19 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             f"{target} cannot be written: {error.strerror or error}",
             help="free space or choose another folder; a file that was there before is unchanged",
         ) from error
+
+
+def check_file_name(path: str | Path, example: str = "model.triport") -> None:
+    """UsageError TP001 for a folder, and for no name at all, where a file is to be written, ``example`` for one."""
+    target = Path(path)
+    if not str(path):
+        raise UsageError("TP001", "the file to write has an empty name", help="choose the name of a file")
+    if target.is_dir():
+        raise UsageError(
+            "TP001",
+            f"{target} is a folder, and what is written is one file",
+            help=f"name a file in it, such as {target / example}",
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = np.random.default_rng(0).normal(0, 1, (40, 1, 8, 8)).astype(np.float32)
     np.savez("data.npz", image=images)
     np.savez("labelled.npz", image=images, digit=np.arange(40) % 10)
+    np.savez("from_one.npz", image=images, digit=np.arange(40) % 10 + 1)
     return tmp_path
 
 
@@ -118,7 +119,16 @@ def test_a_torch_program_is_quantized(folder: Path, capsys: pytest.CaptureFixtur
         (["--plan", "missing.json"], 2, "TP001"),
         (["--plan", "data.npz"], 5, "TP053"),
         (["--calibration", "data.npz", "--max-drop", "1", "--validation", "data.npz"], 2, "one array of labels"),
-        (["--scheme", "float16", "--calibration", "data.npz"], 2, "has no use for calibration"),
+        (["--scheme", "float16", "--calibration", "data.npz"], 2, "--calibration would be ignored: scheme float16"),
+        (["--scheme", "int8-weights", "--calibration", "data.npz"], 2, "only with --recover gptq or adaround"),
+        (["--calibration", "data.npz", "--validation", "labelled.npz"], 2, "may be lost, --max-drop 0.5, or leave out"),
+        (["--calibration", "data.npz", "--max-drop", "1"], 2, "help: --validation FILE.npz, which holds an array"),
+        (["--calibration", "labelled.npz"], 2, 'of labelled.npz do not match the inputs: "digit" is no input\n'),
+        (["--calibration", "data.npz", "--max-drop", "1", "--validation", "from_one.npz"], 2, "subtract 1 from the"),
+        (["--calibration", "data.npz", "--recover", "luck"], 2, "recover is one of: equalize, bias"),
+        (["--calibration", "data.npz", "--strict", "--weights", "paired"], 2, "int8-strict has no paired weights"),
+        (["--calibration", "data.npz", "--block", "32"], 2, "scheme int8 has no blocks"),
+        (["--calibration", "data.npz", "--plan-out", "."], 2, "error[TP001]: . is a folder"),
     ],
 )
 def test_what_cannot_be_meant_is_told_and_nothing_is_written(
@@ -127,3 +137,42 @@ def test_what_cannot_be_meant_is_told_and_nothing_is_written(
     assert run(["quantize", "m.triport", *arguments, "-o", "q.triport"]) == status
     assert told in capsys.readouterr().err
     assert not Path("q.triport").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--observer", "median"],
+        ["--strict", "--weights", "paired"],
+        ["--recover", "luck"],
+        ["--validation", "labelled.npz"],
+        ["-o", "."],
+        ["-o", ""],
+    ],
+)
+def test_options_are_looked_at_before_the_model_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert run(["quantize", "missing.triport", "--calibration", "data.npz", *options]) == 2
+    said = capsys.readouterr().err
+    assert "missing" not in said and "calibrating" not in said
+
+
+def test_a_bound_says_what_accuracy_was_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bound = ["--calibration", "data.npz", "--max-drop", "100", "--validation", "labelled.npz"]
+    assert run(["quantize", "m.triport", *bound, "--plan-out", "a.json"]) == 0
+    shown = capsys.readouterr()
+    assert 'accuracy by the output "scores" on 40 samples: ' in shown.err and "no layer kept float for it" in shown.err
+    assert "sqnr" in shown.out and sum(line.startswith("stem ") for line in shown.out.splitlines()) == 2
+    assert json.loads(Path("a.json").read_text())["accuracy"]["samples"] == 40
+    assert run(["quantize", "m.triport", *bound, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["accuracy"]["output"] == "scores" and {one["node"] for one in told["sensitivity"]} >= {"stem", "head"}
+    assert run(["quantize", "m.triport", "--plan", "a.json"]) == 0
+    assert "accuracy by" not in capsys.readouterr().err
+
+
+def test_a_plan_for_another_scheme_than_asked_for_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "--plan-out", "a.json"]) == 0
+    assert run(["quantize", "m.triport", "--plan", "a.json", "--strict"]) == 2
+    assert "scheme int8-strict would be ignored: the plan is for int8" in capsys.readouterr().err

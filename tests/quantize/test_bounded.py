@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 import triport as tp
 from triport.exporter.errors import CheckError, UsageError
 from triport.quantize import Plan, make_plan
-from triport.quantize.bounded import accuracy
+from triport.quantize.labelled import accuracy
 
 
 class Outlier(nn.Module):
@@ -90,3 +92,69 @@ def test_a_bound_needs_labels_one_a_sample(task: tuple[tp.Graph, np.ndarray, np.
         make_plan(graph, calibration=samples, max_drop=1)
     with pytest.raises(UsageError, match=r"labels are int64\[399\]"):
         make_plan(graph, calibration=samples, validation=({"x": samples}, labels[:-1]), max_drop=1)
+
+
+def test_labels_come_with_one_array_for_the_only_input(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    named = make_plan(graph, calibration=samples, validation=({"x": samples}, labels), max_drop=99)
+    assert make_plan(graph, calibration=samples, validation=(samples.astype(np.float64), labels), max_drop=99) == named
+
+
+def test_the_plan_says_what_was_measured(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    free = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=99)
+    assert {entry["node"] for entry in free.sensitivity} == {"wide", "head"}
+    assert free.accuracy["output"] == next(iter(graph.outputs)) and free.accuracy["samples"] == 400
+    assert free.accuracy["float32"] == 1.0 and free.accuracy["spared"] == 0
+    assert free.accuracy["as_planned"] == free.accuracy["all_quantized"] < 0.7
+    bound = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=2.0)
+    assert bound.accuracy["all_quantized"] == free.accuracy["all_quantized"]
+    assert bound.accuracy["as_planned"] >= 0.98 and bound.accuracy["spared"] > 0
+    assert Plan.from_json(bound.to_json()) == bound
+
+
+def test_labels_are_classes_of_the_output(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, labels = task
+    with pytest.raises(UsageError, match="which has 4 scores a sample: classes 0 … 3") as raised:
+        make_plan(graph, calibration=samples, validation=(samples, labels + 1), max_drop=1)
+    first = int(np.flatnonzero(labels == 3)[0])
+    assert raised.value.code == "TP051" and f"label 4 of sample {first} is no class" in str(raised.value)
+    assert "subtract 1" in str(raised.value.help)
+    with pytest.raises(UsageError, match=r"label -1 of sample 0 .*"):
+        make_plan(graph, calibration=samples, validation=(samples, labels - labels[0] - 1), max_drop=1)
+
+
+def test_accuracy_of_a_graph_for_a_fixed_number_of_samples() -> None:
+    torch.manual_seed(1)
+    graph = tp.capture(Named(nn.Linear(8, 4)).eval(), {"x": torch.randn(5, 8)}, dynamic={})
+    samples = np.random.default_rng(0).normal(size=(13, 8)).astype(np.float32)
+    labels = np.concatenate([graph.run({"x": samples[i : i + 5]})["output"].argmax(1) for i in (0, 5)] + [[0, 0, 0]])
+    assert accuracy(graph, {"x": samples}, labels) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ({"validation": "both"}, "TP005", "validation would be ignored: accuracy is measured where"),
+        ({"max_drop": float("nan"), "validation": "both"}, "TP050", "max_drop nan is no number"),
+        ({"max_drop": 1, "validation": "samples"}, "TP051", "samples and their labels, got an ndarray"),
+        ({"max_drop": 1, "validation": "three"}, "TP051", "got a tuple of 3"),
+        (
+            {"max_drop": 1, "validation": "named"},
+            "TP004",
+            'validation samples do not match the inputs: "y" is no input',
+        ),
+        ({"max_drop": 1, "validation": "shape"}, "TP002", 'validation samples for "x" have shape [400, 7]'),
+    ],
+)
+def test_a_bound_and_its_measure_are_looked_at_first(
+    task: tuple[tp.Graph, np.ndarray, np.ndarray], options: dict[str, Any], code: str, told: str
+) -> None:
+    graph, samples, labels = task
+    given = {"both": (samples, labels), "samples": samples, "three": (samples, labels, labels)}
+    given |= {"named": ({"y": samples}, labels), "shape": (samples[:, 1:], labels)}
+    with pytest.raises(UsageError) as raised:
+        tp.quantize(graph, calibration=samples, **options | {"validation": given[options["validation"]]})
+    assert raised.value.code == code and told in str(raised.value) and raised.value.help
+    with pytest.raises(UsageError, match="max_drop would be ignored: the plan decides"):
+        tp.quantize(graph, plan=make_plan(graph, calibration=samples), max_drop=1)
