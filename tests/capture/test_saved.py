@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -287,7 +288,8 @@ def test_writes_through_views_are_seen_in_a_file_where_tensors_share_no_memory(t
     torch.export.save(program, tmp_path / "m.pt2")
     graph = tp.capture_saved(tmp_path / "m.pt2")
     x = torch.randn(5, 12)
-    np.testing.assert_allclose(next(iter(graph.run({"x": x.numpy()}).values())), module(x.clone()).numpy(), rtol=1e-6)
+    told: Any = next(iter(graph.run({"x": x.numpy()}).values()))
+    np.testing.assert_allclose(told, module(x.clone()).numpy(), rtol=1e-6)
 
 
 class StrideThenSteps(nn.Module):
