@@ -13,7 +13,7 @@ from .errors import UsageError
 from .given_model import graph_of
 from .graph import Graph
 from .labels import Labels
-from .preprocessing import Declared, Preprocessing
+from .preprocessing import CHANNELS, Preprocessing, image_form, preprocessing_of
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -23,6 +23,11 @@ MAX_BYTES = 16 * 2**20
 
 _KEYS = tuple(field.name for field in fields(Preprocessing))
 _TEXTS = ("channels", "resize")
+_CHANNELS = {count: name for name, count in reversed(CHANNELS.items())}
+"""How many there are → what they are called, if nobody says otherwise: 3 are rgb."""
+
+Keys = Mapping[str, Any]
+"""Of `Preprocessing`."""
 
 
 def describe_file(
@@ -37,7 +42,7 @@ def describe_file(
     model           a graph, a triport model, or the path of a .triport or .pt2 file
     out             the .triport file to write; may be the model's own
     labels          as `read_labels` takes them
-    preprocessing   as `read_preprocessing` takes it
+    preprocessing   as `read_keys` takes it; what an input declares already stays, key by key
     raises          UsageError where they do not fit the model, or where neither is given
     """
     if labels is None and preprocessing is None:
@@ -46,13 +51,46 @@ def describe_file(
             "there is nothing to describe: neither labels nor preprocessing were given",
             help='--labels labels.txt, --preprocessing "range=0,1 channels=grey", or both',
         )
+    if Path(out).suffix.lower() != ".triport":
+        raise UsageError("TP001", f"{out} is no name of a .triport file", help="-o described.triport")
     graph = graph_of(model).copy()
-    graph.describe(
-        read_labels(labels) if labels is not None else None,
-        read_preprocessing(preprocessing) if preprocessing is not None else None,
-    )
+    graph.describe(read_labels(labels) if labels is not None else None)
+    if preprocessing is not None:
+        rules = {
+            name: _completed(graph, name, keys) for name, keys in _by_input(graph, read_keys(preprocessing)).items()
+        }
+        graph.describe(preprocessing=preprocessing_of(graph) | rules)
     graph.save(out)
     return graph
+
+
+def _by_input(graph: Graph, keys: Keys | Mapping[str, Keys]) -> dict[str, Keys]:
+    """The keys of each input; UsageError TP004 where they are for one of several."""
+    if keys and all(isinstance(value, Mapping) for value in keys.values()):
+        return dict(keys)
+    declared = list(preprocessing_of(graph))
+    images = declared or [v.name for v in graph.inputs if image_form(graph, v, Preprocessing.from_json(keys))]
+    if len(images) == 1:
+        return {images[0]: keys}
+    listed = ", ".join(f'"{value.name}" {value.type}' for value in graph.inputs)
+    raise UsageError(
+        "TP004",
+        f"preprocessing has to say which input it is for: {'several hold' if images else 'none holds such'} images",
+        because=f"the inputs are {listed}",
+        help='a .json file {"input": {"channels": "grey", "size": [28, 28]}}',
+    )
+
+
+def _completed(graph: Graph, name: str, keys: Keys) -> Preprocessing:
+    """The keys, with what the input declares already, and channels as many as it has."""
+    declared = preprocessing_of(graph)
+    value = next((value for value in graph.inputs if value.name == name), None)
+    if name in declared:
+        keys = declared[name].to_json() | dict(keys)
+    elif value is not None and "channels" not in keys:
+        form = image_form(graph, value, Preprocessing.from_json(keys))
+        keys = dict(keys) | ({"channels": _CHANNELS[form.channels]} if form else {})
+    return Preprocessing.from_json(keys)
 
 
 def read_labels(path: str | Path) -> Labels:
@@ -78,18 +116,16 @@ def read_labels(path: str | Path) -> Labels:
     return lines
 
 
-def read_preprocessing(given: str | Path) -> Declared:
+def read_keys(given: str | Path) -> Keys | Mapping[str, Keys]:
     """``"mean=0.5 std=0.25 channels=bgr"``, or the path of a .json file with the same keys or {input name: keys}.
 
-    raises   UsageError TP001 for keys and values without meaning, and for a file that is not there
+    raises   UsageError TP001 for what is neither, and for a file that is not there
     """
     if str(given).lower().endswith(".json"):
         found = _json(Path(given), "preprocessing")
         if not isinstance(found, Mapping):
             raise UsageError("TP001", f"{given} has to hold {{key: value}}, got {found!r}"[:200])
-        if found and all(isinstance(keys, Mapping) for keys in found.values()):
-            return {name: Preprocessing.from_json(keys) for name, keys in found.items()}
-        return Preprocessing.from_json(found)
+        return found
     words = str(given).split()
     pairs = [word.partition("=") for word in words]
     wrong = next((word for word, (_, sign, value) in zip(words, pairs, strict=True) if not sign or not value), None)
@@ -99,7 +135,10 @@ def read_preprocessing(given: str | Path) -> Declared:
             f"preprocessing has to be key=value pairs or a .json file, got {wrong if wrong is not None else given!r}",
             help='"mean=0.485,0.456,0.406 std=0.229,0.224,0.225 shorter_side=256"; the keys are ' + ", ".join(_KEYS),
         )
-    return Preprocessing.from_json({key: _value(key, value) for key, _, value in pairs})
+    twice = next((key for i, (key, *_) in enumerate(pairs) if key in {earlier for earlier, *_ in pairs[:i]}), None)
+    if twice is not None:
+        raise UsageError("TP001", f"preprocessing: {twice} is given twice", help="leave one of them out")
+    return {key: _value(key, value) for key, _, value in pairs}
 
 
 def _value(key: str, text: str) -> Any:
@@ -119,8 +158,9 @@ def _value(key: str, text: str) -> Any:
 
 
 def _json(path: Path, what: str) -> Any:
+    text = _text(path, what)
     try:
-        return json.loads(_text(path, what))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError("TP001", f"the {what} in {path} are no JSON", because=str(error)) from error
 
@@ -139,4 +179,4 @@ def _text(path: Path, what: str) -> str:
         raise UsageError("TP001", f"{path} is no text in UTF-8, and no file of {what}") from error
 
 
-__all__ = ["describe_file", "read_labels", "read_preprocessing"]
+__all__ = ["describe_file", "read_keys", "read_labels"]

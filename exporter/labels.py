@@ -67,7 +67,7 @@ def _only_output(graph: Graph, names: Sequence[str]) -> str:
             "TP002",
             f"{len(names)} labels were given, and {many} so many classes",
             because=f"the outputs are {listed}",
-            help='labels={output name: ["cat", "dog"]}',
+            help='give one for each class; of several outputs name the one: {"output": ["cat", "dog"]}',
         )
     return fitting[0]
 

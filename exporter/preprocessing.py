@@ -299,7 +299,7 @@ def _fitting(graph: Graph, value: Value, declared: Preprocessing) -> Preprocessi
     raise UsageError(
         "TP002",
         f'preprocessing does not fit the input "{value.name}" {value.type}, {problem}',
-        help="tp.Preprocessing(channels=..., size=(height, width)) as the model takes images",
+        help='say channels ("rgb", "bgr", "grey", "rgba") and size as the model takes images; docs/web-images.md',
     )
 
 

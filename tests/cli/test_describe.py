@@ -39,12 +39,15 @@ def test_what_is_described_is_exported(model: Path, tmp_path: Path, capsys: pyte
 
 
 def test_a_file_described_again_keeps_the_rest(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "rules.json").write_text('{"channels": "grey", "mean": [0.25]}')
+    (tmp_path / "rules.json").write_text('{"mean": [0.25]}')
     (tmp_path / "labels.json").write_text(json.dumps(LABELS))
     assert run(["describe", str(model), "-o", str(model), "--preprocessing", str(tmp_path / "rules.json")]) == 0
     assert run(["describe", str(model), "-o", str(model), "--labels", str(tmp_path / "labels.json")]) == 0
     graph = Graph.load(model)
     assert Preprocessing.of(graph).mean == (0.25,)
+    assert run(["describe", str(model), "-o", str(model), "--preprocessing", "std=0.5"]) == 0
+    rules = Preprocessing.of(Graph.load(model))
+    assert (rules.mean, rules.std, rules.channels) == ((0.25,), (0.5,), "grey")
     assert list(graph.metadata["labels"].values()) == [LABELS]
     x = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
     before = convnet().run({graph.inputs[0].name: x})
@@ -78,6 +81,10 @@ def test_a_torch_program_is_described(tmp_path: Path) -> None:
         (["--preprocessing", "{place}/broken.json"], "are no JSON"),
         (["--preprocessing", "{place}/null.json"], "mean has to be 1 or 3 finite numbers, got None"),
         (["--preprocessing", "channels=rgb"], "whose images have 1 channels"),
+        (["--preprocessing", "size=16x16"], "and size [16, 16] is declared"),
+        (["--preprocessing", "mean=0.5 mean=0.7"], "mean is given twice"),
+        (["--preprocessing", "{place}/nothing.json"], "nothing.json cannot be read\n  because: No such file"),
+        (["--preprocessing", "mean=0.5", "-o", "{place}/out.pt2"], "is no name of a .triport file"),
     ],
 )
 def test_mistakes_are_named_and_nothing_is_written(
