@@ -9,7 +9,7 @@
  */
 export function parseDim(dim) {
   if (typeof dim === "number") return () => dim;
-  const tokens = dim.match(/\/\/|[-+*%()]|\d+|\w+/g) ?? [];
+  const tokens = dim.match(/\/\/|[-+*%()]|\d+|\w+/g);
   const operators = {
     "+": (a, b) => a + b,
     "-": (a, b) => a - b,
@@ -44,13 +44,13 @@ export function parseDim(dim) {
 
 /** The free names a size is made of: `["batch"]` for "batch*49". */
 export function namesIn(dim) {
-  return typeof dim === "number" ? [] : (dim.match(/[A-Za-z_]\w*/g) ?? []);
+  return String(dim).match(/[A-Za-z_]\w*/g) ?? [];
 }
 
-/** `["height", 4, 1]` for "height*4+1", `["height", 1, 0]` for "height": what a size says of a name; else undefined. */
+/** `["height", 4, 1]` for "height*4+1", `["height", 1, 0]` for "height": what a size says of a name; else that is undefined. */
 export function stepsOf(dim) {
   const [, name, step, rest] = /^([A-Za-z_]\w*)(?:\*(\d+))?([+-]\d+)?$/.exec(dim) ?? [];
-  return name && [name, Number(step ?? 1), Number(rest ?? 0)];
+  return [name, Number(step ?? 1), Number(rest ?? 0)];
 }
 
 export const showShape = (shape) => `[${shape.join(",")}]`;

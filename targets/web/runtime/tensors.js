@@ -3,7 +3,7 @@ import { ARRAYS, elements } from "./arrays.js";
 import { namesIn, parseDim, showShape, stepsOf } from "./dims.js";
 
 const describe = (value) =>
-  ArrayBuffer.isView(value) || Array.isArray(value) ? `${value.constructor.name}(${value.length})` : String(value);
+  ArrayBuffer.isView(value) || Array.isArray(value) ? `${value.constructor.name}(${value.length})` : String(value).slice(0, 40);
 
 function fail(spec, expected, got) {
   throw new TypeError(`input "${spec.name}": expected ${expected}, got ${got}`);
@@ -18,23 +18,25 @@ function tensorOf(spec, feed) {
   return { data: tensor.data, shape: tensor.shape && Array.from(tensor.shape) };
 }
 
+/** Refuses feeds that are no object of the inputs' names; of many wrong names it tells some. */
 function checkNames(specs, feeds) {
   const known = specs.map((spec) => spec.name);
-  const missing = known.filter((name) => feeds?.[name] === undefined);
-  const unknown = Object.keys(feeds ?? {}).filter((name) => !known.includes(name));
-  const problems = [];
-  if (missing.length) problems.push(`missing ${missing.join(", ")}`);
-  if (unknown.length) problems.push(`unknown ${unknown.join(", ")}`);
-  const wanted = specs.map(({ name, dtype, shape }) => `${name} ${dtype}${showShape(shape)}`);
-  if (problems.length)
-    throw new TypeError(`inputs do not match: ${problems.join("; ")} (the inputs are: ${wanted.join(", ")})`);
+  const wanted = specs.map(({ name, dtype, shape }) => `${name}: ${dtype}${showShape(shape)}`);
+  const given = feeds ?? {};
+  const missing = known.filter((name) => given[name] === undefined);
+  const unknown = ArrayBuffer.isView(given)
+    ? [describe(given)]
+    : Object.keys(given).filter((name) => !known.includes(name));
+  const list = (what, names) => (names.length ? `, ${what} ${names.fill("...", 9).slice(0, 10).join(", ")}` : "");
+  const problem = list("missing", missing) + list("got", unknown);
+  if (problem) throw new TypeError(`inputs: expected {${wanted.join(", ")}}${problem}`);
 }
 
 /** Reads the free names that stand alone in `spec.shape`, or are counted in steps, off a given shape. */
 function readShape(spec, shape, sizes) {
   if (shape.length !== spec.shape.length) fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
   spec.shape.forEach((dim, axis) => {
-    const [name, step, rest] = stepsOf(dim) ?? [];
+    const [name, step, rest] = stepsOf(dim);
     if (!name) return;
     const more = rest ? `${rest} and ` : "";
     if ((shape[axis] - rest) % step) fail(spec, `${more}a multiple of ${step} along axis ${axis}`, showShape(shape));
@@ -45,8 +47,8 @@ function readShape(spec, shape, sizes) {
 /** Settles the one name that is still open in `spec.shape` from the length of a bare array. */
 function readLength(spec, length, sizes) {
   const open = spec.shape.filter((dim) => namesIn(dim).some((name) => sizes[name] === undefined));
-  if (open.length === 0) return;
-  const [name, step, rest] = stepsOf(open[0]) ?? [];
+  if (!open.length) return;
+  const [name, step, rest] = stepsOf(open[0]);
   if (open.length > 1 || !name)
     fail(spec, `{data, shape}, because a length does not settle ${showShape(spec.shape)}`, `an array of ${length}`);
   const others = elements(spec.shape.filter((dim) => dim !== open[0]).map((dim) => parseDim(dim)(sizes)));
@@ -62,13 +64,13 @@ function readLength(spec, length, sizes) {
 
 /** Refuses sizes below 1 and beyond the model's limits. */
 function checkLimits(specs, limits, sizes) {
-  for (const dim of specs.flatMap((spec) => spec.shape)) {
-    const [name, step, rest] = stepsOf(dim) ?? [];
+  for (const dim of specs.flatMap(({ shape }) => shape)) {
+    const [name, step, rest] = stepsOf(dim);
     const [least, most] = limits?.[name] ?? [1];
     if (!name || (sizes[name] >= least && sizes[name] <= (most ?? Infinity))) continue;
     const whole = (count) => count * step + rest;
-    const range = `${whole(least)} ${most ? `to ${whole(most)}` : "at least"}`;
-    throw new TypeError(`"${dim}" is ${whole(sizes[name])}, and the model takes ${range}`);
+    const range = most ? `to ${whole(most)}` : "at least";
+    throw new TypeError(`"${dim}" is ${whole(sizes[name])}, and the model takes ${whole(least)} ${range}`);
   }
 }
 
@@ -98,8 +100,7 @@ export function bindInputs(specs, feeds, { limits, conditions }) {
   specs.forEach((spec, i) => {
     const { data, shape: given } = tensors[i];
     const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
-    const least = (axis) => (spec.shape[axis] === 0 ? 0 : 1);
-    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size, axis) => !(size >= least(axis))))
+    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size, axis) => !(size >= (spec.shape[axis] && 1))))
       fail(spec, `shape ${showShape(spec.shape)}`, showShape(given ?? shape));
     if (data.length !== elements(shape))
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));

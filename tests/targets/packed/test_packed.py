@@ -145,7 +145,7 @@ def test_a_script_of_node_finds_the_packages_above_it_and_calls_wait_for_each_ot
     wanted = run_graph(picture(), {"image": image})["scores"][0]
     for scores in both:
         np.testing.assert_allclose(scores, wanted, rtol=1e-5, atol=1e-5)
-    assert wrong.startswith("inputs do not match: missing image; unknown images")
+    assert wrong == "inputs: expected {image: float32[batch,8,8,1]}, missing image, got images"
     assert passed is True
     assert best == wanted.argmax()
     assert late == "run() after dispose()"
@@ -199,12 +199,13 @@ OPTIONS = """async () => {
   const loads = [{ signal: mine }, { onProgress() {} }, { cache: undefined }];
   const runs = [[model, { signal: mine }], [model, { checkNaN: true }], [model, { chekNaN: true }],
     [strict], [strict, { checkNaN: false }]];
+  const bare = await told(model.run(new Float32Array(150528)));
   const begun = new AbortController(), broken = told(load({ signal: begun.signal }));
   begun.abort(new Error("begun"));
   const said = [await told(under), await told(waiting), await broken];
   for (const options of loads) said.push(await told(load(options)));
   for (const [of, options] of runs) said.push(await told(of.run({ image }, options)));
-  return said;
+  return [...said, bare];
 }"""
 
 
@@ -226,6 +227,7 @@ def test_signals_and_nan_are_as_in_our_own_bundle_and_other_options_are_named(
         "TypeError: run: unknown option chekNaN; there are signal, checkNaN",
         nan,
         ran,
+        "TypeError: inputs: expected {image: float32[batch,8,8,1]}, missing image, got Float32Array(150528)",
     ]
 
 

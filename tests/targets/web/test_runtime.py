@@ -180,11 +180,28 @@ def test_sizes_against_a_condition_are_refused(bundle: Write) -> None:
         ),
         (
             "{ imago: new Float32Array(6) }",
-            "TypeError: inputs do not match: missing image; unknown imago (the inputs are: image float32[batch,2,3])",
+            "TypeError: inputs: expected {image: float32[batch,2,3]}, missing image, got imago",
         ),
         (
             "undefined",
-            "TypeError: inputs do not match: missing image (the inputs are: image float32[batch,2,3])",
+            "TypeError: inputs: expected {image: float32[batch,2,3]}, missing image",
+        ),
+        (
+            "new Float32Array(150528)",
+            "TypeError: inputs: expected {image: float32[batch,2,3]}, missing image, got Float32Array(150528)",
+        ),
+        (
+            "{ image: new Float32Array(6), mask: new Float32Array(6) }",
+            "TypeError: inputs: expected {image: float32[batch,2,3]}, got mask",
+        ),
+        (
+            "new Array(150528).fill(0.5)",
+            "TypeError: inputs: expected {image: float32[batch,2,3]}, missing image, "
+            "got 0, 1, 2, 3, 4, 5, 6, 7, 8, ...",
+        ),
+        (
+            '{ image: "data:image/png;base64," + "A".repeat(150528) }',
+            f'TypeError: input "image": expected Float32Array for [batch,2,3], got {"data:image/png;base64,":A<40}',
         ),
     ],
 )
