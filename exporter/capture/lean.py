@@ -13,14 +13,13 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import torch.fx
-from torch.fx import _lazy_graph_module
 from torch.fx.experimental import proxy_tensor
 
 from .flat import FlatModule
-from .quick_shapes import quick_shapes
 
 _SETTING = "do_not_emit_stack_traces"
 _MANY = 100_000
@@ -30,9 +29,19 @@ _MANY = 100_000
 @contextlib.contextmanager
 def lean(module: FlatModule) -> Iterator[None]:
     """While it lasts, torch.export of the module leaves that out."""
-    lazy: Callable[[bool], Any] = getattr(_lazy_graph_module, "_use_lazy_graph_module", contextlib.nullcontext)
-    with _seldom_collecting(), lazy(True), _no_stacks_of_inputs(module), quick_shapes():
+    lazy = _found("torch.fx._lazy_graph_module", "_use_lazy_graph_module")
+    quick = _found(f"{__package__}.quick_shapes", "quick_shapes")
+    with _seldom_collecting(), lazy(True), _no_stacks_of_inputs(module), quick():
         yield
+
+
+def _found(module: str, name: str) -> Callable[..., contextlib.AbstractContextManager[object]]:
+    """A setting, by way of parts of torch that it may rename; one that does nothing where they are not there."""
+    try:
+        setting: Callable[..., contextlib.AbstractContextManager[object]] = getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        return contextlib.nullcontext
+    return setting
 
 
 @contextlib.contextmanager

@@ -109,3 +109,16 @@ def test_nodes_still_know_their_line() -> None:
     graph = tp.capture(Twice(), torch.rand(2, 3))
     line = Twice.forward.__code__.co_firstlineno + 1
     assert {node.source.location for node in graph.nodes} == {f"test_lean.py:{line}"}
+
+
+def test_a_torch_without_these_parts_traces_as_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def not_there(name: str) -> object:
+        asked.append(name)
+        raise ImportError(name)
+
+    monkeypatch.setattr("triport.exporter.capture.lean.import_module", not_there)
+    graph = tp.capture(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()), torch.ones(2, 3))
+    assert [node.op.name for node in graph.nodes] == ["linear", "relu"]
+    assert len(asked) == 2
