@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exporter.errors import UsageError
+from ..exporter.given_model import graph_of
 from ..exporter.graph import Array, Graph, Node, Quantization, Value
 from ..exporter.graph.bind import bind_sizes
 from ..exporter.models import Model
@@ -41,7 +43,7 @@ RANGE_MOMENTUM = MOMENTUM / 10
 
 
 def quantize_aware(
-    model: Model | Graph,
+    model: Model | Graph | str | Path,
     scheme: str = "int8",
     *,
     calibration: Calibration,
@@ -51,13 +53,13 @@ def quantize_aware(
 ) -> QuantizeAware:
     """A model to ``compile`` and ``fit`` that computes with the integers it will have on every port.
 
-    model        a trained float model, or its graph
+    model        a trained float model, its graph, or the path of a .triport or .pt2 file
     calibration  real samples, for the ranges to begin with
-    raises       UsageError as `quantize`
+    raises       UsageError as `quantize`, TP001 for what is no model
 
     ``to_graph()`` of what comes back, ``save`` and `triport.export` give the quantized graph.
     """
-    graph = model if isinstance(model, Graph) else model.to_graph()
+    graph = graph_of(model)
     calibrated = calibrated_for(graph, scheme, calibration=calibration, observer=observer, keep_float=keep_float, io=io)
     return QuantizeAware(graph, calibrated)
 

@@ -22,6 +22,8 @@ from .checks import rescales
 ARRAYS = (".npz", ".npy")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
+_MARKS = {";": "semicolons", "\t": "tabs"}
+
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -116,6 +118,13 @@ def _csv(path: Path, value: Value) -> Iterator[dict[str, Array]]:
 
 
 def _numbers(path: Path, number: int, cells: list[str], value: Value, width: int) -> list[float]:
+    other = next((mark for mark in _MARKS if any(mark in cell for cell in cells)), None)
+    if other:
+        raise UsageError(
+            "TP051",
+            f"{path}, line {number} separates columns by {_MARKS[other]}, where a .csv file has commas",
+            help="save the table with commas between columns, and points in numbers: 1.5,2.0",
+        )
     if len(cells) != width:
         raise UsageError(
             "TP051",

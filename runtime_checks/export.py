@@ -31,7 +31,7 @@ from .runners import Runner
 from .samples import Given, given_cases
 from .staging import Staging, disk_errors
 from .truth import GOLDEN, Truth, make_truth
-from .verification import choose_runners, require_all, verify_port
+from .verification import choose_runners, notes_of_kernels, require_all, verify_port
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -154,7 +154,7 @@ def make_report(
         truth=truth.source if truth else "nothing",
         limits=truth.limits if truth else {},
         ports=ports,
-        notes=[*graph.notices, *notes, *about_truth],
+        notes=[*graph.notices, *notes, *about_truth, *notes_of_kernels(ports, graph.metadata.get("quantization"))],
         host=host_facts(),
         quantization=graph.metadata.get("quantization"),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..exporter.errors import CheckError, EnvironmentError_, TriportError, UsageError
 from ..exporter.graph import Graph
@@ -12,8 +13,8 @@ from ..targets.target import Target
 from .divergence import Divergence, first_divergence
 from .latency import measure
 from .parity import Check, check_port
-from .report import RunnerReport, Status
-from .runners import Runner, default_runners, get_runner, packed_runners
+from .report import PortReport, RunnerReport, Status
+from .runners import STRICT_ALONE, Runner, default_runners, get_runner, packed_runners
 from .samples import Case
 from .truth import Truth, has_reference
 
@@ -90,6 +91,18 @@ def _verify_in(
     found = _divergence(runner, artefact, truth, target, prepared, failed[0])
     reason = f'output "{failed[0].output}" on {failed[0].case}: {failed[0].problem}'
     return RunnerReport(runner.name, version, Status.FAILED, reason, checks=checks, latency=latency, divergence=found)
+
+
+def notes_of_kernels(ports: Iterable[PortReport], quantization: Mapping[str, Any] | None) -> list[str]:
+    """What helps where int8 differs in kernels for which it promises nothing."""
+    failed = [run.runner for port in ports for run in port.runners if run.status is Status.FAILED]
+    plain = [name for name in failed if name in STRICT_ALONE]
+    if not plain or (quantization or {}).get("scheme") != "int8":
+        return []
+    return [
+        f"scheme int8 promises its integers for LiteRT with XNNPACK, its default, and not for {', '.join(plain)}: "
+        "triport quantize --strict chooses integers that agree there as well"
+    ]
 
 
 def _divergence(

@@ -17,7 +17,7 @@ from .manifest import check_files, download_bytes, fingerprint, golden_samples, 
 from .report import PortReport, Report, host_facts
 from .samples import Given, given_cases, golden_cases
 from .truth import Truth, has_reference, make_truth, truth_by_golden
-from .verification import choose_runners, require_all, verify_port
+from .verification import choose_runners, notes_of_kernels, require_all, verify_port
 
 
 def verify(
@@ -66,7 +66,7 @@ def verify(
         truth=truth.source if truth else "nothing",
         limits=truth.limits if truth else {},
         ports=reports,
-        notes=truth.notes() if truth else [],
+        notes=[*(truth.notes() if truth else []), *notes_of_kernels(reports, document.get("quantization"))],
         host=host_facts(),
         quantization=document.get("quantization"),
     )

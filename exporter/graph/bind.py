@@ -13,7 +13,7 @@ from .dims import Dim, Sym, evaluate_dim
 from .graph import Graph
 from .limits import check_limits
 from .steps import in_steps
-from .types import Array, TensorType
+from .types import CODES, Array, TensorType
 
 
 def bind_sizes(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
@@ -42,7 +42,7 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
             raise UsageError(
                 "TP003",
                 f'input "{name}": expected {expected}, got {array.dtype}{list(array.shape)}',
-                help=f'pass {name}.astype("{expected.dtype.value}")',
+                help=f"pass {_in_dtype(name, array, expected)}",
             )
         if array.ndim == expected.rank:
             for dim, size in zip(expected.shape, array.shape, strict=True):
@@ -56,6 +56,16 @@ def bind_types(types: Mapping[str, TensorType], inputs: Mapping[str, Array]) -> 
         ):
             raise UsageError("TP002", f'input "{name}": expected {expected}, got {array.dtype}{list(array.shape)}')
     return sizes
+
+
+def _in_dtype(name: str, array: Array | np.generic, expected: TensorType) -> str:
+    """The expression that makes of an array what the input takes: of real numbers codes, where codes are taken."""
+    of, dtype = expected.quantization, expected.dtype
+    if of is None or array.dtype.kind != "f":
+        return f'{name}.astype("{dtype.value}")'
+    lowest = CODES[dtype]
+    codes = f"np.rint({name} / {of.scale:.9g}) + {of.zero_point}"
+    return f'np.clip({codes}, {lowest}, {lowest + 255}).astype("{dtype.value}"): codes stand for real numbers'
 
 
 def _fits(dim: Dim, size: int, sizes: Mapping[str, int]) -> bool:

@@ -17,6 +17,7 @@ from .reference import Reference, ReferenceSession
 
 __all__ = [
     "RUNNERS",
+    "STRICT_ALONE",
     "Chromium",
     "Clock",
     "LiteRT",
@@ -46,7 +47,8 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
 """Every runtime of a port. Where several run the same port, `export` asks the first that is not left to the user."""
 
 _DEFAULT = ("onnxruntime", "litert", "node")
-_STRICT = ("litert-plain", "litert-reference")
+STRICT_ALONE = ("litert-plain", "litert-reference")
+"""Those in which int8-strict has the integers of the others, and int8 has not."""
 
 
 def get_runner(name: str) -> Runner:
@@ -80,7 +82,7 @@ def default_runners(target: str, scheme: str | None = None) -> list[Runner]:
     A bundle goes to Node; to the browser where there is no Node but a browser. What is quantized by the scheme
     int8-strict goes to all kernels of LiteRT, for which it promises the same integers.
     """
-    names = (*_DEFAULT, *(_STRICT if scheme == "int8-strict" else ()))
+    names = (*_DEFAULT, *(STRICT_ALONE if scheme == "int8-strict" else ()))
     runners = [runner for runner in map(get_runner, names) if runner.target == target]
     if target == "web" and runners[0].missing() and Chromium().missing() is None:
         return [Chromium()]

@@ -100,3 +100,12 @@ def test_mistakes_are_named_and_nothing_is_written(
     assert run(["describe", str(model), "-o", str(out), *given]) == 2
     assert words in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("out", "told"), [(".", ". is a folder"), ("..", ".. is a folder"), ("", "has an empty name")])
+def test_a_folder_is_no_file_to_write(
+    out: str, told: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(model.parent)
+    assert run(["describe", str(model), "-o", out, "--preprocessing", "channels=grey"]) == 2
+    assert "error[TP001]" in (said := capsys.readouterr().err) and told in said

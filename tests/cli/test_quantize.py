@@ -13,6 +13,7 @@ from small_graphs import convnet
 from triport.cli import run
 from triport.exporter.graph import DType, Graph
 from triport.quantize import Plan
+from triport.quantize.quantize import as_codes
 
 
 @pytest.fixture
@@ -176,3 +177,21 @@ def test_a_plan_for_another_scheme_than_asked_for_is_refused(folder: Path, capsy
     assert run(["quantize", "m.triport", "--calibration", "data.npz", "--plan-out", "a.json"]) == 0
     assert run(["quantize", "m.triport", "--plan", "a.json", "--strict"]) == 2
     assert "scheme int8-strict would be ignored: the plan is for int8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [("uint8", 0), ("int8", -128)])
+def test_real_numbers_where_codes_are_taken_are_told_how_to_become_codes(
+    folder: Path, capsys: pytest.CaptureFixture[str], dtype: str, lowest: int
+) -> None:
+    assert run(["quantize", "m.triport", "--calibration", "data.npz", "--io", dtype, "-o", "q.triport"]) == 0
+    assert run(["export", "q.triport", "--to", "onnx", "--samples", "data.npz"]) == 2
+    told = capsys.readouterr().err
+    (advice,) = (line for line in told.splitlines() if "help:" in line)
+    image = np.load("data.npz")["image"]
+    expression = advice.partition("pass ")[2].rpartition(": codes")[0]
+    codes = eval(expression, {"np": np, "image": image})
+    (value,) = Graph.load("q.triport").inputs
+    assert codes.dtype == dtype and f", {lowest}, {lowest + 255})" in expression
+    assert np.array_equal(codes, as_codes(image, value.type))
+    np.savez("codes.npz", image=codes)
+    assert run(["export", "q.triport", "--to", "onnx", "--samples", "codes.npz"]) == 0

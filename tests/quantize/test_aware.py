@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,3 +71,16 @@ def test_it_is_saved_as_the_quantized_graph(task: Task, tmp_path: Path) -> None:
     assert np.array_equal(got, aware.predict(images[:5]))
     with pytest.raises(UsageError, match="optimizer's state"):
         aware.save(tmp_path / "q.triport", include_optimizer=True)
+
+
+def test_a_file_is_taken_and_what_is_no_model_is_told(task: Task, tmp_path: Path) -> None:
+    model, images, _ = task
+    model.to_graph().save(tmp_path / "m.triport")
+    aware = tp.quantize_aware(str(tmp_path / "m.triport"), calibration=images[:40])
+    assert np.array_equal(
+        aware.predict(images[:9]), tp.quantize_aware(model, calibration=images[:40]).predict(images[:9])
+    )
+    no_model: Any = 3
+    with pytest.raises(UsageError, match=r"expected a graph, a triport model or the path of a \.triport") as raised:
+        tp.quantize_aware(no_model, calibration=images)
+    assert raised.value.code == "TP001"

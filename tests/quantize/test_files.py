@@ -67,6 +67,9 @@ def test_rows_are_read_a_few_at_a_time(tmp_path: Path) -> None:
     [
         ("a.csv", "1,2,3\n", UsageError, "line 1 has 3 columns"),
         ("a.csv", "1,2,3,4\n1,2,x,4\n", FormatError, "line 2 is not a row of numbers"),
+        ("a.csv", "a;b;c;d\n1;2;3;4\n", UsageError, "line 2 separates columns by semicolons"),
+        ("a.csv", "1,5;2,0;3,0;4,0\n" * 2, UsageError, "separates columns by semicolons"),
+        ("a.csv", "1\t2\t3\t4\n" * 2, UsageError, "line 2 separates columns by tabs"),
         ("a.csv", "", UsageError, "no samples"),
         ("a.npz", "no zip", FormatError, "not an .npz file"),
         ("a.npy", "no array", FormatError, "not an .npz file"),

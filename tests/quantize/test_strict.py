@@ -38,6 +38,7 @@ from triport.quantize.strict import (
     strict_filters,
     strict_mean,
 )
+from triport.runtime_checks import ExportFailed
 from triport.runtime_checks.parity import same_bits
 from triport.runtime_checks.runners import get_runner
 from triport.targets.prepare import prepare
@@ -183,6 +184,17 @@ def test_export_asks_all_kernels(tmp_path: Path) -> None:
     assert [run.runner for run in report.ports[0].runners] == ["litert", "litert-plain", "litert-reference"]
     again = tp.verify(tmp_path)
     assert [run.runner for run in again.ports[0].runners] == ["litert", "litert-plain", "litert-reference"]
+
+
+def test_kernels_that_int8_promises_nothing_for_point_to_strict(tmp_path: Path) -> None:
+    advice = "not for litert-plain: triport quantize --strict chooses"
+    plain = quantize(network("conv"), calibration=CALIBRATION)
+    with pytest.raises(ExportFailed) as failed:
+        tp.export(plain, tmp_path / "failed", to=["tflite"], runners=["litert-plain"])
+    assert advice in failed.value.report.notes[-1]
+    assert not [note for note in tp.export(plain, tmp_path, to=["tflite"]).notes if advice in note]
+    verified = tp.verify(tmp_path, model=plain, runners=["litert-plain"])
+    assert not verified.passed and advice in verified.notes[-1]
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float16"])
