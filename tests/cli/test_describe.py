@@ -12,6 +12,7 @@ from small_graphs import convnet
 
 from triport import Graph, Preprocessing
 from triport.cli import run
+from triport.exporter.errors import UsageError
 
 LABELS = [f"digit {i}" for i in range(10)]
 
@@ -102,10 +103,14 @@ def test_mistakes_are_named_and_nothing_is_written(
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("out", "told"), [(".", ". is a folder"), ("..", ".. is a folder"), ("", "has an empty name")])
 def test_a_folder_is_no_file_to_write(
-    out: str, told: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(model.parent)
-    assert run(["describe", str(model), "-o", out, "--preprocessing", "channels=grey"]) == 2
-    assert "error[TP001]" in (said := capsys.readouterr().err) and told in said
+    Path("taken.triport").mkdir()
+    for out, told in ((".", ". is "), ("..", ".. is "), ("", " is no name"), ("taken.triport", "is a folder")):
+        assert run(["describe", str(model), "-o", out, "--preprocessing", "channels=grey"]) == 2
+        assert "error[TP001]" in (said := capsys.readouterr().err) and told in said
+    for name in (".", "taken.triport"):
+        with pytest.raises(UsageError, match="is a folder, and what is written is one file"):
+            Graph.load(model).save(name)
