@@ -8,6 +8,7 @@ The page says on the console when its answer stood there: a script that asked it
 from __future__ import annotations
 
 import json
+import random
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -140,12 +141,14 @@ def first_table(
     chosen = {net.name: net for net in nets if any(net.name in way.networks for way in WAYS)}
     pages = [(net, runtime) for net in chosen.values() for runtime in (*runtimes, EMPTY) if is_there(net, runtime)]
     try:
-        found = Navigations(playwright, server, browser, link)
+        found, shuffled = Navigations(playwright, server, browser, link), random.Random(0)
         for net, runtime in pages:
             found.look(net, runtime)
         for done in range(max(3, rounds)):
             for way in [way for way in WAYS if done < way.most_rounds]:
-                for net, runtime in [(net, runtime) for net, runtime in pages if net.name in way.networks]:
+                order = [(net, runtime) for net, runtime in pages if net.name in way.networks]
+                shuffled.shuffle(order)  # a page begins while the browser tidies up the one before
+                for net, runtime in order:
                     found.take(net, way, runtime)
     finally:
         server.head, server.compressed = "", {}

@@ -57,7 +57,7 @@ class Kernels:
         buffers = [memory.place(int(evaluate_dim(buffer.bytes, sizes))) for buffer in plan.buffers]
         where = {f"@{i}": at for i, at in enumerate(buffers)}
         for spec in plan.inputs:
-            memory.write(where[spec.at], inputs[spec.name].tobytes())
+            memory.write(where[spec.at], inputs[spec.name].astype(spec.dtype.numpy).tobytes())
         for call in plan.calls:
             memory.call(call.kernel, [memory.number(argument, where, weights) for argument in call.arguments])
         return {spec.name: memory.tensor(spec, memory.number(spec.at, where, weights)) for spec in plan.outputs}

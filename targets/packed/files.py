@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from ...exporter.graph import DType, Graph, TensorType
@@ -36,7 +37,7 @@ def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path
     facts = canonical_json(facts_of(graph, packing, model_files))
     texts = {
         "index.js": index_script(graph.name, packing, model_files),
-        "index.d.ts": declarations(graph),
+        "index.d.ts": declarations(graph, packing),
         "package.json": package_json(graph.name, packing),
         "index.html": page(graph.name, packing),
         "demo.js": (RUNTIME / "demo.js").read_text("utf-8"),
@@ -87,11 +88,12 @@ def index_script(name: str, packing: Packing, model_files: Sequence[str]) -> str
     )
 
 
-def declarations(graph: Graph) -> str:
+def declarations(graph: Graph, packing: Packing) -> str:
     """index.d.ts, typed to the model's inputs and outputs."""
     inputs = [_spec(value.name, value.type) for value in graph.inputs]
     outputs = [_spec(name, value.type) for name, value in graph.outputs.items()]
-    return type_declarations(inputs, outputs, RUNTIME / "index.interface.d.ts")
+    interface = Template((RUNTIME / "index.template.d.ts").read_text("utf-8")).substitute(own=packing.options)
+    return type_declarations(inputs, outputs, interface)
 
 
 def package_json(name: str, packing: Packing) -> str:

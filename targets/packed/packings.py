@@ -34,6 +34,7 @@ class Packing:
     wide       whether the file holds int64 as it is, where pages give and get int32
     one_row    whether sizes are fixed: a free batch is run row by row, and no other size may be free
     in_node    whether it runs in Node
+    options    what its load() takes beside what all take, as lines of index.d.ts
     """
 
     name: str
@@ -47,6 +48,7 @@ class Packing:
     wide: bool = False
     one_row: bool = False
     in_node: bool = True
+    options: str = ""
 
 
 _ALL = frozenset({DType.FLOAT32, DType.INT64, DType.INT32, DType.UINT8, DType.INT8, DType.BOOL})
@@ -65,6 +67,7 @@ PACKINGS: dict[str, Packing] = {
             browser={"onnxruntime-web/wasm": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs"},
             dtypes=_ALL,
             wide=True,
+            options="  /** Threads; more than one needs a page that is crossOriginIsolated. Default: 1. */\n  threads?: number;\n",
         ),
         Packing(
             name="litert",

@@ -48,6 +48,7 @@ VECTOR = 4
 _GET, _SET, _TEE = 0x20, 0x21, 0x22
 _IF, _ELSE, _LOOP, _END, _AGAIN = b"\x04\x40", b"\x05", b"\x03\x40", b"\x0b", b"\x0d\x00"
 _ADD, _SHIFT_LEFT, _LESS, _GREATER, _EQUAL = b"\x6a", b"\x74", b"\x48", b"\x4a", b"\x46"
+_ZERO, _RETURN = b"\x45", b"\x0f"
 _SIMD = 0xFD
 _LOAD, _LOAD_SPLAT, _LOAD_FOUR_BYTES, _LOAD_BYTE_SPLAT = 0, 9, 92, 7
 _STORE, _STORE_ONE, _STORE_TWO, _CONST = 11, 90, 91, 12
@@ -96,12 +97,14 @@ class Chain:
     steps    the last one's result is the chain's
     axes     for each axis, outermost first, whether each operand runs along it
     even     the innermost axis is a multiple of four, whatever the free dims are
+    filled   no axis is empty, whatever the free dims are
     """
 
     kinds: tuple[DType, ...]
     steps: tuple[Step, ...]
     axes: tuple[tuple[bool, ...], ...]
     even: bool
+    filled: bool
 
 
 def assembled(chains: Mapping[Chain, str], module: bytes) -> dict[str, Added]:
@@ -184,7 +187,13 @@ class _Function:
         before = b"".join(
             b"\x43" + bits + _SPLAT + _local(_SET, local) for bits, local in self.constants.items()
         )  # f32.const
-        return self.locals.spelled() + before + loops + _END
+        return self.locals.spelled() + self._unless_empty() + before + loops + _END
+
+    def _unless_empty(self) -> bytes:
+        """Returns at once where an axis has no cells: loops look at their counters behind the first turn."""
+        if self.chain.filled:
+            return b""
+        return b"".join(self._entry(axis, 0) + _ZERO + _IF + _RETURN + _END for axis in range(len(self.chain.axes)))
 
     # -- loops -------------------------------------------------------------------------------------------------------
 

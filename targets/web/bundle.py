@@ -120,15 +120,13 @@ def script_name(name: str) -> str:
     return f"triport[{json.dumps(name)}]"
 
 
-def type_declarations(
-    inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], interface: Path = RUNTIME / "index.interface.d.ts"
-) -> str:
-    """index.d.ts: what any model of these inputs and outputs has, and then what ``interface`` says of load and run."""
+def type_declarations(inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], interface: str | None = None) -> str:
+    """index.d.ts: what any model of these inputs and outputs has, and what ``interface`` says of load() and run()."""
     model = Template((RUNTIME / "model.template.d.ts").read_text("utf-8")).substitute(
         inputs="\n".join(declared(spec, "Feed") for spec in inputs),
         outputs="\n".join(declared(spec, "Tensor") for spec in outputs),
     )
-    return model + interface.read_text("utf-8")
+    return model + (interface or (RUNTIME / "index.interface.d.ts").read_text("utf-8"))
 
 
 def image_declarations(plan: Plan, images: Collection[str]) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import numpy as np
 
 from ...exporter.graph import Array, Dim, DType, Graph, Node, Shape, Value
+from ...exporter.graph.dims import never_negative
 from ...exporter.ops import (
     Activation,
     Add,
@@ -67,6 +68,9 @@ _PAIRS: dict[type[OpAttrs], str] = {
     Minimum: "minimum",
     **ARITHMETIC,
 }
+
+MOST_REPEATED = 1024
+"""Cells that a constant may take when its rows are repeated: 4 kB of weights.bin."""
 
 Source = Value | Array
 """An operand of a chain: a value, or constants that an emitter makes."""
@@ -267,7 +271,8 @@ def _emit(writer: Writer, y: Value, steps: tuple[Step, ...], sources: Sequence[S
     operands = [writer.weights(s) if isinstance(s, np.ndarray) else writer.operand(s) for s in sources]
     kinds = tuple(device_dtype(s.type.dtype) if isinstance(s, Value) else DType.FLOAT32 for s in sources)
     axes = tuple(tuple(map(bool, run.steps)) for run in found)
-    chain = Chain(kinds, steps, axes, found[-1].size % VECTOR == 0)
+    filled = all(never_negative(run.size - 1) for run in found)
+    chain = Chain(kinds, steps, axes, found[-1].size % VECTOR == 0, filled)
     result = writer.result_over(y, *(s for s in sources if isinstance(s, Value) and fills(s, y)))
     widths = [1, *(kind.bytes for kind in kinds)]
     table = [entry * widths[i % len(widths)] for i, entry in enumerate(strides(found))]
@@ -287,7 +292,10 @@ def _longer_rows(sources: list[Source], found: list[Run]) -> tuple[list[Source],
     repeated = [_rows_of(s, row) if step == (0, 1) else None for s, step in zip(sources, steps, strict=True)]
     if any(cells is None and a != b for cells, (a, b) in zip(repeated, steps, strict=True)):
         return sources, found
+    cells = max((rows.size for rows in repeated if rows is not None), default=0)
     for count in range(-(-SHORT // row), 4 * SHORT):
+        if cells * count > MOST_REPEATED:
+            break
         if row * count % VECTOR == 0 and outer.size % count == 0:
             rest: list[Dim] = [outer.size // count, row * count]
             tiled = [s if c is None else np.tile(c, (1, count)) for s, c in zip(sources, repeated, strict=True)]

@@ -8,10 +8,11 @@ typedef struct {
     struct { i32 size, a_stride, b_stride; } axes[];
 } Broadcast;
 
-// Where row `i` of the output reads its operands; returns false after the last row.
+// Where row `i` of the output reads its operands; returns false after the last row, and where there is none.
 INLINE int row_at(const Broadcast *g, int i, int *a_at, int *b_at) {
     *a_at = *b_at = 0;
     for (int axis = g->rank - 1; axis >= 0; axis--) {
+        if (g->axes[axis].size == 0) return 0;
         int index = i % g->axes[axis].size;
         i /= g->axes[axis].size;
         *a_at += index * g->axes[axis].a_stride;

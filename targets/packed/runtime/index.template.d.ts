@@ -8,9 +8,7 @@ export interface LoadOptions {
   baseUrl?: string | URL;
   /** Where the runtime's own .wasm files are served, when it does not find them itself. */
   runtimeUrl?: string | URL;
-  /** For onnxruntime-web alone: its threads; more than one needs a page that is crossOriginIsolated. Default: 1. */
-  threads?: number;
-  /** Ends the downloads of the folder's files: load() rejects with the signal's reason. */
+$own  /** Ends the downloads of the folder's files: load() rejects with the signal's reason. */
   signal?: AbortSignal;
   /** true: refuse inputs that hold a NaN. */
   checkNaN?: boolean;
