@@ -67,7 +67,7 @@ PACKINGS: dict[str, Packing] = {
             browser={"onnxruntime-web/wasm": "onnxruntime-web/dist/ort.wasm.bundle.min.mjs"},
             dtypes=_ALL,
             wide=True,
-            options="  /** More than one needs a page that is crossOriginIsolated. Default: 1. */\n  threads?: number;\n",
+            options="  /** More than 1 (the default) in pages that are crossOriginIsolated. */\n  threads?: number;\n",
         ),
         Packing(
             name="litert",
