@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import UsageError
 from .given_model import graph_of
 from .graph import Graph
-from .labels import Labels
+from .labels import Labels, labels_of
 from .preprocessing import CHANNELS, Preprocessing, image_form, preprocessing_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def describe_file(
     if Path(out).suffix.lower() != ".triport":
         raise UsageError("TP001", f"{out} is no name of a .triport file", help="-o described.triport")
     graph = graph_of(model).copy()
+    declared = labels_of(graph)
     graph.describe(read_labels(labels) if labels is not None else None)
+    graph.describe(declared | labels_of(graph) or None)
     if preprocessing is not None:
         rules = {
             name: _completed(graph, name, keys) for name, keys in _by_input(graph, read_keys(preprocessing)).items()

@@ -39,6 +39,8 @@ def labelled(graph: Graph, given: Labelled) -> tuple[dict[str, Array], Labels]:
     one_each = (
         labels.ndim > 0 and labels.size == len(labels) and {a.shape[:1] for a in inputs.values()} == {labels.shape[:1]}
     )
+    if not labels.size:
+        raise UsageError("TP051", "there are no labelled samples to measure on", help=_HELP)
     if labels.dtype.kind not in "iu" or not one_each:
         raise UsageError(
             "TP051",

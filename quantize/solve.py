@@ -90,7 +90,9 @@ def _solved(
         if not any(mended):
             break
     else:
-        raise Unsettled(next(node for node, check in checks if not check()))
+        for node, check in checks:
+            if not check():
+                raise Unsettled(node)
     if scheme != STRICT:
         _untie_means(graph, decisions, groups, checks)
     return Plan(
@@ -245,10 +247,11 @@ def _mend(node: Node, check: Callable[[], bool], groups: Mapping[str, Group]) ->
     """Raises the output's scale, or where that is bound an operand's, until the node is safe; True when it had to."""
     if check():
         return False
-    _raise_to_whole(node, groups)
-    _raise_to_odd(node, groups)
-    if check() or _balance(node, check, groups):
-        return True
+    if all(value.name in groups for value in node.inputs):  # no constant beside codes: that is a table
+        _raise_to_whole(node, groups)
+        _raise_to_odd(node, groups)
+        if check() or _balance(node, check, groups):
+            return True
     for value in (node.output, *coded_operands(node)):
         group = groups[value.name]
         if group.power_of_two:

@@ -31,7 +31,7 @@ from .runners import Runner
 from .samples import Given, given_cases
 from .staging import Staging, disk_errors
 from .truth import GOLDEN, Truth, make_truth
-from .verification import choose_runners, notes_of_kernels, require_all, verify_port
+from .verification import choose_runners, notes_of_kernels, require_all, require_verified, verify_port
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -131,6 +131,8 @@ def export(
             if verify:
                 progress(f"checking {target.artefact}")
             ports.append(_port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]))
+        if strict_verify:
+            require_verified(ports)
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
         report = make_report(graph, folder, truth, ports, notes)
         _publish(staging, graph, description, kept, report)

@@ -58,6 +58,18 @@ def require_all(runners: dict[str, list[Runner]]) -> None:
             raise EnvironmentError_("TP313", f"{target} cannot be verified here: {gaps[0].what}", help=gaps[0].install)
 
 
+def require_verified(ports: Iterable[PortReport]) -> None:
+    """EnvironmentError_ TP313 when a runtime was there and nothing came of it."""
+    for port in ports:
+        for runner in port.runners:
+            if runner.status is Status.NOT_VERIFIED:
+                raise EnvironmentError_(
+                    "TP313",
+                    f"{port.target} was not verified in {runner.runner}: {runner.reason}",
+                    help=runner.install or "pass samples that the model can answer",
+                )
+
+
 def verify_port(
     artefact: Path, runners: Sequence[Runner], truth: Truth | None, target: Target, prepared: Graph | None
 ) -> list[RunnerReport]:
@@ -74,6 +86,8 @@ def _verify_in(
     if missing := runner.missing():
         return RunnerReport(runner.name, "", Status.NOT_VERIFIED, missing.what, missing.install)
     version = runner.version()
+    if truth is not None and truth.left_out and not truth.cases:
+        return RunnerReport(runner.name, version, Status.NOT_VERIFIED, f"nothing was compared: {truth.left_out[0]}", "")
     if truth is None or not truth.cases:
         return RunnerReport(runner.name, version, Status.NOT_VERIFIED, NO_TRUTH, "pip install 'triport[train]'")
     try:

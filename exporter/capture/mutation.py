@@ -23,20 +23,6 @@ _KEEPS = ("aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten
 """Ops that return their input itself in eval mode, which their schemas do not say."""
 
 
-_VIEWS = frozenset(
-    (
-        torch.ops.aten.slice.Tensor,
-        torch.ops.aten.select.int,
-        torch.ops.aten.view.default,
-        torch.ops.aten.permute.default,
-        torch.ops.aten.transpose.int,
-        torch.ops.aten.unsqueeze.default,
-        torch.ops.aten.expand.default,
-    )
-)
-"""Ops whose result always lies in their operand's memory."""
-
-
 def written_argument(node: torch.fx.Node) -> torch.fx.Node | None:
     """The tensor that a call writes into; None for ordinary calls."""
     if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.name in _NO_WRITES:
@@ -126,10 +112,8 @@ def _keeps(write: torch.fx.Node) -> bool:
 
 def _knows_memory(program: ExportedProgram) -> bool:
     """Whether the program's tensors say which of them share memory: those read from a file have each their own."""
-    for node in program.graph.nodes:
-        if node.target in _VIEWS and isinstance(base := node.args[0], torch.fx.Node):
-            return _memory(node) == _memory(base)
-    return True
+    pairs = ((node, given) for node in program.graph.nodes for given in node.all_input_nodes)
+    return any(_memory(node) is not None and _memory(node) == _memory(given) for node, given in pairs)
 
 
 def _memory_by_schema(node: torch.fx.Node) -> torch.fx.Node:
@@ -137,12 +121,11 @@ def _memory_by_schema(node: torch.fx.Node) -> torch.fx.Node:
     while True:
         source: object = node.args[0] if node.target is operator.getitem else None
         if isinstance(node.target, torch._ops.OpOverload):
-            returned = [result.alias_info for result in node.target._schema.returns if result.alias_info is not None]
-            named = returned[0].before_set if returned else set()
-            for position, argument in enumerate(node.target._schema.arguments[: len(node.args)]):
-                if argument.alias_info is not None and argument.alias_info.before_set & named:
-                    source = node.args[position]
-                    break
+            schema = node.target._schema
+            kept = schema.name in _KEEPS and not node.args[2]
+            shared = (i for i, a in enumerate(schema.arguments[: len(node.args)]) if a.alias_info is not None)
+            place = 0 if kept else next(shared, None)
+            source = None if place is None else node.args[place]
         if not isinstance(source, torch.fx.Node):
             return node
         node = source

@@ -85,7 +85,7 @@ class _Stretch:
             shape: Shape = (rows, value.type.shape[-1])
             turned[value] = x if x.type.shape == shape else graph.add(Reshape(shape), x, name=f"{value.name}/rows")
         for node in self.nodes:
-            inputs = [turned.get(value) or _beside_rows(graph, value, rank) for value in node.inputs]
+            inputs = [turned.get(value) or _beside_rows(graph, value) for value in node.inputs]
             graph.set_op(node, _on_matrices(node.op, rank), inputs)
         for value, stacked, readers in taken:
             back = graph.add(Reshape(stacked), value, name=f"{value.name}/stacked")
@@ -140,9 +140,9 @@ def _is_a_row(value: Value, rank: int) -> bool:
     return value.is_constant and value.type.rank <= rank and all(size == 1 for size in value.type.shape[:-1])
 
 
-def _beside_rows(graph: Graph, value: Value, rank: int) -> Value:
-    """A constant with no more axes than a matrix; what has fewer is left alone."""
-    if not value.is_constant or value.type.rank < rank or rank == 2:
+def _beside_rows(graph: Graph, value: Value) -> Value:
+    """A constant with no more axes than a matrix."""
+    if not value.is_constant or value.type.rank <= 2:
         return value
     return graph.rebuild_constant(value, value.array().reshape(-1))
 

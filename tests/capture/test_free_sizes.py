@@ -16,7 +16,7 @@ from torch import nn
 import triport as tp
 from triport.exporter.capture import capture
 from triport.exporter.capture.explain import advised
-from triport.exporter.errors import ModelError, UsageError
+from triport.exporter.errors import EnvironmentError_, ModelError, UsageError
 from triport.exporter.graph.bind import bind_sizes
 from triport.exporter.graph.limits import Limit, limits_of
 from triport.exporter.reference import run_graph
@@ -249,6 +249,10 @@ def test_sizes_that_the_model_cannot_take_are_left_out_and_said(tmp_path: Path) 
     report = tp.export(graph, tmp_path)
     assert report.status.value == "verified"
     assert any(note.startswith("not compared at n 1") for note in report.notes)
+    graph.samples = []
+    with pytest.raises(EnvironmentError_, match="nothing was compared: n 1"):
+        tp.export(graph, tmp_path / "none", to=["onnx"], strict_verify=True)
+    assert not (tmp_path / "none" / "model.onnx").exists()
 
 
 class Meets(nn.Module):

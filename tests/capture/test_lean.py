@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx import _lazy_graph_module
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 import triport as tp
@@ -122,3 +124,23 @@ def test_a_torch_without_these_parts_traces_as_always(monkeypatch: pytest.Monkey
     graph = tp.capture(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()), torch.ones(2, 3))
     assert [node.op.name for node in graph.nodes] == ["linear", "relu"]
     assert len(asked) == 2
+
+
+def test_captures_in_two_threads_take_turns_and_leave_nothing_behind() -> None:
+    before, problems = gc.get_threshold(), []
+
+    def work() -> None:
+        try:
+            for _ in range(2):
+                tp.capture(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), torch.ones(2, 3, 8, 8))
+        except ModelError as error:  # what a thread raises is seen nowhere else
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert gc.get_threshold() == before
+    assert not _lazy_graph_module._use_lazy_graph_module_flag

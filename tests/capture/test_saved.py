@@ -292,6 +292,37 @@ def test_writes_through_views_are_seen_in_a_file_where_tensors_share_no_memory(t
     np.testing.assert_allclose(told, module(x.clone()).numpy(), rtol=1e-6)
 
 
+def _narrowed(y: torch.Tensor) -> None:
+    y.narrow(1, 0, 2).relu_()
+
+
+def _squeezed(y: torch.Tensor) -> None:
+    y.squeeze(2).relu_()
+
+
+def _flattened(y: torch.Tensor) -> None:
+    y.flatten(1).relu_()
+
+
+def _chunked(y: torch.Tensor) -> None:
+    y.chunk(2, 1)[0].relu_()
+
+
+@pytest.mark.parametrize("write", [_narrowed, _squeezed, _flattened, _chunked])
+def test_every_kind_of_view_is_seen_in_a_file(write: Callable[[torch.Tensor], None], tmp_path: Path) -> None:
+    class Writes(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x * 2
+            write(y)
+            return y + 0
+
+    x = torch.randn(2, 4, 1)
+    program = torch.export.export(Writes(), (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, tmp_path / "m.pt2")
+    told: Any = next(iter(tp.capture_saved(tmp_path / "m.pt2").run({"x": x.numpy()}).values()))
+    np.testing.assert_array_equal(told, Writes()(x.clone()).numpy())
+
+
 class StrideThenSteps(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_graphs import convnet
 
-from triport import Graph, Preprocessing
+from triport import Graph, Preprocessing, capture
 from triport.cli import run
 from triport.exporter.errors import UsageError
 
@@ -64,6 +64,19 @@ def test_a_torch_program_is_described(tmp_path: Path) -> None:
     assert run(["describe", str(tmp_path / "m.pt2"), "-o", str(out), "--preprocessing", rules]) == 0
     expected = Preprocessing((8, 8), mean=(0.485, 0.456, 0.406), std=0.25, shorter_side=12, background=(0, 0, 0))
     assert Preprocessing.of(Graph.load(out)) == expected
+
+
+def test_labels_of_another_output_stay(tmp_path: Path) -> None:
+    class Two(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x[:, :2] * 2, x * 3
+
+    path = tmp_path / "m.triport"
+    capture(Two(), torch.ones(2, 3)).save(path)
+    for names in (["a", "b", "c"], ["u", "v"]):
+        (tmp_path / "labels.txt").write_text("\n".join(names))
+        assert run(["describe", str(path), "-o", str(path), "--labels", str(tmp_path / "labels.txt")]) == 0
+    assert list(Graph.load(path).metadata["labels"].values()) == [["u", "v"], ["a", "b", "c"]]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from passes.build import BATCH, Builder, count, fires, leaves_alone
+from torch import nn
 
+import triport as tp
 from triport.exporter.graph import DType, Quantization, TensorType, Value
 from triport.exporter.ops import (
     Dequantize,
@@ -84,3 +88,25 @@ def test_stretches_that_save_no_reshapes_are_left_alone(case: str) -> None:
     elif case == "matrices":
         y = _linear(b, y)
     leaves_alone(linear_on_rows, b.done(y))
+
+
+class FourAxes(nn.Module):
+    """A constant of three axes beside rows of four, and the greatest of each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.shift = nn.Parameter(torch.randn(1, 1, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x) + self.shift
+        answer: torch.Tensor = self.last(h * h.amax(-1, keepdim=True).sigmoid())
+        return answer
+
+
+def test_a_constant_of_fewer_axes_becomes_a_row_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = tp.capture(FourAxes().eval(), torch.randn(2, 3, 7, 6), dynamic={"x": {0: "batch"}})
+    samples = np.random.default_rng(0).normal(size=(64, 3, 7, 6)).astype(np.float32)
+    quantized = tp.quantize(graph, "int8", calibration={"x": samples})
+    assert tp.export(quantized, tmp_path, to=["onnx"]).status.value == "verified"

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_graphs import BATCH, dense
+from torch import nn
 
+import triport as tp
 from triport.exporter.graph import DType, Graph, TensorType, Value
 from triport.exporter.ops import (
     Activation,
@@ -179,3 +182,24 @@ def test_a_function_that_no_scale_keeps_from_ties_is_told() -> None:
     node = next(node for node in graph.nodes if node.name == "tanh")
     of, to = plan.values["dense0:out"].quantization, plan.values["tanh:out"].quantization
     assert unary_margin(unary_function(node), of, to) >= TABLE_MARGIN
+
+
+class LinearAttention(nn.Module):
+    """elu(x) + 1: a function of one code, the constant of which has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k = (nn.functional.elu(layer(x)) + 1 for layer in (self.q, self.k))
+        answer: torch.Tensor = q @ (k.transpose(1, 2) @ self.v(x))
+        return answer
+
+
+def test_a_constant_beside_codes_has_no_scale_to_raise() -> None:
+    for seed in range(6):
+        torch.manual_seed(seed)
+        graph = tp.capture(LinearAttention().eval(), torch.randn(2, 7, 8), dynamic={"x": {0: "batch"}})
+        samples = np.random.default_rng(seed).normal(size=(64, 7, 8)).astype(np.float32)
+        assert tp.quantize(graph, "int8", calibration={"x": samples}).metadata["quantization"]["scheme"] == "int8"
