@@ -80,7 +80,7 @@ def test_files_that_the_head_names_are_fetched_once_before_the_module_asks_for_t
     head = "\n".join(links).replace("web/", "")
     (folder / "page.html").write_text(f'<!doctype html>{head}<link rel="icon" href="icon.svg">')
     with faulty_site(folder, {"Cache-Control": "no-store"}) as site:
-        page.goto(f"{site.url}/page.html")
+        page.goto(f"{site.url}/page.html", wait_until="networkidle")  # not what "load" waits for
         named = sorted(name for name in site.asked if name != "icon.svg")
         assert named == ["index.js", "kernels.relaxed.wasm", "page.html", "plan.json", "weights.bin"]
         assert_sine_scores(page.evaluate(f'async () => ({RUN})((await import("./index.js")).load)'))
