@@ -29,7 +29,7 @@ from .inputs import Dynamic, Examples, Inputs, normalize_inputs
 from .least import limit_from_below
 from .mutation import without_writes
 from .precision import conversion_notices, float32_weights
-from .program import export_program
+from .program import TRACING, export_program
 from .reach import limit_from_above
 from .regions import without_regions
 from .saved import SavedModule, example_inputs, saved_notices
@@ -114,9 +114,10 @@ def _captured(
     """
     for each in (inputs, *more):
         _check_dtypes(flat, each)
-    seen, own = first_answer(flat, inputs)
+    with TRACING:
+        seen, own = first_answer(flat, inputs)
     _check_outputs(own)
-    with float32_weights(flat.body.body if isinstance(flat.body, SavedModule) else flat.body) as weights:
+    with TRACING, float32_weights(flat.body.body if isinstance(flat.body, SavedModule) else flat.body) as weights:
         program, notices = export()
         check_traced(program, own, inputs)
         sizes: Counted = steps_needed(program, inputs)

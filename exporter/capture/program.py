@@ -28,7 +28,7 @@ from .whole_pools import whole_pools
 ROOMY_SIZE = 4
 """Free sizes are tried from this on first: half of two is one, and torch.export takes a size of one for a constant."""
 
-_TRACING = threading.RLock()
+TRACING = threading.RLock()
 """torch traces one model at a time: its settings, and those of `lean`, are the process's."""
 
 
@@ -71,7 +71,7 @@ def _traced(
     examples = tuple(inputs.tensors.values())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        with _TRACING, torch.no_grad(), whole_calls(), fixed.watched(), silent(), lean(module):
+        with TRACING, torch.no_grad(), whole_calls(), fixed.watched(), silent(), lean(module):
             try:
                 program = torch.export.export(
                     module, examples, dynamic_shapes=(shapes,) if shapes else (), strict=False
