@@ -1,7 +1,8 @@
 """Which layers have to stay float so that accuracy drops by no more than so many points.
 
-Each layer is quantized alone first, and ranked by the noise that it alone brings to the model's outputs. Then as few as
-possible of the worst stay float: 1, 2, 4 … until the drop is within the bound, and fewer by bisection.
+Where too much is lost with all of them quantized, each layer is quantized alone, and ranked by the noise that it alone
+brings to the model's outputs. Then as few as possible of the worst stay float: 1, 2, 4 … until the drop is within the
+bound, and fewer by bisection.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Sensitivity:
 class Bounded:
     """The plan that keeps within the bound, and why it keeps float what it does.
 
-    sensitivity   every layer's, the one that harms most first
+    sensitivity   every layer's, the one that harms most first; empty where the bound holds with nothing kept float
     base     accuracy of the float model, 0 … 1
     drop     points (hundredths) of accuracy lost against it, by the plan and with nothing kept float
     spared   how many layers stay float for it
@@ -106,9 +107,9 @@ def bounded(
 
     whole = calibrated.plan()
     drop_of_all = drop_of(whole)
-    ranked = sensitivity(calibrated, batches, filters)
     if drop_of_all <= max_drop:
-        return Bounded(whole, ranked, base, drop_of_all, drop_of_all, 0)
+        return Bounded(whole, (), base, drop_of_all, drop_of_all, 0)
+    ranked = sensitivity(calibrated, batches, filters)
 
     def keeping(count: int) -> tuple[Plan, float]:
         reasons = {
@@ -141,5 +142,5 @@ def bounded(
 def _outputs(graph: Graph, batches: Sequence[Mapping[str, Array]]) -> Floats:
     """All float outputs on all batches, one after the other."""
     engine = Engine(graph)
-    parts = [array.astype(np.float64).reshape(-1) for batch in batches for array in engine.run(batch).values()]
+    parts = [array.astype(np.float64).reshape(-1) for batch in batches for array in engine.answers(batch).values()]
     return np.concatenate(parts)

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..exporter.errors import EnvironmentError_, ModelError
-from ..exporter.graph import Array, Graph, Value
+from ..exporter.graph import Array, Graph, TensorType, Value
+from ..exporter.graph.types import CODES
 from ..targets.onnx.target import OnnxTarget
 from ..targets.prepare import prepare
 
@@ -44,10 +47,36 @@ class Engine:
                 raise ModelError("TP504", "ONNX Runtime refuses the model", because=reason) from error
         self._session: Any = session
         self._outputs = [output.name for output in session.get_outputs()]
+        self._given = {value.name: value.type for value in graph.inputs}
+        self._answered = {name: value.type for name, value in graph.outputs.items()}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name."""
         return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
+
+    def answers(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The same of real numbers: what is codes at the graph's border becomes such, and real numbers again."""
+        results = self.run({name: as_codes(array, self._given[name]) for name, array in inputs.items()})
+        return {name: as_reals(array, self._answered[name]) for name, array in results.items()}
+
+
+def as_codes(array: Array, type: TensorType) -> Array:
+    """Real numbers as the codes that an input of this type takes; as they are where it takes real numbers."""
+    to = type.quantization
+    if to is None:
+        return array
+    steps = np.rint(array.astype(np.float32) * (np.float32(1) / np.float32(to.scale))) + to.zero_point
+    codes: Array = np.clip(steps, CODES[type.dtype], CODES[type.dtype] + 255).astype(type.dtype.numpy)
+    return codes
+
+
+def as_reals(array: Array, type: TensorType) -> Array:
+    """What codes of this type stand for; real numbers as they are."""
+    of = type.quantization
+    if of is None:
+        return array
+    reals: Array = (array.astype(np.float32) - np.float32(of.zero_point)) * np.float32(of.scale)
+    return reals
 
 
 def showing(graph: Graph, values: Mapping[str, str]) -> Graph:

@@ -46,10 +46,11 @@ class QuantizedFile:
             return ""
         found, spared = self.accuracy, self.accuracy["spared"]
         before, all_quantized, after = (100 * found[key] for key in ("float32", "all_quantized", "as_planned"))
-        layers = f"{spared} layer{'s' if spared != 1 else ''}" if spared else "no layer"
+        layers = f"{spared} layer{'s' if spared != 1 else ''} kept float for it"
+        kept = layers if spared else "no layer kept float for it, and so none was ranked"
         return (
             f'accuracy by the output "{found["output"]}" on {found["samples"]:,} samples: {before:.2f} % in float32, '
-            f"{all_quantized:.2f} % with every layer quantized, {after:.2f} % as planned, {layers} kept float for it"
+            f"{all_quantized:.2f} % with every layer quantized, {after:.2f} % as planned, {kept}"
         )
 
     @property

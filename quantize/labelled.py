@@ -22,7 +22,8 @@ _HELP = "validation=({input name: array [samples, …]}, labels [samples])"
 
 
 def labelled(graph: Graph, given: Labelled) -> tuple[dict[str, Array], Labels]:
-    """The samples by the inputs' names, and their labels [samples].
+    """The samples by the inputs' names, and their labels [samples]; of a graph for a fixed number of samples, without
+    those that do not fill a last batch.
 
     raises   UsageError TP051 for what is no such pair, and as of calibration for arrays that fit no input
     """
@@ -47,7 +48,8 @@ def labelled(graph: Graph, given: Labelled) -> tuple[dict[str, Array], Labels]:
             f"labels are {labels.dtype.name}{list(labels.shape)}, one whole number is needed for each sample",
             help=_HELP,
         )
-    return inputs, labels.reshape(-1).astype(np.int64)
+    whole = len(labels) - len(labels) % (1 if is_free(types) else rows_at_a_time(types, len(labels)))
+    return {name: array[:whole] for name, array in inputs.items()}, labels.reshape(-1)[:whole].astype(np.int64)
 
 
 def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Labels, rows: int = 64) -> float:
@@ -68,7 +70,7 @@ def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Labels, rows: in
     hits = 0
     for start in range(0, count, step):
         part = slice(start, min(start + step, count))
-        scores = engine.run({name: array[part] for name, array in inputs.items()})[output]
+        scores = engine.answers({name: array[part] for name, array in inputs.items()})[output]
         table = scores.reshape(len(labels[part]), -1)
         if not start:
             _check_classes(labels, output, table.shape[1])

@@ -50,7 +50,8 @@ class Plan:
     nodes    {node name: form} of the canonical graph (canonical.py), in its order
     values   {value name: quantization} of every value that is held as codes
     notices  what calibration found suspicious, a sentence each
-    sensitivity   what each layer does to the outputs when it alone is quantized, where accuracy was bounded
+    sensitivity   what each layer does to the outputs when it alone is quantized, where that was needed to bound
+                  the loss of accuracy
     accuracy      what was measured then: of which output, on how many samples, in float32, with every layer quantized,
                   and by this plan (bounded.py)
     """

@@ -8,13 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..exporter.errors import EnvironmentError_, ModelError, UsageError
 from ..exporter.given_model import graph_of
-from ..exporter.graph import Array, Graph, Sample, TensorType
+from ..exporter.graph import Array, Graph, Sample
 from ..exporter.graph.stored import stored_forms
-from ..exporter.graph.types import CODES
 from ..exporter.passes.exact_values import exact_values
 from ..exporter.wording import with_article
 from .apply import apply
@@ -31,7 +28,7 @@ from .checks import (
     notices_of_weights,
     watched,
 )
-from .engine import Engine
+from .engine import Engine, as_codes
 from .forms import decide
 from .labelled import Labelled, accuracy, labelled
 from .options import SCHEMES, check_bound, check_choices, check_one_of
@@ -326,13 +323,3 @@ def _answered(quantized: Graph, run: Callable[[Mapping[str, Array]], dict[str, A
         inputs = {v.name: as_codes(sample.inputs[v.name], v.type) for v in quantized.inputs}
         return Sample(inputs, run(inputs), {})
     return Sample(dict(sample.stored_inputs), run(sample.inputs), dict(sample.recipes))
-
-
-def as_codes(array: Array, type: TensorType) -> Array:
-    """Real numbers as the codes that an input of this type takes; as they are where it takes real numbers."""
-    to = type.quantization
-    if to is None:
-        return array
-    steps = np.rint(array.astype(np.float32) * (np.float32(1) / np.float32(to.scale))) + to.zero_point
-    codes: Array = np.clip(steps, CODES[type.dtype], CODES[type.dtype] + 255).astype(type.dtype.numpy)
-    return codes

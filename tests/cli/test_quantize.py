@@ -13,7 +13,7 @@ from small_graphs import convnet
 from triport.cli import run
 from triport.exporter.graph import DType, Graph
 from triport.quantize import Plan
-from triport.quantize.quantize import as_codes
+from triport.quantize.engine import as_codes
 
 
 @pytest.fixture
@@ -163,14 +163,31 @@ def test_a_bound_says_what_accuracy_was_found(folder: Path, capsys: pytest.Captu
     bound = ["--calibration", "data.npz", "--max-drop", "100", "--validation", "labelled.npz"]
     assert run(["quantize", "m.triport", *bound, "--plan-out", "a.json"]) == 0
     shown = capsys.readouterr()
-    assert 'accuracy by the output "scores" on 40 samples: ' in shown.err and "no layer kept float for it" in shown.err
-    assert "sqnr" in shown.out and sum(line.startswith("stem ") for line in shown.out.splitlines()) == 2
+    assert 'accuracy by the output "scores" on 40 samples: ' in shown.err
+    assert "no layer kept float for it, and so none was ranked" in shown.err
+    assert "sqnr" not in shown.out
     assert json.loads(Path("a.json").read_text())["accuracy"]["samples"] == 40
     assert run(["quantize", "m.triport", *bound, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["accuracy"]["output"] == "scores" and {one["node"] for one in told["sensitivity"]} >= {"stem", "head"}
+    assert told["accuracy"]["output"] == "scores" and told["sensitivity"] == []
     assert run(["quantize", "m.triport", "--plan", "a.json"]) == 0
     assert "accuracy by" not in capsys.readouterr().err
+
+
+def test_layers_are_ranked_where_too_much_is_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(1).normal(0, 1, (2000, 1, 8, 8)).astype(np.float32)
+    scores = Graph.load("m.triport").run({"image": images})["scores"]
+    first, second = np.sort(scores, axis=1)[:, :-3:-1].T
+    narrow = np.argsort(first - second)[:40]
+    np.savez("narrow.npz", image=images[narrow], digit=scores[narrow].argmax(1))
+    bound = ["--calibration", "data.npz", "--max-drop", "0", "--validation", "narrow.npz"]
+    assert run(["quantize", "m.triport", *bound, "-o", "q.triport"]) == 0
+    shown = capsys.readouterr()
+    assert "kept float for it" in shown.err and "none was ranked" not in shown.err
+    assert "sqnr" in shown.out and sum(line.startswith("stem ") for line in shown.out.splitlines()) == 2
+    assert run(["quantize", "m.triport", *bound, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {one["node"] for one in told["sensitivity"]} >= {"stem", "head"}
 
 
 def test_a_plan_for_another_scheme_than_asked_for_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_a_bound_that_holds_keeps_nothing_float() -> None:
     samples = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
     (scores,) = graph.run({"x": samples}).values()
     plan = make_plan(graph, calibration=samples, validation=({"x": samples}, scores.argmax(1)), max_drop=10)
-    assert plan.reasons() == {}
+    assert plan.reasons() == {} and plan.sensitivity == [] and plan.accuracy["spared"] == 0
 
 
 def test_a_bound_below_zero_cannot_be_kept(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
@@ -103,11 +103,12 @@ def test_labels_come_with_one_array_for_the_only_input(task: tuple[tp.Graph, np.
 def test_the_plan_says_what_was_measured(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
     graph, samples, labels = task
     free = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=99)
-    assert {entry["node"] for entry in free.sensitivity} == {"wide", "head"}
+    assert free.sensitivity == [], "nothing is ranked where the bound holds"
     assert free.accuracy["output"] == next(iter(graph.outputs)) and free.accuracy["samples"] == 400
     assert free.accuracy["float32"] == 1.0 and free.accuracy["spared"] == 0
     assert free.accuracy["as_planned"] == free.accuracy["all_quantized"] < 0.7
     bound = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=2.0)
+    assert {entry["node"] for entry in bound.sensitivity} == {"wide", "head"}
     assert bound.accuracy["all_quantized"] == free.accuracy["all_quantized"]
     assert bound.accuracy["as_planned"] >= 0.98 and bound.accuracy["spared"] > 0
     assert Plan.from_json(bound.to_json()) == bound
@@ -130,6 +131,16 @@ def test_accuracy_of_a_graph_for_a_fixed_number_of_samples() -> None:
     samples = np.random.default_rng(0).normal(size=(13, 8)).astype(np.float32)
     labels = np.concatenate([graph.run({"x": samples[i : i + 5]})["output"].argmax(1) for i in (0, 5)] + [[0, 0, 0]])
     assert accuracy(graph, {"x": samples}, labels) == 1.0
+    plan = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=100)
+    assert plan.accuracy["samples"] == 10 and plan.accuracy["float32"] == 1.0
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_a_bound_on_a_model_that_takes_codes(task: tuple[tp.Graph, np.ndarray, np.ndarray], io: str) -> None:
+    graph, samples, labels = task
+    plan = make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=2.0, io=io)
+    assert plan.accuracy["all_quantized"] < 0.7 and plan.accuracy["as_planned"] >= 0.98
+    assert plan.sensitivity[0]["sqnr"] < 10
 
 
 @pytest.mark.parametrize(
