@@ -16,6 +16,7 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import Graph, Node, Quantization, Value
 from ..exporter.ops import Add, HardSwish, LayerNorm, MatMul, Mul, Sub
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
+from .edited import unsafe_scales
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
 from .groups import Group
 from .means import cells_of_mean, untied_scales
@@ -123,13 +124,7 @@ def check_plan(graph: Graph, plan: Plan) -> None:
         known = all(v.name in groups for v in (*coded_operands(node), *node.outputs))
         check = _check(node, planned.form, groups, plan.scheme) if planned and known else None
         if check is not None and not check():
-            raise UsageError(
-                "TP052",
-                f'at the plan\'s scale of "{node.output.name}" results of {node.describe()} come so near to half a '
-                "step that runtimes would round them in different ways",
-                at=str(node.source) or None,
-                help="raise the scale by a few parts of a thousand, or calibrate again",
-            )
+            raise unsafe_scales(node, groups, check)
 
 
 def _check_short(plan: Plan) -> None:

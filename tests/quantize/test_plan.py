@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_graphs import convnet, perceptron
+from small_graphs import BATCH, convnet, perceptron
 
 from triport.exporter.errors import FormatError, UsageError
-from triport.exporter.graph import Quantization, Source
+from triport.exporter.graph import DType, Graph, Quantization, Source, TensorType
 from triport.exporter.ops import Add, Linear, QuantizedConv, QuantizedLinear
 from triport.quantize import NodePlan, Plan, ValuePlan, make_plan, plan_rows, quantize
 from triport.quantize.forms import Form
@@ -125,6 +126,65 @@ def test_a_scale_that_runtimes_round_in_different_ways_is_a_contradiction() -> N
     with pytest.raises(UsageError, match='"twice:out" results of add "twice" come so near') as raised:
         quantize(images, plan=changed(plan, twice=tie))
     assert (raised.value.code, raised.value.at) == ("TP052", "net.py:9")
+    safe = Quantization(_advised(raised.value, "twice:out"), tie.zero_point)
+    assert abs(safe.scale / tie.scale - 1) < 0.01
+    assert quantize(images, plan=changed(plan, twice=safe)).nodes
+
+
+def _one(name: str, value: Quantization) -> dict[str, Any]:
+    return {name: value}
+
+
+def _advised(error: UsageError, name: str) -> float:
+    """The scale that an error's help names for a value."""
+    found = re.match(rf'take (\S+) for "{name}", or calibrate again', str(error.help))
+    assert found is not None, error.help
+    return float(found[1])
+
+
+@pytest.fixture(scope="module")
+def summed() -> Graph:
+    """Two linear layers and their sum."""
+    graph = Graph("sum")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4)))
+    rng = np.random.default_rng(0)
+    branches = []
+    for name in ("left", "right"):
+        weight = graph.add_constant(rng.normal(0, 1, (4, 4)).astype(np.float32), f"{name}.weight")
+        branches.append(graph.add(Linear(), x, weight, name=name))
+    graph.set_output("y", graph.add(Add(), *branches, name="both", source=Source("", "net.py:9")))
+    return graph
+
+
+@pytest.fixture(scope="module")
+def plan_of_sum(summed: Graph) -> Plan:
+    return make_plan(summed, calibration={"x": np.random.default_rng(1).normal(0, 1, (40, 4)).astype(np.float32)})
+
+
+@pytest.mark.parametrize(("operand", "other"), [("left", "right"), ("right", "left")])
+@pytest.mark.parametrize("factor", [1.003, 0.9123])
+def test_an_operand_in_no_ratio_is_named_with_the_nearest_scale_that_is(
+    summed: Graph, plan_of_sum: Plan, operand: str, other: str, factor: float
+) -> None:
+    known = plan_of_sum.values[f"{operand}:out"].quantization
+    edited = replace(known, scale=float(np.float32(known.scale * factor)))
+    with pytest.raises(UsageError, match=rf'"{other}:out", .* whole numbers up to 127') as raised:
+        quantize(summed, plan=changed(plan_of_sum, **_one(operand, edited)))
+    assert raised.value.message.startswith(f'the plan\'s scale of "{operand}:out", {edited.scale!r}, is')
+    assert (raised.value.code, raised.value.at) == ("TP052", "net.py:9")
+    safe = _advised(raised.value, f"{operand}:out")
+    assert abs(safe / edited.scale - 1) < 0.05
+    assert quantize(summed, plan=changed(plan_of_sum, **_one(operand, replace(known, scale=safe)))).nodes
+
+
+@pytest.mark.parametrize("factor", [2.0**-4, 2.0**10])
+def test_a_result_far_from_what_it_adds_is_told(summed: Graph, plan_of_sum: Plan, factor: float) -> None:
+    known = plan_of_sum.values["both:out"].quantization
+    edited = replace(known, scale=known.scale * factor)
+    with pytest.raises(UsageError, match=r"from 1/256 to 2 times is what kernels for sums are made for") as raised:
+        quantize(summed, plan=changed(plan_of_sum, both=edited))
+    safe = _advised(raised.value, "both:out")
+    assert quantize(summed, plan=changed(plan_of_sum, both=replace(known, scale=safe))).nodes
 
 
 def test_a_scale_of_many_bits_is_refused_where_kernels_are_strict() -> None:
