@@ -325,7 +325,8 @@ CATALOG: dict[str, Entry] = {
     "TP404": Entry(
         "unknown op or attributes",
         "The file uses an op that this triport does not have, or gives an op values that it rejects. Newer versions"
-        " add ops: upgrade triport, or write the file again.",
+        " add ops: upgrade triport, or write the file again. A model whose arithmetic on codes is that of another "
+        "version has to be quantized again, from the float model.",
     ),
     "TP405": Entry(
         "inconsistent graph",

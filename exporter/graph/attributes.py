@@ -56,6 +56,14 @@ def op_from_json(name: str, attributes: Json, where: str) -> OpAttrs:
             help="pip install --upgrade triport",
         )
     kinds = _kinds(name)
+    if isinstance(attributes, dict) and attributes.keys() != kinds.keys() and _is_on_codes(name):
+        raise FormatError(
+            "TP404",
+            f"{where}: this triport's {name} has {', '.join(sorted(kinds))}, in the file it has "
+            f"{', '.join(key[:40] for key in sorted(attributes)[:8]) or 'nothing'}",
+            because="another version of triport quantized the model, whose arithmetic on codes was another",
+            help="quantize the float model again: triport quantize MODEL.triport --calibration DATA -o FILE.triport",
+        )
     given = table(attributes, f"{where} ({name})", required=kinds.keys(), optional=())
     fields = {field: kind.decode(given[field], f"{where} ({name}).{field}") for field, kind in kinds.items()}
     try:
@@ -127,6 +135,13 @@ def _kinds(name: str) -> dict[str, _Kind]:
     cls = REGISTRY[name]
     hints = typing.get_type_hints(cls)
     return {field.name: _kind(hints[field.name]) for field in dataclasses.fields(cls)}
+
+
+def _is_on_codes(name: str) -> bool:
+    """Whether an op says what its codes stand for, as those do that a quantized model consists of."""
+    hints = typing.get_type_hints(REGISTRY[name])
+    fields = [hints[field.name] for field in dataclasses.fields(REGISTRY[name])]
+    return any(Quantization in (hint, *typing.get_args(hint)) for hint in fields)
 
 
 def _kind(hint: Any) -> _Kind:

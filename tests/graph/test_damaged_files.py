@@ -22,6 +22,7 @@ from triport.exporter.graph import DType, Graph, Quantization, TensorType
 from triport.exporter.graph.attributes import dim_from_json
 from triport.exporter.graph.file import load_graph, read_header
 from triport.exporter.graph.verify import verify
+from triport.exporter.ops import QuantizedAdd
 
 SMALL_ALLOCATION = 2_000_000
 """Bytes that refusing a file of a few kB may take at its peak."""
@@ -266,6 +267,18 @@ def test_a_quantized_float_is_refused(path: Path) -> None:
     graph.save(path)
     edited(path.read_bytes(), path, put("inputs", 0, 1, "float32"))
     assert "float32 cannot be quantized" in refusal(path).message
+
+
+def test_a_model_that_an_earlier_version_quantized_has_to_be_quantized_again(path: Path) -> None:
+    """Sums of codes had one scale for both operands once, and no attribute that tells them."""
+    graph, codes = Graph(), Quantization(0.5, 0)
+    a, b = (graph.add_input(name, TensorType(DType.INT8, (2,), codes)) for name in "ab")
+    graph.set_output("y", graph.add(QuantizedAdd(codes, of=(codes, codes)), a, b))
+    graph.save(path)
+    error = refusal(edited(path.read_bytes(), path, put("nodes", 0, "attrs", {"to": [0.5, 0], "activation": "none"})))
+    assert error.code == "TP404" and "has activation, of, to, in the file it has activation, to" in error.message
+    assert "another version of triport quantized the model" in str(error.because)
+    assert "triport quantize MODEL.triport --calibration DATA -o FILE.triport" in str(error.help)
 
 
 def _raw(header: bytes, data: bytes = b"") -> bytes:
