@@ -42,6 +42,7 @@ from ..exporter.ops import (
 )
 from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
+from ..exporter.passes.exact_values import exact_values
 from .arithmetic import softmax_table
 from .forms import MOST_EXACT, Form, is_float_by_nature
 from .plan import Plan
@@ -91,8 +92,9 @@ def _written(writer: Writer) -> Graph:
         for value in node.outputs:
             _check_written(writer, node, value)
     store_float_layers(writer.graph, _float_by_nature(writer))
+    exact = exact_values(writer.graph) if writer.border else frozenset()
     for name, value in writer.source.outputs.items():
-        coded = writer.border and value in writer.made_codes
+        coded = writer.made_codes.get(value) in exact  # other codes are not the same on every port
         writer.graph.set_output(name, writer.coded_output(value) if coded else writer.floats(value))
     return writer.graph
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..exporter.errors import ModelError, UsageError
 from ..exporter.graph import Array, Graph, Node, Value
-from ..exporter.ops import Add, Conv, Div, Linear, Mul, Sub
+from ..exporter.ops import Add, Conv, Dequantize, Div, Linear, Mul, Sub
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from .forms import Decision, Form, matches
 from .observe import Observed
@@ -267,6 +267,25 @@ def notices_of_border(graph: Graph, plan: Plan) -> list[str]:
     border = [*((v.name, v) for v in graph.inputs), *graph.outputs.items()]
     kept = [f'"{name}"' for name, value in border if value.type.dtype.is_float and value.name not in plan.values]
     return [f"no codes stand for {_listed(kept)}, which therefore stay float32 at the border"] if kept else []
+
+
+def notices_of_outputs(quantized: Graph, plan: Plan) -> list[str]:
+    """Which outputs stay float although codes are asked for and the plan has them."""
+    border = quantized.outputs.items() if plan.io != "float32" else ()
+    kept = [f'"{name}"' for name, value in border if value.type.dtype.is_float and _of_codes(value, plan)]
+    if not kept:
+        return []
+    return [
+        f"codes of {_listed(kept)} could differ by a step between runtimes, because a node before stays float: float32 "
+        "is what leaves the model there"
+    ]
+
+
+def _of_codes(value: Value, plan: Plan) -> bool:
+    """Whether the plan has codes for a float output, or for what it was dequantized from."""
+    node = value.producer
+    of = node.inputs[0] if node is not None and isinstance(node.op, Dequantize) else value
+    return of.name in plan.values
 
 
 def _beyond(observed: Observed, scale: float, zero_point: int) -> float:

@@ -24,6 +24,7 @@ from .checks import (
     inputs_seen,
     notices_of_border,
     notices_of_inputs,
+    notices_of_outputs,
     notices_of_values,
     notices_of_weights,
     watched,
@@ -154,8 +155,8 @@ def finished(
         "nodes": plan.counts(),
         "float": [[reason, names] for reason, names in plan.reasons().items()],
     }
-    if plan.notices:
-        quantized.metadata["notices"] = [*quantized.notices, *plan.notices]
+    if notices := [*plan.notices, *notices_of_outputs(quantized, plan)]:
+        quantized.metadata["notices"] = [*quantized.notices, *notices]
     run = _runner(quantized) if original.samples else quantized.run
     quantized.samples = [_answered(quantized, run, sample) for sample in original.samples]
     return quantized

@@ -18,6 +18,7 @@ from triport.exporter.graph.verify import verify
 from triport.exporter.ops import (
     Activation,
     AveragePool,
+    Concat,
     Dequantize,
     LayerNorm,
     Lookup,
@@ -27,6 +28,7 @@ from triport.exporter.ops import (
     QuantizedLinear,
     QuantizedSoftmax,
     Recode,
+    ReduceMean,
     Sigmoid,
     Sqrt,
 )
@@ -210,6 +212,26 @@ def test_golden_samples_hold_what_the_reference_answers(io: str) -> None:
     assert len(quantized.samples) == 2
     for sample in quantized.samples:
         assert same_bits(sample.outputs["scores"], quantized.run(sample.inputs)["scores"])
+
+
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_an_output_behind_what_runtimes_round_differently_stays_float32(tmp_path: Path, io: str) -> None:
+    graph = Graph("means")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 4)))
+    weight = np.random.default_rng(2).normal(0, 1, (6, 4)).astype(np.float32)
+    y = dense(graph, x, weight, "layer", "net.py:1")
+    mean = graph.add(ReduceMean((1,), True), y, name="mean")
+    graph.set_output("y", y)
+    graph.set_output("beside", graph.add(Concat(1), y, mean, name="beside"))
+    quantized = quantize(graph, calibration=ROWS, io=io)
+    types = {name: value.type.dtype for name, value in quantized.outputs.items()}
+    assert types == {"y": DType(io), "beside": DType.FLOAT32}
+    (notice,) = (notice for notice in quantized.notices if "runtimes" in notice)
+    assert notice.startswith('codes of "beside" could differ by a step between runtimes')
+    codes = np.random.default_rng(3).integers(-128, 128, (300, 4)).astype(np.int8)
+    samples = {"x": codes if io == "int8" else (codes + np.int16(128)).astype(np.uint8)}
+    report = tp.export(quantized, tmp_path / "dist", to=["onnx", "tflite"], samples=samples)
+    assert report.identical() == ["y"]
 
 
 def test_integers_need_no_torch_to_be_found(tmp_path: Path) -> None:
