@@ -6,6 +6,8 @@ import { align, divide } from "./split.js";
 const MOST_PAGES = 65536;
 const PARTS_EACH = 2; // parts a thread: they even out what threads do beside
 const TURNS = 50_000; // how often it looks whether others are done before it goes to sleep, where it may: about 0.1 ms
+const PATIENCE = 30_000; // ms in which no part gets done until a thread is given up; time is counted while this one is awake
+const AWAKE = 50; // ms between two looks at the clock: more passed while the machine slept
 
 // Words that the threads share: the part to be taken next, parts that are done, whether one failed
 const TICKET = 0;
@@ -138,6 +140,7 @@ class Threads {
   #workers;
   #next = 0;
   #waits = typeof window === "undefined";
+  #lost = "";
 
   constructor(kernels, heap, words, workers) {
     /** The kernels that this thread calls, the first byte behind all stacks, and how many threads there are. */
@@ -172,6 +175,7 @@ class Threads {
    */
   run({ calls, parts, base, divided }, one) {
     if (!divided) return calls.forEach(one);
+    if (this.#lost) throw new Error(this.#lost);
     this.#tell("run");
     try {
       calls.forEach((call, i) => (parts[i] ? this.#together(base + i, call, parts[i]) : one(call, i)));
@@ -198,10 +202,27 @@ class Threads {
       }
       Atomics.add(words, DONE, 1);
     }
-    for (let done, turns = 0; (done = Atomics.load(words, DONE)) < parts.length; turns++)
-      if (this.#waits && turns > TURNS) Atomics.wait(words, DONE, done, 1);
+    this.#wait(name, parts.length);
     if (Atomics.exchange(words, FAILED, 0)) failure ??= new Error(`kernel ${name} failed in a worker`);
     if (failure) throw failure;
+  }
+
+  /** Until all parts are done. A thread that was ended in the middle of one would never be. */
+  #wait(name, parts) {
+    const words = this.#words;
+    let before, last;
+    for (let done, turns = 0, idle = 0; (done = Atomics.load(words, DONE)) < parts; turns++) {
+      if (turns <= TURNS) continue;
+      if (this.#waits) Atomics.wait(words, DONE, done, 1);
+      const now = performance.now();
+      idle = done === before ? idle + Math.min(now - last, AWAKE) : 0;
+      before = done;
+      last = now;
+      if (idle < PATIENCE) continue;
+      this.dispose(); // or it might still write into what later runs compute
+      this.#lost = `a thread did not come back from kernel ${name}: it was ended, or out of memory; load() the model again`;
+      throw new Error(this.#lost);
+    }
   }
 
   dispose() {
