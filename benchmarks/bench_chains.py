@@ -26,8 +26,7 @@ from triport.targets.web import WebTarget
 from triport.targets.web.target import loaded_files, make_plan, page_files
 
 SCRIPT = """
-import { load } from INDEX;
-const models = await Promise.all(FOLDERS.map((baseUrl) => load({ baseUrl, relaxed: RELAXED })));
+const models = await Promise.all(SCRIPTS.map(async (script) => (await import(script)).load({ relaxed: RELAXED })));
 const feeds = Object.fromEntries(models[0].meta.inputs.map(({ name, shape }, i) => {
   const sizes = shape.map((size) => (typeof size === "number" ? size : 1));
   const data = Float32Array.from({ length: sizes.reduce((a, b) => a * b, 1) }, (_, k) => 3 * Math.sin(k * (i + 1)));
@@ -65,7 +64,8 @@ def written(graph: Graph, folder: Path, *, chained: bool) -> int:
     """Writes the bundle; the kernel calls that it takes."""
     plan = make_plan(graph, chained=chained)
     folder.mkdir()
-    for name, data in (loaded_files(graph, plan) | page_files(graph, plan)).items():
+    loaded = loaded_files(graph, plan)
+    for name, data in (loaded | page_files(graph, plan, loaded)).items():
         (folder / name).write_bytes(data)
     return len(plan.calls)
 
@@ -80,8 +80,7 @@ def measured(block: Block, seconds: float, *, relaxed: bool) -> tuple[list[int],
         ]
         file = "kernels.relaxed.wasm" if relaxed else "kernels.wasm"
         sizes = [(folder / file).stat().st_size for folder in folders]
-        script = SCRIPT.replace("INDEX", json.dumps((folders[0] / "index.js").as_uri()))
-        script = script.replace("FOLDERS", json.dumps([f"{folder.as_uri()}/" for folder in folders]))
+        script = SCRIPT.replace("SCRIPTS", json.dumps([(folder / "index.js").as_uri() for folder in folders]))
         script = script.replace("SECONDS", str(seconds)).replace("RELAXED", json.dumps(relaxed))
         flags = ["--experimental-wasm-relaxed-simd"] if relaxed else []
         command = ["node", *flags, "--input-type=module", "--eval", script]

@@ -119,10 +119,8 @@ def sizes(console: Console) -> None:
 
 
 def page_bytes(bundle: Path) -> int:
-    """What a page fetches: the module, one of the two kernel files (the larger), the plan and the weights."""
-    files = ["index.js", "plan.json", "weights.bin"]
-    kernels = max((bundle / "kernels.wasm").stat().st_size, (bundle / "kernels.relaxed.wasm").stat().st_size)
-    return kernels + sum((bundle / file).stat().st_size for file in files)
+    """What a page fetches: the script and the weights."""
+    return sum((bundle / file).stat().st_size for file in ("index.js", "weights.bin"))
 
 
 def transposes(path: Path, port: str) -> int:

@@ -36,7 +36,7 @@ DOCS = ROOT / "docs" / "benchmarks.md"
 MARKS = ("<!-- int8: written by benchmarks/bench_int8.py --docs -->\n", "<!-- end of int8 -->\n")
 PORTS = ("onnx", "tflite", "web")
 ARTEFACTS = {"onnx": "model.onnx", "tflite": "model.tflite", "web": "web"}
-FETCHED = ("index.js", "kernels.wasm", "plan.json", "weights.bin")
+FETCHED = ("index.js", "weights.bin")
 """What a page loads of a bundle."""
 PAIRED = "ONNX Runtime, paired weights"
 WEIGHTS = (("float16", ""), ("int8-weights", ""), ("int4-weights", ""), ("int4-weights", "gptq"))

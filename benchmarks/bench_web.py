@@ -163,7 +163,7 @@ def run(options: Options, console: Console) -> dict[str, str]:
             if "bytes" in options.parts:
                 tables["bytes"] = bytes_table(chosen)
             if "first" in options.parts:
-                tables["first"] = first_table(playwright, server, chosen, (OURS, *peers), options.rounds)
+                tables["first"] = first_table(server, chosen, (OURS, *peers), options.rounds)
             if "memory" in options.parts:
                 tables["memory"] = memory_table(playwright, server, chosen, (OURS, *peers))
     finally:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import http.server
 import os
+import queue
 import shutil
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +37,7 @@ class Server:
     asked        {path: "module", "script" or "fetch"}: how pages asked for it; cleared by the caller
     compressed   {file: its bytes in brotli}, which are sent instead
     head         what stands in the head of first.html
+    answers      what pages posted to /answer
     """
 
     def __init__(self) -> None:
@@ -46,6 +45,7 @@ class Server:
         self.asked: dict[str, str] = {}
         self.compressed: dict[Path, bytes] = {}
         self.head = ""
+        self.answers: queue.Queue[str] = queue.Queue()
         self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES}
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.port = self._http.server_port
@@ -85,6 +85,11 @@ class Server:
                 if file not in server.compressed:
                     return super().do_GET()
                 return self.answer(file, server.compressed[file], ("Content-Encoding", "br"))
+
+            def do_POST(self) -> None:
+                server.answers.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                self.send_response(204)
+                self.end_headers()
 
             def answer(self, file: Path, content: bytes, *headers: tuple[str, str]) -> None:
                 self.send_response(200)
@@ -143,14 +148,3 @@ class Measured:
 
     def close(self) -> None:
         self.page.close()
-
-
-@contextmanager
-def fresh_profile(playwright: Playwright) -> Iterator[Page]:
-    """A page of a browser that has never seen anything."""
-    with tempfile.TemporaryDirectory(prefix="triport-bench-", ignore_cleanup_errors=True) as profile:
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=executable(), args=list(FLAGS))
-        try:
-            yield context.pages[0] if context.pages else context.new_page()
-        finally:
-            context.close()

@@ -2,33 +2,34 @@
 
 Every navigation is in a profile of its own. The browser runs, and shows a blank page of another site: what it does to
 start itself is no part of a page's time. One way measures it along, in browsers that were started for one navigation.
-The page says on the console when its answer stood there: a script that asked it would run in its midst.
+Nobody looks on (web_tabs.py): the page tells the server when its answer stood there.
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import random
 import statistics
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, Page, Playwright
-from web_browser import PAGES, Server, fresh_profile, launched
+from web_browser import PAGES, Server
 from web_link import Link
 from web_networks import FOLDER, Net
 from web_pages import brotli, brotli_bytes, is_there
+from web_tabs import Tabs
 
 EMPTY = "no runtime"
 """A page that fetches the input and answers with it: what every page takes."""
 MEGABITS, ROUND_TRIP_MS = 20, 40
-SETTLED_MS = 300
+SETTLED_S = 0.3
 """From the blank page to the navigation."""
-ANSWERED_MS = 120_000
-SAID = "first answer: "
+ANSWERED_S = 120.0
 
 LINKS = {
     "module": '<link rel="modulepreload" href="{path}">',
@@ -77,8 +78,8 @@ class Navigations:
     fetched   {runtime: the files of its last page}
     """
 
-    def __init__(self, playwright: Playwright, server: Server, browser: Browser, link: Link) -> None:
-        self._playwright, self._server, self._browser, self._link = playwright, server, browser, link
+    def __init__(self, server: Server, browser: Tabs, link: Link) -> None:
+        self._server, self._browser, self._link = server, browser, link
         self._heads: dict[tuple[str, str], str] = {}
         self._compressed: dict[Path, bytes] = {}
         self.taken: dict[Key, list[float]] = {}
@@ -89,8 +90,8 @@ class Navigations:
         self._server.head = ""
         self._server.asked.clear()
         self._server.served.clear()
-        with self._page(started=False) as page:
-            self._answered(page, self._server.url, net, runtime)
+        with self._tab(started=False) as go:
+            self._answered(go, self._server.url, net, runtime)
         files = [file for file in self._server.served if not file.is_relative_to(PAGES)]
         self.fetched[runtime] = files
         self._compressed |= {file: brotli(file) for file in files if _is_runtime(file)}
@@ -101,47 +102,45 @@ class Navigations:
         server = self._server
         server.head = self._heads[net.name, runtime] if way.named else ""
         server.compressed = self._compressed if way.slow else {}
-        with self._page(way.started) as page:
-            first = self._answered(page, self._link.url if way.slow else server.url, net, runtime)
+        with self._tab(way.started) as go:
+            first = self._answered(go, self._link.url if way.slow else server.url, net, runtime)
         self.taken.setdefault((net.name, way, runtime), []).append(first)
 
-    def _answered(self, page: Page, url: str, net: Net, runtime: str) -> float:
+    def _answered(self, go: Callable[[str], None], url: str, net: Net, runtime: str) -> float:
         """Milliseconds from the navigation to the first answer."""
         what = quote(json.dumps({"runtime": runtime, "net": net.page_facts()}))
-        with page.expect_console_message(lambda said: said.text.startswith(SAID), timeout=ANSWERED_MS) as said:
-            page.goto(f"{url}/first.html?what={what}", wait_until="commit")
-        answer = said.value.text.removeprefix(SAID)
+        go(f"{url}/first.html?what={what}")
+        try:
+            answer = self._server.answers.get(timeout=ANSWERED_S)
+        except queue.Empty:
+            raise RuntimeError(f"{net.name} in {runtime}: no answer within {ANSWERED_S:g} s") from None
         try:
             return float(answer)
         except ValueError:
             raise RuntimeError(f"{net.name} in {runtime}: {answer}") from None
 
     @contextmanager
-    def _page(self, started: bool) -> Iterator[Page]:
-        if started:
-            with fresh_profile(self._playwright) as page:
-                yield page
-            return
-        context = self._browser.new_context()
+    def _tab(self, started: bool) -> Iterator[Callable[[str], None]]:
+        """A tab that shows a blank page, in a profile that has seen nothing; ``started``: the browser too."""
+        browser = Tabs() if started else self._browser
         try:
-            page = context.new_page()
-            page.goto(f"{self._server.other_site}/blank.html")
-            page.wait_for_timeout(SETTLED_MS)
-            yield page
+            with browser.tab(f"{self._server.other_site}/blank.html") as go:
+                if not started:
+                    time.sleep(SETTLED_S)
+                yield go
         finally:
-            context.close()
+            if started:
+                browser.close()
 
 
-def first_table(
-    playwright: Playwright, server: Server, nets: Sequence[Net], runtimes: Sequence[str], rounds: int
-) -> str:
+def first_table(server: Server, nets: Sequence[Net], runtimes: Sequence[str], rounds: int) -> str:
     """Least and median of the navigations, ratios of the medians; and what the pages fetched beside the model."""
     link = Link(server.port, MEGABITS, ROUND_TRIP_MS)
-    browser = launched(playwright)
+    browser = Tabs()
     chosen = {net.name: net for net in nets if any(net.name in way.networks for way in WAYS)}
     pages = [(net, runtime) for net in chosen.values() for runtime in (*runtimes, EMPTY) if is_there(net, runtime)]
     try:
-        found, shuffled = Navigations(playwright, server, browser, link), random.Random(0)
+        found, shuffled = Navigations(server, browser, link), random.Random(0)
         for net, runtime in pages:
             found.look(net, runtime)
         for done in range(max(3, rounds)):
@@ -172,7 +171,7 @@ def _times(taken: dict[Key, list[float]], networks: Sequence[str], runtimes: Seq
 
 
 def _fetched_table(fetched: dict[str, list[Path]], runtimes: Sequence[str]) -> str:
-    """The runtimes' own bytes: everything that came from npm, and of ours the scripts, the kernels and the plan."""
+    """The runtimes' own bytes: everything that came from npm, and of ours the scripts and kernels."""
     lines = ["", "| bytes beside the model | raw | brotli |", "|---|---:|---:|"]
     for runtime in [runtime for runtime in runtimes if runtime in fetched]:
         files = [file for file in dict.fromkeys(fetched[runtime]) if _is_runtime(file)]
@@ -181,5 +180,5 @@ def _fetched_table(fetched: dict[str, list[Path]], runtimes: Sequence[str]) -> s
 
 
 def _is_runtime(file: Path) -> bool:
-    """Whether a page fetches it beside the weights or the model: all of npm, and of ours the scripts, kernels, plan."""
-    return not file.is_relative_to(FOLDER) or file.suffix in (".js", ".wasm") or file.name == "plan.json"
+    """Whether a page fetches it beside the weights or the model: all of npm, and of ours the scripts and kernels."""
+    return not file.is_relative_to(FOLDER) or file.suffix in (".js", ".wasm")

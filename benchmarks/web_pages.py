@@ -13,8 +13,8 @@ from playwright.sync_api import Playwright
 from web_browser import Server, launched
 from web_networks import FOLDER, Net
 
-KEPT = ("index.js", "kernels.relaxed.wasm", "plan.json")
-"""What a page fetches of a bundle, weights.bin apart."""
+SCRIPT, HELD = "index.js", ("kernels.relaxed.wasm", "plan.json")
+"""What a page fetches of a bundle, weights.bin apart; and what stands in it."""
 MEMORY = "MobileNetV2"
 SLACK = 256 * 1024
 
@@ -61,13 +61,12 @@ def brotli_bytes(files: Iterable[Path]) -> int:
 
 
 def bytes_table(nets: Sequence[Net]) -> str:
-    """What a page fetches beside weights.bin; each file compressed for itself."""
-    lines = [f"| network | {' | '.join(KEPT)} | together | brotli |", "|---|" + "---:|" * (len(KEPT) + 2)]
+    """What a page fetches beside weights.bin: one script."""
+    lines = [f"| network | {SCRIPT} | {' | '.join(f'of it {name}' for name in HELD)} | brotli |", "|---|" + "---:|" * 4]
     for net in nets:
-        files = [net.folder / "web" / name for name in KEPT]
-        sizes = [file.stat().st_size for file in files]
-        cells = " | ".join(f"{size:,}" for size in [*sizes, sum(sizes), brotli_bytes(files)])
-        lines.append(f"| {net.name} | {cells} |")
+        script, *held = (net.folder / "web" / name for name in (SCRIPT, *HELD))
+        sizes = [*(file.stat().st_size for file in (script, *held)), brotli_bytes([script])]
+        lines.append(f"| {net.name} | {' | '.join(f'{size:,}' for size in sizes)} |")
     return "\n".join(lines) + "\n"
 
 

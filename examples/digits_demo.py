@@ -91,8 +91,7 @@ def artefact_bytes(path: Path) -> int:
     """The size of a file, or of what a page fetches from a bundle (the page itself and the all-in-one file apart)."""
     if path.is_file():
         return path.stat().st_size
-    fetched = ("index.js", "kernels.wasm", "plan.json", "weights.bin")
-    return sum((path / name).stat().st_size for name in fetched)
+    return sum((path / name).stat().st_size for name in ("index.js", "weights.bin"))
 
 
 def measure(runtime: str, folder: Path, images: Images, labels: Labels, truth: npt.NDArray[np.float64]) -> Row | str:

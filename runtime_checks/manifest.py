@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 MAX_BYTES = 64 * 2**20
 """A triport.json larger than this is not read: golden samples take kilobytes."""
 
-_FETCHED = ("index.js", "plan.json", "weights.bin")  # and one of the .wasm files
+_FETCHED = ("index.js", "weights.bin")
 
 
 def describe(graph: Graph, fingerprint: str) -> dict[str, Any]:
@@ -107,8 +107,7 @@ def download_bytes(files: Mapping[str, Mapping[str, Any]]) -> int:
         return sum(size for name, size in sizes.items() if name.rpartition("/")[2].startswith(fetched))
     if "plan.json" not in names:
         return sum(sizes.values())
-    kernels = max(size for name, size in sizes.items() if name.endswith(".wasm"))
-    return kernels + sum(size for name, size in sizes.items() if name.rsplit("/", 1)[-1] in _FETCHED)
+    return sum(size for name, size in sizes.items() if name.rsplit("/", 1)[-1] in _FETCHED)
 
 
 def fingerprint(graph: Graph) -> str:

@@ -106,7 +106,7 @@ class BrowserProcess:
         self._timeout = timeout
         self._profile = tempfile.TemporaryDirectory(prefix="triport-browser-", ignore_cleanup_errors=True)
         self._server = PageServer(bundle, modules, import_map)
-        self._process, self._leash = _start(executable, self._profile.name, self._server.page)
+        self._process, self._leash = start_browser(executable, self._profile.name, self._server.page)
         give_up = time.monotonic() + START_SECONDS
         while not self._server.opened.wait(0.2):
             ended = self._process.poll()
@@ -137,10 +137,10 @@ class BrowserProcess:
         self._profile.cleanup()
 
 
-def _start(executable: str, profile: str, page: str) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
+def start_browser(executable: str, profile: str, page: str) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
     """The browser, in a process group of its own, on a leash: pipes that close when this process ends, however it ends.
 
-    ``--remote-debugging-pipe`` makes it read commands from descriptor 3 and end with the pipe.
+    ``--remote-debugging-pipe`` makes it read commands from descriptor 3, the first of the pipes, and end with it.
     """
     commands, to_browser = os.pipe()
     from_browser, events = os.pipe()

@@ -21,6 +21,7 @@ from . import ops as _ops  # noqa: F401  (importing it fills the table of emitte
 from .assemble import assembled
 from .bundle import (
     COMPILED,
+    EMBEDDED,
     RUNTIME,
     Bytes,
     classic_script,
@@ -73,7 +74,7 @@ class WebTarget:
         plan = make_plan(graph)
         loaded = loaded_files(graph, plan)
         path.mkdir(parents=True, exist_ok=True)
-        for name, data in (loaded | page_files(graph, plan)).items():
+        for name, data in (loaded | page_files(graph, plan, loaded)).items():
             (path / name).write_bytes(data)
         with (path / "bundle.iife.js").open("wb") as file:
             file.writelines(classic_script(graph.name, loaded, helpers_of(graph)))
@@ -111,7 +112,8 @@ def loaded_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
         "golden.bin": golden_file(graph.samples),
         **{name: kernels_of(plan, (COMPILED / name).read_bytes()) for name in KERNEL_FILES},
     }
-    sums = {name: base64.b64encode(hashlib.sha256(data).digest()).decode() for name, data in files.items()}
+    fetched = {name: data for name, data in files.items() if name not in EMBEDDED}
+    sums = {name: base64.b64encode(hashlib.sha256(data).digest()).decode() for name, data in fetched.items()}
     return {"plan.json": canonical_json(plan_document(plan, meta, parts, sums))} | files
 
 
@@ -120,12 +122,12 @@ def kernels_of(plan: Plan, module: bytes) -> bytes:
     return strip(module, plan.kernels(), assembled(plan.chains, module))
 
 
-def page_files(graph: Graph, plan: Plan) -> dict[str, Bytes]:
-    """{file name: content} of what pages and their tools read."""
+def page_files(graph: Graph, plan: Plan, loaded: Mapping[str, Bytes]) -> dict[str, Bytes]:
+    """{file name: content} of what pages and their tools read, which load the files ``loaded``."""
     images = images_of(graph)
     return {
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
-        "index.js": module_script(),
+        "index.js": module_script(loaded),
         **{name: script.encode() for name, script in (tool_scripts() | worker_scripts(graph.name)).items()},
         "index.d.ts": type_declarations(plan.inputs, plan.outputs).encode(),
         **{name: (RUNTIME / name).read_bytes() for name in ("labels.d.ts", "worker.d.ts")},

@@ -93,8 +93,7 @@ def test_the_download_of_a_bundle_is_what_a_page_fetches(tmp_path: Path) -> None
     onnx, web = export(perceptron(), tmp_path, ["onnx", "web"], verify=False).ports
     assert onnx.download_bytes == onnx.bytes == (tmp_path / "model.onnx").stat().st_size
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "web").iterdir()}
-    kernels = max(sizes["kernels.wasm"], sizes["kernels.relaxed.wasm"])
-    assert web.download_bytes == sizes["index.js"] + sizes["plan.json"] + sizes["weights.bin"] + kernels
+    assert web.download_bytes == sizes["index.js"] + sizes["weights.bin"]
     assert web.bytes == sum(sizes.values())
 
 

@@ -26,11 +26,10 @@ export async function openStore(name) {
     for (const held of await cache.keys(url, IGNORE_SUM)) await cache.delete(held);
   };
   return {
-    /** The file as a Response; undefined when it is not held. Does not wait for the plan where no export's is held. */
-    async find(url, planned, file) {
+    /** The file as a Response; undefined when it is not held. */
+    async find(url, sum) {
       try {
-        if (!(await cache.match(url, IGNORE_SUM))) return undefined;
-        return await cache.match(keyOf(url, (await planned).sums[file]));
+        return await cache.match(keyOf(url, sum));
       } catch {
         return undefined;
       }

@@ -1,14 +1,13 @@
-// The entry of the ES module: reads the bundle's files beside index.js, in a page, a worker or Node.
+// The entry of the ES module, in a page, a worker or Node. What nearly every page needs first costs no request of its own:
+// in index.js there follow PLAN, which is plan.json's text, and KERNELS, kernels.relaxed.wasm with a character a byte.
 import { fileError, hasSum } from "./files.js";
-import { fromBase64, Model } from "./model.js";
+import { bytesOf, fromBase64, Model } from "./model.js";
 import { stopIfAborted } from "./queue.js";
 
 const FILES = {
-  "plan.json": new URL("./plan.json", import.meta.url),
   "weights.bin": new URL("./weights.bin", import.meta.url),
   "golden.bin": new URL("./golden.bin", import.meta.url),
   "kernels.wasm": new URL("./kernels.wasm", import.meta.url),
-  "kernels.relaxed.wasm": new URL("./kernels.relaxed.wasm", import.meta.url),
 };
 
 // What few pages need, fetched when it is.
@@ -69,15 +68,16 @@ function reason(error, url, { loaded }, total) {
 }
 
 /**
- * A reader of the bundle's files, read(name, planned, room): the file's bytes; what `planned`, a promise of the plan,
- * has a sum of is checked, and read once more, past the browser's own cache, when it is another file.
+ * A reader of the bundle's files, read(name, makeRoom): the file's bytes, which are checked, and read once more, past the
+ * browser's own cache, when it is another file.
  */
-function reader(base, { cache, onProgress }, signal) {
+function reader(base, { cache, onProgress }, sums, signal) {
   const stored = cache && import("./cache.js").then(({ openStore }) => openStore(cache));
   stored?.catch(() => {});
-  return async (name, planned, makeRoom) => {
-    const url = base === undefined ? FILES[name] : new URL(name, base);
-    const store = planned && (await stored);
+  return async (name, makeRoom) => {
+    const [url, sum] = [base === undefined ? FILES[name] : new URL(name, base), sums[name]];
+    if (!sum) return bytesOf(KERNELS);
+    const store = await stored;
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
       let room;
@@ -86,20 +86,19 @@ function reader(base, { cache, onProgress }, signal) {
         if (progress.thrown) throw error;
         if (attempt) throw fileError(name, reason(error, url, progress, room?.length), error);
       };
-      const response = await (attempt ? request(url, attempt > 1, signal()) : store.find(url, planned, name)).catch(fail);
+      const response = await (attempt ? request(url, attempt > 1, signal()) : store.find(url, sum)).catch(fail);
       if (!response) continue;
       room = await makeRoom?.();
       const bytes = await receive(response, room, progress).catch(fail);
-      const sum = (await planned)?.sums[name];
       const whole = !room || progress.loaded === room.length;
-      if (bytes && (!sum || (whole && (await hasSum(bytes, sum))))) {
+      if (bytes && whole && (await hasSum(bytes, sum))) {
         if (attempt) store?.keep(url, sum, bytes);
         return bytes;
       }
       if (!attempt) await store.drop(url);
       if (attempt > 1) {
         const seen = whole ? "another SHA-256" : `expected ${room.length} bytes, got ${progress.loaded}`;
-        throw fileError(name, `not the file that was exported with plan.json (${seen}) at ${url}; copy the whole folder again`);
+        throw fileError(name, `not the file that was exported with index.js (${seen}) at ${url}; copy the whole folder again, or reload the page`);
       }
     }
   };
@@ -119,11 +118,9 @@ export async function load(options = {}) {
   const end = () => loading.abort(given.signal.reason);
   given.signal?.addEventListener("abort", end);
   try {
-    const model = await Model.open(
-      reader(base, given, () => loading?.signal),
-      TOOLS,
-      given,
-    );
+    const plan = JSON.parse(PLAN);
+    const read = reader(base, given, plan.sums, () => loading?.signal);
+    const model = await Model.open(plan, read, TOOLS, given);
     loading = undefined; // golden.bin is read without it
     return model;
   } finally {

@@ -7,8 +7,8 @@ import { expandWeights } from "./weights.js";
 const TOOLS = { golden: () => ({ runSamples }), weights: () => ({ expandWeights }) };
 
 /** The embedded files; one that has a place in memory is copied there. */
-const embedded = (onProgress) => async (name, planned, makeRoom) => {
-  const bytes = new Uint8Array(fromBase64(EMBEDDED[name]));
+const embedded = (onProgress) => async (name, makeRoom) => {
+  const bytes = fromBase64(EMBEDDED[name]);
   const room = await makeRoom?.();
   if (!room) return bytes;
   room.set(bytes);
@@ -20,5 +20,5 @@ export async function load(options = {}) {
   if (typeof options === "string" || options instanceof URL || options.baseUrl !== undefined)
     throw new TypeError(`load: this script holds the model itself and reads no files, got ${options.baseUrl ?? options}`);
   stopIfAborted(options.signal);
-  return Model.open(embedded(options.onProgress), TOOLS, options);
+  return Model.open(JSON.parse(atob(EMBEDDED["plan.json"])), embedded(options.onProgress), TOOLS, options);
 }

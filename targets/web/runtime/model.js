@@ -9,7 +9,9 @@ const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, sha
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 
-export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer;
+/** The bytes that a text holds, a character each. */
+export const bytesOf = (text) => Uint8Array.from(text, (character) => character.charCodeAt(0));
+export const fromBase64 = (text) => bytesOf(atob(text));
 
 // Whether an engine takes a module of one function that returns a vector, which i8x16.popcnt gives, or i8x16.relaxed_swizzle.
 const validates = (text) => WebAssembly.validate(fromBase64(text));
@@ -27,21 +29,6 @@ export function chooseKernels(options) {
   return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
 }
 
-/** The plan in plan.json's bytes. */
-function parsePlan(bytes) {
-  const text = new TextDecoder().decode(bytes);
-  let plan, found, cause;
-  try {
-    plan = JSON.parse(text);
-    found = `${plan.format} version ${plan.version}`;
-  } catch (error) {
-    [found, cause] = [text.slice(0, 40), error];
-  }
-  if (found !== "triport-web version 1")
-    throw fileError("plan.json", `expected triport-web version 1, got ${found}`, cause);
-  return plan;
-}
-
 /** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */
 async function start(file, wasm, plan, tools, { threads: wanted }) {
   const threads = wanted === undefined ? wanted : await (await tools.threads?.())?.startThreads(wasm, wanted);
@@ -54,7 +41,7 @@ async function start(file, wasm, plan, tools, { threads: wanted }) {
     ).instance;
   try {
     const unknown = plan.ops.find(([name]) => !(name in kernels));
-    if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: plan.json is of another export`);
+    if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: it is of another export`);
     const at = threads?.heap ?? Math.ceil(kernels.__heap_base.value / 64) * 64;
     reserve(kernels.memory, at + plan.weights.bytes);
     return { kernels, at, threads };
@@ -86,40 +73,40 @@ export class Model {
   }
 
   /**
-   * @param read     (name, planned, makeRoom) => promise of a file's bytes, a Uint8Array: straight into the one that
-   *                 makeRoom() gives, where there is such; planned: a promise of the plan, which has the files' sums
+   * @param plan     plan.json
+   * @param read     (name, makeRoom) => promise of a file's bytes, a Uint8Array: straight into the one that makeRoom()
+   *                 gives, where there is such
    * @param tools    {golden, weights, threads}: functions that give the modules of these names
    * @param options  LoadOptions of index.d.ts
    */
-  static async open(read, tools, options) {
+  static async open(plan, read, tools, options) {
     const file = chooseKernels(options);
-    const planned = read("plan.json").then(parsePlan);
-    const started = read(file, planned).then(async (wasm) => start(file, wasm, await planned, tools, options));
+    const { weights } = plan;
+    const started = read(file).then((wasm) => start(file, wasm, plan, tools, options));
     // Where the file is what the calls read, it comes in there.
-    const written = read("weights.bin", planned, async () => {
-      const [{ kernels, at }, { weights }] = [await started, await planned];
+    const written = read("weights.bin", async () => {
+      const { kernels, at } = await started;
       const bytes = weights.file ?? weights.bytes;
       return weights.stored ? new Uint8Array(bytes) : new Uint8Array(kernels.memory.buffer, at, bytes);
     });
-    // All are under way; that one cannot be read is said of the first.
-    for (const part of [started, written]) part.catch(() => {});
-    const plan = await planned;
+    // Both are under way; that one cannot be read is said of the first.
+    written.catch(() => {});
     const module = await started;
     try {
       const { kernels, at } = module;
       const bytes = await written;
-      if (plan.weights.stored) {
+      if (weights.stored) {
         const { expandWeights } = await tools.weights();
-        expandWeights(plan.weights, bytes.buffer, kernels.memory.buffer, at);
+        expandWeights(weights, bytes.buffer, kernels.memory.buffer, at);
       }
-      for (const [name, ...args] of plan.weights.made ?? [])
+      for (const [name, ...args] of weights.made ?? [])
         kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
       stopIfAborted(options.signal);
     } catch (error) {
       module.threads?.dispose();
       throw error;
     }
-    return new Model(plan, module, { read, planned, tools }, options);
+    return new Model(plan, module, { read, tools }, options);
   }
 
   /**
@@ -158,9 +145,9 @@ export class Model {
 
   /** Runs the samples that were recorded from the original model and compares: golden.js. */
   async selfTest() {
-    const { read, planned, tools } = this.#source; // no function made in open(), whose scope holds the memory
+    const { read, tools } = this.#source; // no function made in open(), whose scope holds the memory
     const { runSamples } = await tools.golden();
-    const bytes = await read("golden.bin", planned);
+    const bytes = await read("golden.bin");
     return runSamples((feeds) => this.run(feeds), bytes.buffer);
   }
 

@@ -82,7 +82,7 @@ def test_files_that_the_head_names_are_fetched_once_before_the_module_asks_for_t
     with faulty_site(folder, {"Cache-Control": "no-store"}) as site:
         page.goto(f"{site.url}/page.html", wait_until="networkidle")  # not what "load" waits for
         named = sorted(name for name in site.asked if name != "icon.svg")
-        assert named == ["index.js", "kernels.relaxed.wasm", "page.html", "plan.json", "weights.bin"]
+        assert named == ["index.js", "page.html", "weights.bin"]
         assert_sine_scores(page.evaluate(f'async () => ({RUN})((await import("./index.js")).load)'))
         assert sorted(name for name in site.asked if name != "icon.svg") == named
 
@@ -91,7 +91,7 @@ def test_demo_page_fetches_each_file_once(page: Page, bundle: Write) -> None:
     with faulty_site(bundle(small_cnn()), {"Cache-Control": "no-store"}) as site:
         page.goto(f"{site.url}/index.html")
         page.wait_for_selector("#state.pass")
-        assert sorted(site.asked) == sorted(set(site.asked)) and {"plan.json", "weights.bin"} < set(site.asked)
+        assert sorted(site.asked) == sorted(set(site.asked)) and {"index.js", "weights.bin"} < set(site.asked)
 
 
 def test_demo_page_says_which_sample_differs(page: Page, bundle: Write, serve: Callable[[Path], str]) -> None:
@@ -141,7 +141,7 @@ def test_bundle_runs_in_a_worker(
     assert_sine_scores(result)
 
 
-def test_a_page_fetches_one_kernel_file_and_less_than_60_kb_beside_the_weights(
+def test_a_page_fetches_one_script_of_less_than_60_kb_beside_the_weights(
     page: Page, bundle: Write, serve: Callable[[Path], str]
 ) -> None:
     folder = bundle(small_cnn())
@@ -156,6 +156,6 @@ def test_a_page_fetches_one_kernel_file_and_less_than_60_kb_beside_the_weights(
     page.goto(serve(folder) + "/page.html")
     page.wait_for_selector("#loaded", state="attached")
     loaded = [name for name in fetched if name not in ("page.html", "page.js", "icon.svg")]
-    assert sorted(loaded) == ["index.js", "kernels.relaxed.wasm", "plan.json", "weights.bin"]
+    assert sorted(loaded) == ["index.js", "weights.bin"]
     weights = (folder / "weights.bin").stat().st_size
     assert sum((folder / name).stat().st_size for name in loaded) < weights + 60_000

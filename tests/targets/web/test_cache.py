@@ -33,7 +33,7 @@ async (options) => {
   return [outcome, await names()];
 }
 """
-HELD = ["golden.bin", "kernels.relaxed.wasm", "weights.bin"]
+HELD = ["golden.bin", "kernels.wasm", "weights.bin"]
 POISON = """
 async () => {
   const cache = await caches.open("triport");
@@ -77,22 +77,22 @@ def page(browser: Browser, site: FaultySite) -> Iterator[Page]:
 def load(page: Page, site: FaultySite, **options: Any) -> tuple[Any, list[str], list[str]]:
     """The outcome of a load and the self-test, the names that the cache holds, and what was asked of the server."""
     site.asked.clear()
-    outcome, held = page.evaluate(SCRIPT, {"cache": True, **options})
+    outcome, held = page.evaluate(SCRIPT, {"cache": True, "relaxed": False, **options})
     return outcome, held, sorted(name for name in site.asked if name.endswith((".bin", ".wasm", ".json")))
 
 
 def test_what_is_held_is_not_downloaded_again(page: Page, site: FaultySite) -> None:
-    assert load(page, site) == (True, HELD, [*HELD[:2], "plan.json", HELD[2]])
-    assert load(page, site) == (True, HELD, ["plan.json"])
+    assert load(page, site) == (True, HELD, HELD)
+    assert load(page, site) == (True, HELD, [])
     page.reload()
-    assert load(page, site) == (True, HELD, ["plan.json"])
+    assert load(page, site) == (True, HELD, [])
 
 
 def test_a_bad_entry_is_replaced_by_one_download(page: Page, site: FaultySite) -> None:
     load(page, site)
     page.evaluate(POISON)
-    assert load(page, site) == (True, HELD, ["plan.json", "weights.bin"])
-    assert load(page, site) == (True, HELD, ["plan.json"])
+    assert load(page, site) == (True, HELD, ["weights.bin"])
+    assert load(page, site) == (True, HELD, [])
 
 
 def test_a_bad_entry_is_deleted_where_the_download_fails(page: Page, site: FaultySite) -> None:
@@ -107,8 +107,9 @@ def test_another_exports_files_replace_those_that_are_held(page: Page, site: Fau
     load(page, site)
     shutil.rmtree(site.folder)
     bundle(layer(seed=1))
-    assert load(page, site)[::2] == (True, ["golden.bin", "plan.json", "weights.bin"])
-    assert load(page, site) == (True, HELD, ["plan.json"])
+    page.reload()
+    assert load(page, site)[::2] == (True, ["golden.bin", "weights.bin"])
+    assert load(page, site) == (True, HELD, [])
 
 
 @pytest.mark.parametrize("fault", [Fault.SHORT, Fault.CHANGED, Fault.BROKEN_OFF, Fault.MISSING])

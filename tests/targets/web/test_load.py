@@ -66,18 +66,18 @@ def site(bundle: Write) -> Iterator[FaultySite]:
     [
         (
             {"weights.bin": [Fault.SHORT] * 2},
-            "LoadError: weights.bin: not the file that was exported with plan.json "
-            "(expected 615424 bytes, got 307712) at @site/weights.bin; copy the whole folder again",
+            "LoadError: weights.bin: not the file that was exported with index.js "
+            "(expected 615424 bytes, got 307712) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
             {"weights.bin": [Fault.CHANGED] * 2},
-            "LoadError: weights.bin: not the file that was exported with plan.json "
-            "(another SHA-256) at @site/weights.bin; copy the whole folder again",
+            "LoadError: weights.bin: not the file that was exported with index.js "
+            "(another SHA-256) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
-            {"kernels.relaxed.wasm": [Fault.CHANGED] * 2, "kernels.wasm": [Fault.CHANGED] * 2},
-            "LoadError: kernels.@kind: not the file that was exported with plan.json "
-            "(another SHA-256) at @site/kernels.@kind; copy the whole folder again",
+            {"kernels.wasm": [Fault.CHANGED] * 2},
+            "LoadError: kernels.wasm: not the file that was exported with index.js "
+            "(another SHA-256) at @site/kernels.wasm; copy the whole folder again, or reload the page",
         ),
         (
             {"weights.bin": [Fault.MISSING]},
@@ -85,13 +85,14 @@ def site(bundle: Write) -> Iterator[FaultySite]:
             "load(folder) takes the web/ that triport export wrote",
         ),
         (
-            {"plan.json": [Fault.MISSING], "weights.bin": [Fault.MISSING]},
-            "LoadError: plan.json: 404 Not Found at @site/plan.json; "
+            {"kernels.wasm": [Fault.MISSING], "weights.bin": [Fault.MISSING]},
+            "LoadError: kernels.wasm: 404 Not Found at @site/kernels.wasm; "
             "load(folder) takes the web/ that triport export wrote",
         ),
         (
-            {"plan.json": [Fault.PAGE]},
-            "LoadError: plan.json: expected triport-web version 1, got <!doctype html><title>app</title>",
+            {"weights.bin": [Fault.PAGE] * 2},
+            "LoadError: weights.bin: not the file that was exported with index.js "
+            "(expected 615424 bytes, got 33) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
             {"weights.bin": [Fault.BROKEN_OFF]},
@@ -104,16 +105,15 @@ def test_a_file_that_cannot_be_used_is_named_and_the_next_load_works(
     faults: dict[str, list[Fault]], said: str, site: FaultySite
 ) -> None:
     site.faults.update(faults)
-    answer, passed, kind = in_node(
+    answer, passed = in_node(
         site,
         """
-        const kind = WebAssembly.validate(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
-          10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11)) ? "relaxed.wasm" : "wasm";
-        const answer = await failed(load("@site"));
-        return [answer, (await (await load("@site")).selfTest()).passed, kind];
+        const options = { baseUrl: "@site", relaxed: false };
+        const answer = await failed(load(options));
+        return [answer, (await (await load(options)).selfTest()).passed];
         """,
     )
-    assert (answer, passed) == (said.replace("@site", site.url).replace("@kind", kind), True)
+    assert (answer, passed) == (said.replace("@site", site.url), True)
 
 
 def test_a_file_that_a_cache_kept_from_another_export_is_asked_for_again(site: FaultySite) -> None:
@@ -125,7 +125,7 @@ def test_a_file_that_a_cache_kept_from_another_export_is_asked_for_again(site: F
 def test_golden_samples_of_another_export_are_named(site: FaultySite) -> None:
     site.faults["golden.bin"] = [Fault.CHANGED] * 2
     said = in_node(site, 'return failed((await load("@site")).selfTest());')
-    assert said.startswith("LoadError: golden.bin: not the file that was exported with plan.json (another SHA-256)")
+    assert said.startswith("LoadError: golden.bin: not the file that was exported with index.js (another SHA-256)")
 
 
 def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
@@ -133,16 +133,15 @@ def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
     weights = folder / "weights.bin"
     weights.write_bytes(bytes(4) + weights.read_bytes()[4:])
     said = in_node(folder, "return failed(load());")
-    assert said.startswith("LoadError: weights.bin: not the file that was exported with plan.json (another SHA-256)")
+    assert said.startswith("LoadError: weights.bin: not the file that was exported with index.js (another SHA-256)")
 
 
 def test_kernels_that_are_of_another_plan_are_named(bundle: Write) -> None:
     folder = bundle(layer())
-    plan = json.loads((folder / "plan.json").read_text())
-    plan["ops"][0][0] = "gemmm"
-    (folder / "plan.json").write_text(json.dumps(plan))
+    script = folder / "index.js"
+    script.write_bytes(script.read_bytes().replace(b'"ops":[["gemm"', b'"ops":[["gemmm"'))
     said = in_node(folder, "return failed(load({ relaxed: false }));")
-    assert said == "LoadError: kernels.wasm: kernel gemmm is missing: plan.json is of another export"
+    assert said == "LoadError: kernels.wasm: kernel gemmm is missing: it is of another export"
 
 
 def test_an_error_says_which_file_and_keeps_its_cause(bundle: Write) -> None:
@@ -178,11 +177,11 @@ def test_weights_come_into_the_models_memory_with_no_second_copy(site: FaultySit
           whole.push(this.url.split("/").pop());
           return arrayBuffer.call(this);
         };
-        await load("@site");
+        await load({ baseUrl: "@site", relaxed: false });
         return whole;
         """,
     )
-    assert len(whole) == 2 and "plan.json" in whole and "weights.bin" not in whole
+    assert whole == ["kernels.wasm"]
 
 
 def test_an_error_of_the_progress_callback_ends_the_load(site: FaultySite) -> None:
@@ -190,15 +189,14 @@ def test_an_error_of_the_progress_callback_ends_the_load(site: FaultySite) -> No
     assert said == "Error: mine"
 
 
-@pytest.mark.parametrize("file", ["plan.json", "kernels", "weights.bin"])
+@pytest.mark.parametrize("file", ["kernels.wasm", "weights.bin"])
 def test_a_download_that_stalls_is_aborted_with_the_signals_reason(file: str, site: FaultySite) -> None:
-    for name in ("kernels.wasm", "kernels.relaxed.wasm") if file == "kernels" else (file,):
-        site.faults[name] = [Fault.STALLS]
+    site.faults[file] = [Fault.STALLS]
     said = in_node(
         site,
         """
         const stop = new AbortController();
-        const loading = failed(load({ baseUrl: "@site", signal: stop.signal }));
+        const loading = failed(load({ baseUrl: "@site", relaxed: false, signal: stop.signal }));
         while (!(await (await fetch("@site/asked")).json()).some((name) => name.startsWith("@file")));
         stop.abort();
         const again = async () => (await (await load("@site")).selfTest()).passed;

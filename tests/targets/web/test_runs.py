@@ -152,4 +152,4 @@ def test_a_module_that_is_given_files_points_to_the_classic_script(browser: Brow
         said = page.evaluate(IMPORTED.replace("load()", f'load("{folder.as_uri()}")'))
         page.close()
     advice = "from file:// use bundle.iife.js, or serve the folder"
-    assert said == f"LoadError: plan.json: Failed to fetch at {folder.as_uri()}/plan.json; {advice}"
+    assert said == f"LoadError: weights.bin: Failed to fetch at {folder.as_uri()}/weights.bin; {advice}"
