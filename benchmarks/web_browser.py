@@ -7,6 +7,7 @@ import os
 import queue
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,10 @@ class Server:
                 ".mjs": "text/javascript",
                 ".wasm": "application/wasm",
             }
+
+            def handle(self) -> None:
+                with suppress(ConnectionError):  # a tab that is closed takes no more
+                    super().handle()
 
             def translate_path(self, path: str) -> str:
                 first, _, rest = path.split("?")[0].lstrip("/").partition("/")
