@@ -18,13 +18,14 @@ from ..labels import Labels
 from ..passes.dead_code import remove_dead_code
 from ..passes.input_layout import Turned, check_input_layout, to_first, to_last, turn_inputs
 from ..preprocessing import Declared
-from .agreement import check_against, check_sizes, check_traced
+from .agreement import Answer, check_against, check_sizes, check_traced
 from .answers import first_answer, fused_notices, in_eval_mode, in_plain_floats, plain_answer
 from .archive import load_program
 from .convert import PORTABLE, Conversion, dtype_name
 from .fallback import without_compositions
 from .flat import FlatModule, unwrapped
 from .free_sizes import Counted, merged, rounded, step_notices, steps_needed
+from .in_step import can_follow, run_in_step, state_of
 from .inputs import Dynamic, Examples, Inputs, normalize_inputs
 from .least import limit_from_below
 from .mutation import without_writes
@@ -115,7 +116,9 @@ def _captured(
     for each in (inputs, *more):
         _check_dtypes(flat, each)
     with TRACING:
+        before = state_of(flat.body)
         seen, own = first_answer(flat, inputs)
+        like_later = state_of(flat.body) == before
     _check_outputs(own)
     with TRACING, float32_weights(flat.body.body if isinstance(flat.body, SavedModule) else flat.body) as weights:
         program, notices = export()
@@ -143,22 +146,51 @@ def _captured(
         given = bind_sizes(graph, to_last(_arrays(inputs), turned.inputs))
         notices += limit_from_below(graph, given, conversion.context.at_least)
         samples = _golden(turned, inputs, more)
-        *shown, other = samples
-        for sample in shown:
-            known = sample is samples[0] and not turned.inputs and sample.is_like(seen)
-            sample.outputs = plain if known else answer(sample.inputs)
-            check_against(graph, sample, answer)
-        other.outputs = samples[0].outputs  # as large as what it will answer
-        graph.samples = within_budget(samples, graph.parameter_bytes(), at_least=1 + len(more))
-        traced = not samples[0].recipes  # then only the other one holds numbers that tracing has not seen
-        if traced or other in graph.samples:
-            other.outputs = answer(other.inputs)
-        if traced:
-            check_against(graph, other, answer)
+        known = samples[0] if not turned.inputs and samples[0].is_like(seen) else None
+        graph.samples = _answered(graph, samples, answer, known, plain, like_later=like_later)
         notices += check_sizes(graph, samples[0], answer)
     if notices:
         graph.metadata["notices"] = [*notices, *graph.notices]
     return graph
+
+
+def _answered(
+    graph: Graph,
+    samples: list[Sample],
+    answer: Answer,
+    known: Sample | None,
+    plain: Mapping[str, Array],
+    *,
+    like_later: bool,
+) -> list[Sample]:
+    """The samples to record, with what the module answers; the graph is compared with it on all but one.
+
+    samples      the example's own, further ones of the user's, and one with other numbers; not answered yet
+    known        the sample that ``plain`` is the answer to, if any
+    like_later   the module was before that answer what it was after it
+
+    Where the example's own sample is made up like the other one, it is enough that the graph answers the other one, in
+    step with the module. Else it answers the example; and the other too, if tracing has seen the example's numbers.
+    """
+    first, *further, other = samples
+    first.outputs = dict(plain) if first is known else answer(first.inputs)
+    other.outputs = first.outputs  # as large as what it will answer
+    for sample in further:
+        sample.outputs = answer(sample.inputs)
+        check_against(graph, sample, answer)
+    kept = within_budget(samples, graph.parameter_bytes(), at_least=1 + len(further))
+    traced = not first.recipes
+    made_up_alike = first.recipes.keys() == other.recipes.keys() and other in kept
+    if first is known and like_later and made_up_alike and can_follow(graph):
+        other.outputs, found = run_in_step(graph, other.inputs, answer)
+        check_against(graph, other, answer, found)
+        return kept
+    check_against(graph, first, answer)
+    if traced or other in kept:
+        other.outputs = answer(other.inputs)
+    if traced:
+        check_against(graph, other, answer)
+    return kept
 
 
 def _converted(

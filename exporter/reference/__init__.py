@@ -17,6 +17,6 @@ from . import (  # noqa: F401 - each fills the table of what ops compute when it
     resize,
     shape,
 )
-from .run import run_graph, run_values
+from .run import run_graph, run_tensors, run_values
 
-__all__ = ["run_graph", "run_values"]
+__all__ = ["run_graph", "run_tensors", "run_values"]

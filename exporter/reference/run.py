@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import torch
 
@@ -26,7 +26,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None 
     raises   UsageError when a name, shape, dtype or the number of a cell does not fit
     """
     wanted = set(graph.outputs.values())
-    values = {value: _array(tensor) for value, tensor in _run(graph, inputs, dtype) if value in wanted}
+    values = {value: _array(tensor) for value, tensor in run_tensors(graph, inputs, dtype) if value in wanted}
     return {name: values[value] for name, value in graph.outputs.items()}
 
 
@@ -34,10 +34,13 @@ def run_values(
     graph: Graph, inputs: Mapping[str, Array], *, dtype: DType | None = None
 ) -> Iterator[tuple[Value, Array]]:
     """Every value a graph computes, in order: inputs, constants that are outputs, then each node's outputs."""
-    return ((value, _array(tensor)) for value, tensor in _run(graph, inputs, dtype))
+    return ((value, _array(tensor)) for value, tensor in run_tensors(graph, inputs, dtype))
 
 
-def _run(graph: Graph, inputs: Mapping[str, Array], dtype: DType | None) -> Iterator[tuple[Value, torch.Tensor]]:
+def run_tensors(
+    graph: Graph, inputs: Mapping[str, Array], dtype: DType | None = None
+) -> Generator[tuple[Value, torch.Tensor]]:
+    """`run_values`, in torch's tensors; whoever asks for the next value has it computed then."""
     sizes = bind_sizes(graph, inputs)
     wide = getattr(torch, dtype.value) if dtype else None
     tensors: dict[Value, torch.Tensor] = {}
