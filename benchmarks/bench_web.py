@@ -41,7 +41,6 @@ PEERS = ("onnxruntime-web", "LiteRT.js", "TF.js wasm")
 
 CLOSE = 1e-4
 """Of the output's range: files that lie further apart do not compute the same, and their speed says nothing."""
-WARM_MS, BLOCK_MS = 800, 150
 
 Times = dict[str, list[float]]
 """{runtime: milliseconds of each round}"""
@@ -75,19 +74,13 @@ def opened(page: Measured, runtimes: Sequence[str], net: Net, console: Console) 
 
 def times(page: Measured, runtimes: Sequence[str], rounds: int) -> Times:
     """CPU milliseconds of one inference in each round."""
-    counts = {}
-    for runtime in runtimes:
-        page.call("warm", runtime, WARM_MS)
-        counts[runtime] = max(1, page.call("warm", runtime, BLOCK_MS))
+    counts = {runtime: page.warmed(runtime) for runtime in runtimes}
     taken: Times = {runtime: [] for runtime in runtimes}
     order, shuffle = list(runtimes), random.Random(0).shuffle
     for _ in range(rounds):
         shuffle(order)
         for runtime in order:
-            page.call("times", runtime, 1)
-            start = page.cpu_seconds()
-            page.call("times", runtime, counts[runtime])
-            taken[runtime].append((page.cpu_seconds() - start) * 1e3 / counts[runtime])
+            taken[runtime].append(page.cpu_ms(runtime, counts[runtime]))
     return taken
 
 

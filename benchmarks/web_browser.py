@@ -7,6 +7,7 @@ import os
 import queue
 import shutil
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ KINDS = {"script cors": "module", "script no-cors": "script", "empty cors": "fet
 """{what a browser says of a request: what asked}"""
 RELOADED_MS = 600_000
 CLOCK_MS = 300
+WARM_MS, BLOCK_MS = 800, 150
+"""For how long a page runs a network before it is measured, and in each round, about."""
 
 
 def npm_folder() -> Path | None:
@@ -39,15 +42,16 @@ class Server:
     compressed   {file: its bytes in brotli}, which are sent instead
     head         what stands in the head of first.html
     answers      what pages posted to /answer
+    folders      further ones: {first part of their paths: folder}
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folders: Mapping[str, Path] | None = None) -> None:
         self.served: list[Path] = []
         self.asked: dict[str, str] = {}
         self.compressed: dict[Path, bytes] = {}
         self.head = ""
         self.answers: queue.Queue[str] = queue.Queue()
-        self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES}
+        self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES, **(folders or {})}
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.port = self._http.server_port
         self.url = f"http://127.0.0.1:{self.port}"
@@ -140,6 +144,18 @@ class Measured:
         """CPU time of the page's main thread so far, by the thread's own clock."""
         metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
+
+    def cpu_ms(self, runtime: str, count: int) -> float:
+        """CPU milliseconds of one of so many inferences."""
+        self.call("times", runtime, 1)
+        start = self.cpu_seconds()
+        self.call("times", runtime, count)
+        return (self.cpu_seconds() - start) * 1e3 / count
+
+    def warmed(self, runtime: str) -> int:
+        """How many inferences fill a round, once engines have compiled what they compile while it runs."""
+        self.call("warm", runtime, WARM_MS)
+        return max(1, int(self.call("warm", runtime, BLOCK_MS)))
 
     def check_clock(self) -> None:
         """RuntimeError unless the clock counts what the thread computes, and not the time that passes."""
