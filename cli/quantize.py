@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Take at most so many of them.")
 @click.option("--observer", metavar="NAME", help="minmax (default), moving-average, percentile, mse or entropy.")
 @click.option("--keep-float", metavar="PATTERNS", help='Nodes or layers that stay float: "head*,stem".')
-@click.option("--recover", metavar="METHODS", help="Against a loss of accuracy: equalize,bias,adaround,gptq.")
+@click.option("--recover", metavar="METHODS", help="Against a loss of accuracy: equalize,affine,bias,gptq,adaround.")
 @click.option(
     "--weights", metavar="NAME", help="full (default), or paired: coarser, and faster in ONNX Runtime on x86."
 )

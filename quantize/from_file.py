@@ -132,13 +132,13 @@ def quantize_file(
             _refuse_idle(f"scheme {scheme} looks at samples only with --recover gptq or adaround", data)
     _check_bound(max_drop, validation)
     check_choices(scheme, observer=observer or "minmax", io=io or "float32", weights=weights or "full")
-    check_methods(recover)
     check_options(scheme, block, recover, {"calibration": calibration})
     followed = Plan.load(plan) if plan is not None else None
     if followed is not None and scheme not in ("int8", followed.scheme):
         raise UsageError(
             "TP005", f"scheme {scheme} would be ignored: the plan is for {followed.scheme}", help="leave it out"
         )
+    check_methods(recover, followed.scheme if followed is not None else scheme)
     graph = graph_of(model)
     if followed is None and scheme in PLANNED:
         progress("calibrating" if max_drop is None else "calibrating, and measuring accuracy")

@@ -73,8 +73,8 @@ def quantize(
     samples      take at most so many of them; default: all
     observer     how ranges are chosen: minmax, moving-average, percentile, mse, entropy
     keep_float   patterns of nodes or layers that stay float: ``"head*"``
-    recover      what to do against a loss of accuracy: "equalize", "bias", "adaround" or "gptq", or several; for
-                 weights alone one of the latter two
+    recover      what to do against a loss of accuracy: "equalize", "bias", "affine", "adaround" or "gptq", or
+                 several; for weights alone one of the latter two
     plan         follow this plan; nothing is calibrated
     io           "float32": inputs and outputs stay as they are; "int8" or "uint8": those that are codes inside are
                  codes outside. Default: what the plan says, else float32
@@ -100,7 +100,7 @@ def quantize(
     coded |= {"io": io if io != "float32" else None, "validation": validation, "max_drop": max_drop}
     coded |= {"observer": observer if observer != "minmax" else None, "weights": weights if weights != "full" else None}
     methods = [recover] if isinstance(recover, str) else list(recover)
-    check_methods(methods)
+    check_methods(methods, plan.scheme if plan is not None and scheme not in BITS else scheme)
     check_options(scheme, block, methods, coded)
     _refuse_quantized(graph)
     if scheme in BITS:
@@ -135,8 +135,8 @@ def quantize(
     prepared = _prepared(graph, plan.equalized)
     filters = weight_rule(plan.scheme, weights)
     if set(methods) - {"equalize"}:
-        batches = batches_of(prepared, _twice(f"recover {', '.join(methods)}", calibration), samples)
-        filters = filters_with(methods, prepared, batches, filters)
+        data = _twice(f"recover {', '.join(methods)}", calibration)
+        filters = filters_with(methods, prepared, plan, lambda: batches_of(prepared, data, samples), filters)
     return finished(graph, prepared, plan, filters, paired=weights == "paired")
 
 

@@ -2,10 +2,11 @@
 
     equalize   channels between two layers share their range
     bias       the mean of each filter's output stays
+    affine     mean and scale of each filter's output stay, behind layers that are quantized
     adaround   weights are rounded so that outputs stay, each up or down
     gptq       likewise, one input after the other; those to come make up for what was lost
 
-All four only choose other numbers: what runs is as exact as before.
+All of them only choose other numbers: what runs is as exact as before.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import numpy.typing as npt
 from ...exporter.errors import UsageError
 from ...exporter.graph import Array, Graph, Node, Quantization
 from ...exporter.ops import Conv, Linear
+from ..forms import STRICT
+from ..plan import Plan
 from ..strict import in_steps
 from ..weights import Filters
 from ..writer import WeightRule, cut_to_pairs, paired_filters, rounded_filters, strict_codes, unit_filters
 from .adaround import adaround
+from .affine import lines
 from .bias import unshifted
 from .equalize import equalize
 from .gptq import gptq
@@ -35,13 +39,13 @@ Rounding = Callable[[Floats, Floats, Array, int, int], Floats]
 
 ROUNDINGS: dict[str, Rounding] = {"adaround": adaround, "gptq": gptq}
 
-METHODS = ("equalize", "bias", *ROUNDINGS)
+METHODS = ("equalize", "bias", "affine", *ROUNDINGS)
 
 __all__ = ["METHODS", "ROUNDINGS", "Rounding", "check_methods", "equalize", "filters_with", "rounding_of"]
 
 
-def check_methods(methods: Sequence[str]) -> None:
-    """UsageError TP050 for a method that is not known, or two of which one would be idle."""
+def check_methods(methods: Sequence[str], scheme: str) -> None:
+    """UsageError TP050 for a method that is not known or that the scheme has not, or two of which one would be idle."""
     for method in methods:
         if method not in METHODS:
             raise UsageError(
@@ -50,6 +54,14 @@ def check_methods(methods: Sequence[str]) -> None:
     if set(ROUNDINGS) <= set(methods):
         raise UsageError(
             "TP050", f"recover {' and '.join(ROUNDINGS)} both choose every weight", help="take one of the two"
+        )
+    if {"affine", "bias"} <= set(methods):
+        raise UsageError(
+            "TP050", "recover bias and affine both choose every bias", help="take affine, which keeps the means, too"
+        )
+    if scheme == STRICT and "affine" in methods:
+        raise UsageError(
+            "TP050", f"recover affine chooses scales, which scheme {STRICT} has only powers of two of", help="take bias"
         )
 
 
@@ -61,19 +73,35 @@ def rounding_of(methods: Sequence[str]) -> Rounding | None:
 def filters_with(
     methods: Sequence[str],
     graph: Graph,
-    batches: Iterable[Mapping[str, Array]],
+    plan: Plan,
+    read: Callable[[], Iterable[Mapping[str, Array]]],
     plain: WeightRule = rounded_filters,
 ) -> WeightRule:
     """The rule by which weights become integers; ``graph`` is canonical, and equalised where that was asked for.
 
+    read    gives the calibration data anew
     plain   the rule that chooses scales, and codes where no method does
     """
+    rule = _looking(methods, graph, read, plain)
+    if "affine" not in methods:
+        return rule
+    found = lines(graph, plan, read(), rule)
+    return lambda node, of, to: found[node.name] if node.name in found else rule(node, of, to)
+
+
+def _looking(
+    methods: Sequence[str],
+    graph: Graph,
+    read: Callable[[], Iterable[Mapping[str, Array]]],
+    plain: WeightRule,
+) -> WeightRule:
+    """The rule of the methods that look at what layers read in the float graph."""
     rounding = rounding_of(methods)
     if rounding is None and "bias" not in methods:
         return plain
     nodes = [node for node in graph.nodes if isinstance(node.op, Conv | Linear) and node.inputs[1].is_constant]
     choose = unit_filters if plain is strict_codes else plain
-    seen = look(graph, [(node, 1) for node in nodes], batches, sampled=rounding is not None)
+    seen = look(graph, [(node, 1) for node in nodes], read(), sampled=rounding is not None)
 
     def rule(node: Node, of: Quantization, to: Quantization) -> Filters:
         made = choose(node, of, to)

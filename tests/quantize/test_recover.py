@@ -88,6 +88,58 @@ def test_bias_correction_keeps_the_mean_of_each_output() -> None:
     assert errors[1] < errors[0] / 2
 
 
+class Steep(nn.Module):
+    """Layers that make much of little: what rounding adds grows from one to the next."""
+
+    def __init__(self, depth: int = 9) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(24, 24) for _ in range(depth))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(torch.tanh(6 * x))
+        return x
+
+
+def test_a_line_takes_back_what_noise_adds_to_outputs() -> None:
+    graph, samples = captured(Named(Steep()), 24, count=512)
+    exact = answer(graph, {"x": samples})
+    gains = {}
+    for recover in ((), ("bias",), ("affine",)):
+        quantized = tp.quantize(graph, calibration=samples[:384], recover=recover)
+        gains[recover] = signal_to_noise(exact[384:], answer(quantized, {"x": samples[384:]}))
+    assert gains["affine",] > max(gains[()], gains["bias",]) + 0.2, gains
+
+
+def test_a_line_changes_scales_and_biases_and_no_code() -> None:
+    graph, samples = captured(conv_net(), 3, 8, 8)
+    plain, moved = (tp.quantize(graph, calibration=samples, recover=recover) for recover in ((), "affine"))
+    changed: set[int] = set()
+    for before, after in zip(plain.nodes, moved.nodes, strict=True):
+        assert before.op == after.op
+        for i, (a, b) in enumerate(zip(before.inputs, after.inputs, strict=True)):
+            changed |= {i} if a.is_constant and not np.array_equal(a.array(), b.array()) else set()
+    assert changed == {2, 3}  # of x, codes, scales and biases
+
+
+def test_of_one_sample_no_line_is_drawn() -> None:
+    graph, samples = captured(Named(nn.Linear(8, 2)), 8)
+    plain, moved = (tp.quantize(graph, calibration=samples[:1], recover=recover) for recover in ((), "affine"))
+    for before, after in zip(plain.nodes, moved.nodes, strict=True):
+        for a, b in zip(before.inputs[1:], after.inputs[1:], strict=True):
+            np.testing.assert_array_equal(a.array(), b.array())
+
+
+@pytest.mark.parametrize(
+    ("scheme", "recover", "told"),
+    [("int8", ["affine", "bias"], "both choose every bias"), ("int8-strict", ["affine"], "powers of two")],
+)
+def test_a_line_where_it_would_be_idle_or_cannot_be_is_refused(scheme: str, recover: list[str], told: str) -> None:
+    graph, samples = captured(Named(nn.Linear(8, 2)), 8)
+    with pytest.raises(UsageError, match=told):
+        tp.quantize(graph, scheme, calibration=samples, recover=recover)
+
+
 @pytest.mark.parametrize("recover", ["adaround", "gptq"])
 def test_codes_for_the_outputs_come_nearer_to_them_than_rounding(recover: str) -> None:
     graph, samples = captured(Named(nn.Sequential(nn.Linear(48, 40), nn.ReLU(), nn.Linear(40, 6))), 48, count=256)
@@ -171,7 +223,7 @@ def test_data_that_are_read_twice_may_not_be_an_iterator() -> None:
 
 def test_an_unknown_method_is_refused_with_those_that_are_known() -> None:
     graph, samples = captured(Named(nn.Linear(8, 2)), 8)
-    with pytest.raises(UsageError, match="equalize, bias, adaround, gptq"):
+    with pytest.raises(UsageError, match="equalize, bias, affine, adaround, gptq"):
         tp.quantize(graph, calibration=samples, recover="magic")
 
 
