@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/bench_capture.py [--rounds 5]
 
 torch.export and `capture` take turns in one process. Capture runs the network too: once for each golden sample, and
-once as a graph, to prove it. These passes are what the network costs, whoever runs them; they are measured as one call
-of the module each and named apart from what is added to torch.export beside them.
+once as a graph, to prove it, without the convolutions that both make of the same numbers. These passes are what the
+network costs, whoever runs them; they are measured as one call of the module each and named apart from what is added to
+torch.export beside them.
 """
 
 from __future__ import annotations
