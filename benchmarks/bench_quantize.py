@@ -4,7 +4,8 @@
 
 MobileNetV2 and ResNet-18 for pictures of 224x224 with random weights, calibrated on random pictures. Ours reads the
 .triport file, calibrates, and writes all three ports; ONNX Runtime's reads our float32 .onnx file and writes one. Each
-runs in a process of its own, its imports not counted: CPU seconds, and the peak of memory over the process before.
+runs in a process of its own, its imports not counted: CPU seconds, and the peak of memory over the process before. A
+second table has the bytes of all three ports, of a bundle those that a page fetches.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from bench_int8 import PORTS, size
 from networks import FOLDER
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +26,8 @@ from rich.table import Table
 import triport as tp
 
 NETWORKS = ("MobileNetV2", "ResNet-18")
+WEIGHTS = ("int8-weights", "int4-weights")
+"""Schemes that leave activations in float32."""
 CHECKED = 16
 """Pictures on which the outputs are compared."""
 
@@ -116,6 +120,15 @@ def saved(name: str) -> tuple[Path, str]:
     return path, tp.Graph.load(path).inputs[0].name
 
 
+def sizes(whole: Path, folders: dict[str, Path]) -> list[list[str]]:
+    """A line for each form of a network: its name, and megabytes with their ratio to float32's for each port."""
+    lines = [["float32", *(f"{size(whole, port) / 1e6:.2f}" for port in PORTS)]]
+    for form, folder in folders.items():
+        pairs = [(size(folder, port), size(whole, port)) for port in PORTS]
+        lines.append([form, *(f"{small / 1e6:.2f} ({small / large:.3f})" for small, large in pairs)])
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -124,11 +137,16 @@ def main() -> None:
     table = Table(title=f"{options.images} pictures; CPU s: least / median of {options.rounds}")
     for heading in ("network", "tool", "seconds", "peak, MB", "with 4x the pictures", "SQNR, dB"):
         table.add_column(heading)
+    bytes_table = Table(title="MB; in brackets beside float32")
+    for heading in ("network", "form", *PORTS):
+        bytes_table.add_column(heading)
     for network in NETWORKS:
         source, name = saved(network)
         with tempfile.TemporaryDirectory() as scratch:
             work = Path(scratch)
-            tp.export(source, work / "float32", to=["onnx"], verify=False)
+            tp.export(source, work / "float32", to=PORTS, verify=False)
+            for scheme in WEIGHTS:
+                tp.export(tp.quantize(tp.Graph.load(source), scheme), work / scheme, to=PORTS, verify=False)
             exact = work / "float32" / "model.onnx"
             tools = {"triport, three ports": (_OURS, source), "quantize_static, one": (_THEIRS, exact)}
             found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools}
@@ -146,7 +164,11 @@ def main() -> None:
                     f"{more / 1e6:.0f}",
                     f"{decibels(exact, work / tool / 'model.onnx', name):.1f}",
                 )
+            forms = {"int8": work / next(iter(tools))} | {scheme: work / scheme for scheme in WEIGHTS}
+            for line in sizes(work / "float32", forms):
+                bytes_table.add_row(network, *line)
     Console(width=120).print(table)
+    Console(width=120).print(bytes_table)
 
 
 if __name__ == "__main__":

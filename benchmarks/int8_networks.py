@@ -1,5 +1,8 @@
 """The networks that quantization is judged by, trained here: small, but not toys.
 
+Their proportions are those of the networks they are named after: nearly all weights are in wide, late layers, where
+maps are small.
+
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/int8_networks.py [NETWORK ...]
 
 prints parameters, accuracy on the whole test set and the CPU time of training. Each network is trained once, on one
@@ -82,7 +85,7 @@ def _mlp() -> Module:
 
 
 def _mobilenet_v2() -> Module:
-    """Inverted residuals with relu6, three of them with an addition; 14x14 behind the stem."""
+    """Inverted residuals with relu6, five of them with an addition; from 14x14 behind the stem to 2x2."""
     from mobilenet_v2 import inverted_residual, normalized
 
     import triport as tp
@@ -92,10 +95,11 @@ def _mobilenet_v2() -> Module:
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = normalized(x, "stem")
-    stages = ((1, 16, 1), (3, 24, 1), (3, 24, 1), (4, 40, 2), (4, 40, 1), (4, 40, 1))
+    narrow = ((1, 16, 1), (3, 24, 1), (3, 24, 1), (3, 48, 2), (3, 48, 1), (3, 96, 2))
+    stages = (*narrow, (3, 384, 2), (2, 384, 1), (2, 384, 1))
     for block, (expansion, channels, stride) in enumerate(stages):
         x = inverted_residual(x, channels, expansion=expansion, stride=stride, name=f"block_{block}")
-    x = normalized(layers.Conv2D(160, 1, use_bias=False, name="head")(x), "head")
+    x = normalized(layers.Conv2D(1024, 1, use_bias=False, name="head")(x), "head")
     x = layers.Dropout(0.1)(layers.GlobalAveragePooling2D(name="pool")(x))
     return tp.Model(image, layers.Dense(10, name="scores")(x), name="mobilenet_v2")
 
@@ -141,10 +145,12 @@ def _mobilenet_v3() -> Module:
     x = _bottleneck(x, 64, 24, kernel=3, stride=1, excite=False, activation="relu", name="block_1")
     x = _bottleneck(x, 96, 40, kernel=5, stride=2, excite=True, activation="hard_swish", name="block_2")
     x = _bottleneck(x, 120, 40, kernel=5, stride=1, excite=True, activation="hard_swish", name="block_3")
-    x = layers.Conv2D(160, 1, use_bias=False, name="head")(x)
+    x = _bottleneck(x, 160, 96, kernel=5, stride=2, excite=True, activation="hard_swish", name="block_4")
+    x = _bottleneck(x, 288, 160, kernel=5, stride=2, excite=True, activation="hard_swish", name="block_5")
+    x = layers.Conv2D(960, 1, use_bias=False, name="head")(x)
     x = layers.Activation("hard_swish")(layers.BatchNormalization()(x))
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(0.1)(layers.Dense(96, activation="hard_swish", name="hidden")(x))
+    x = layers.Dropout(0.1)(layers.Dense(1280, activation="hard_swish", name="hidden")(x))
     return tp.Model(image, layers.Dense(10, activation="softmax", name="probabilities")(x), name="mobilenet_v3")
 
 
@@ -191,11 +197,14 @@ def _conv_1d() -> Module:
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.MaxPooling1D(2),
-            layers.Conv1D(64, 5, padding="same", use_bias=False),
+            layers.Conv1D(128, 5, padding="same", use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.AveragePooling1D(2),
-            layers.SeparableConv1D(96, 5, padding="same", use_bias=False),
+            layers.SeparableConv1D(256, 5, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv1D(256, 5, strides=2, padding="same", use_bias=False),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.GlobalMaxPooling1D(),
@@ -207,7 +216,7 @@ def _conv_1d() -> Module:
 
 
 def _transformer() -> Module:
-    """Two blocks of attention over the rows of what a convolution with stride 2 sees."""
+    """Two blocks of attention over the rows of what convolutions see."""
     from sequence_demo import Places, TransformerBlock
 
     import triport as tp
@@ -215,15 +224,16 @@ def _transformer() -> Module:
     layers = tp.layers
     image = tp.Input((28, 28, 1), name="image")
     x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="stem")(image)
-    x = layers.Dense(96, name="tokens")(layers.Reshape((14, 14 * 16))(x))
-    x = Places(14, 96)(x)
-    x = TransformerBlock(96, 4, 192)(x)
-    x = TransformerBlock(96, 4, 192)(x)
+    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="patches")(x)
+    x = layers.Dense(256, name="tokens")(layers.Reshape((7, 7 * 32))(x))
+    x = Places(7, 256)(x)
+    x = TransformerBlock(256, 4, 512)(x)
+    x = TransformerBlock(256, 4, 512)(x)
     x = layers.Flatten()(x)
     return tp.Model(image, layers.Dense(10, name="scores")(layers.Dropout(0.2)(x)), name="transformer")
 
 
-def _recurrent(kind: str) -> Module:
+def _recurrent(kind: str, units: int) -> Module:
     import triport as tp
 
     layers = tp.layers
@@ -231,7 +241,7 @@ def _recurrent(kind: str) -> Module:
         [
             tp.Input((50, 32), name="bands"),
             layers.Normalization(),
-            getattr(layers, kind)(64),
+            getattr(layers, kind)(units),
             layers.Dropout(0.2),
             layers.Dense(10, name="scores"),
         ],
@@ -244,13 +254,13 @@ NETWORKS: dict[str, Network] = {
     "mlp": Network("fashion", _mlp, (28, 28, 1), epochs=20, factor=1 / 255, wanted=0.88),
     "mobilenet_v2": Network("fashion", _mobilenet_v2, (28, 28, 1), epochs=6, rate=1e-2, reach=(1, 1)),
     "mobilenet_v3": Network(
-        "fashion", _mobilenet_v3, (28, 28, 1), epochs=6, rate=1e-2, reach=(1, 1), probabilities=True
+        "fashion", _mobilenet_v3, (28, 28, 1), epochs=5, rate=1e-2, reach=(1, 1), probabilities=True
     ),
     "resnet_8": Network("fashion", _resnet_8, (1, 28, 28), epochs=6, rate=1e-2, reach=(1, 1), factor=1 / 255),
-    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=12, rate=2e-3, reach=(1, 1), factor=1 / 255),
-    "conv_1d": Network("keywords", _conv_1d, (50, 32), epochs=12, reach=(3, 2)),
-    "lstm": Network("keywords", lambda: _recurrent("LSTM"), (50, 32), epochs=12, rate=1e-2, reach=(3, 2)),
-    "gru": Network("keywords", lambda: _recurrent("GRU"), (50, 32), epochs=12, rate=1e-2, reach=(3, 2)),
+    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=7, rate=1e-3, reach=(1, 1), factor=1 / 255),
+    "conv_1d": Network("keywords", _conv_1d, (50, 32), epochs=10, reach=(3, 2)),
+    "lstm": Network("keywords", lambda: _recurrent("LSTM", 320), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),
+    "gru": Network("keywords", lambda: _recurrent("GRU", 352), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),
 }
 
 
