@@ -48,6 +48,8 @@ def without_writes(program: ExportedProgram) -> ExportedProgram:
     """
     if not _has_transforms(program) and not _has_seen_writes(program):
         return program
+    _without_kept(program)
+    _selected(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own classes
         try:
@@ -61,6 +63,40 @@ def without_writes(program: ExportedProgram) -> ExportedProgram:
             ) from error
     _refuse_state(plain)
     return plain
+
+
+def _without_kept(program: ExportedProgram) -> None:
+    """Takes out calls that return their input itself: torch, rewriting the program, takes the result for a copy."""
+    for node in list(program.graph.nodes):
+        kept = _kept_input(node)
+        if kept is not None and not any(user.op == "output" for user in node.users):
+            node.replace_all_uses_with(kept)
+            program.graph.erase_node(node)
+
+
+def _selected(program: ExportedProgram) -> None:
+    """Takes the parts of ``unbind`` one by one: torch, rewriting the program, fixes free sizes where one is written."""
+    for node in list(program.graph.nodes):
+        if node.target is not operator.getitem or node.args[0].target is not torch.ops.aten.unbind.int:
+            continue
+        unbound, cell = node.args
+        x, axis = unbound.args[0], (*unbound.args, *unbound.kwargs.values(), 0)[1]
+        if any(user.op == "output" for user in node.users):
+            continue
+        with program.graph.inserting_before(node):
+            part = program.graph.call_function(torch.ops.aten.select.int, (x, axis, cell))
+        part.meta.update(node.meta)
+        node.replace_all_uses_with(part)
+        program.graph.erase_node(node)
+        if not unbound.users:
+            program.graph.erase_node(unbound)
+
+
+def _kept_input(node: torch.fx.Node) -> torch.fx.Node | None:
+    """What a call returns as it is, in eval mode; None for other calls."""
+    if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.name not in _KEEPS or node.args[2]:
+        return None
+    return node.args[0] if isinstance(node.args[0], torch.fx.Node) else None
 
 
 def _has_transforms(program: ExportedProgram) -> bool:
@@ -122,9 +158,8 @@ def _memory_by_schema(node: torch.fx.Node) -> torch.fx.Node:
         source: object = node.args[0] if node.target is operator.getitem else None
         if isinstance(node.target, torch._ops.OpOverload):
             schema = node.target._schema
-            kept = schema.name in _KEEPS and not node.args[2]
             shared = (i for i, a in enumerate(schema.arguments[: len(node.args)]) if a.alias_info is not None)
-            place = 0 if kept else next(shared, None)
+            place = 0 if _kept_input(node) is not None else next(shared, None)
             source = None if place is None else node.args[place]
         if not isinstance(source, torch.fx.Node):
             return node
@@ -133,8 +168,8 @@ def _memory_by_schema(node: torch.fx.Node) -> torch.fx.Node:
 
 def _memory(node: torch.fx.Node) -> int | None:
     """An identity of the memory a node's result lies in."""
-    if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.name in _KEEPS and not node.args[2]:
-        (kept,) = (argument for argument in node.args[:1] if isinstance(argument, torch.fx.Node))
+    kept = _kept_input(node)
+    if kept is not None:
         return _memory(kept)
     value = node.meta.get("val")
     if not isinstance(value, torch.Tensor):

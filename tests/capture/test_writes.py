@@ -102,10 +102,39 @@ def _written_after_expand(x: torch.Tensor) -> Any:
     return x * 1, y
 
 
+def _part_of_unbind(x: torch.Tensor) -> Any:
+    y = x * 2
+    first, second, *_ = y.unbind(1)
+    first.add_(1)
+    return y + second.unsqueeze(1)
+
+
+def _each_part_of_unbind(x: torch.Tensor) -> Any:
+    y = x * 2
+    for part in y.unbind(-1):
+        part.mul_(part.sum())
+    return y
+
+
+def _dropped_out_in_eval_mode(x: torch.Tensor) -> Any:
+    y = x * 2
+    F.dropout(y, 0.5, training=False).add_(1)
+    return y, F.dropout(y, training=False)
+
+
 @pytest.mark.parametrize(
     "function",
     [
-        *(_through_a_view, _under_a_view, _assigned_slice, _assigned_number, _filled_slices),
+        *(
+            _part_of_unbind,
+            _each_part_of_unbind,
+            _dropped_out_in_eval_mode,
+            _through_a_view,
+            _under_a_view,
+            _assigned_slice,
+            _assigned_number,
+            _filled_slices,
+        ),
         *(_written_input, _written_view_of_the_input, _written_after_expand),
     ],
 )
