@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--block", type=int, metavar="N", help="int4-weights: weights that share a step.  [default: 64; 0: a filter]"
 )
+@click.option(
+    "--input-bits",
+    type=click.Choice(["8", "12"]),
+    help="Of float inputs that layers read: one code or two.  [default: 8]",
+)
 @click.option("--plan", "plan_file", metavar="FILE.json", help="Follow this plan; nothing is calibrated.")
 @click.option("--plan-out", metavar="FILE.json", help="Write the plan, to be read, edited and followed again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -54,6 +59,7 @@ def command(
     validation: str | None,
     io: str | None,
     block: int | None,
+    input_bits: str | None,
     plan_file: str | None,
     plan_out: str | None,
     as_json: bool,
@@ -85,6 +91,7 @@ def command(
         validation=validation,
         io=io,
         block=block,
+        input_bits=int(input_bits) if input_bits else None,
         plan=plan_file,
         plan_out=plan_out,
         progress=say,

@@ -44,6 +44,7 @@ from ..exporter.ops.base import normalize_axis
 from ..exporter.ops.quantized import HIGHEST, LOWEST
 from ..exporter.passes.exact_values import exact_values
 from .arithmetic import softmax_table
+from .fine_inputs import fine_values_of, in_two_codes
 from .forms import MOST_EXACT, Form, is_float_by_nature
 from .plan import Plan
 from .solve import coded_operands, unary_function
@@ -176,6 +177,8 @@ def _filtered(writer: Writer, node: Node) -> None:
     x = writer.codes(node.inputs[0])
     of, to = writer.quantization(node.inputs[0]), writer.quantization(node.output)
     made = writer.filters(node, of, to)
+    if node.inputs[0] in fine_values_of(writer.source, writer.plan):
+        x, made = in_two_codes(writer, node, made)
     inputs = [x, *parameters(writer, node, made)]
     kind = QuantizedConv if isinstance(node.op, Conv) else QuantizedLinear
     attributes = {f.name: getattr(node.op, f.name) for f in fields(node.op)}

@@ -106,6 +106,7 @@ def quantize_file(
     plan_out: str | Path | None = None,
     weights: str | None = None,
     block: int | None = None,
+    input_bits: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> QuantizedFile:
     """Quantizes the graph in a .triport or .pt2 file and writes it, its plan, or both.
@@ -119,6 +120,7 @@ def quantize_file(
         if name is not None:
             check_file_name(name, example)
     chosen: dict[str, object] = {"observer": observer, "validation": validation, "max_drop": max_drop}
+    chosen |= {"input_bits": input_bits}
     kept: dict[str, object] = {"keep_float": keep_float or None}
     data: dict[str, object] = {"calibration": calibration, "samples": samples}
     if plan is not None:
@@ -131,7 +133,13 @@ def quantize_file(
         elif rounding_of(recover) is None:
             _refuse_idle(f"scheme {scheme} looks at samples only with --recover gptq or adaround", data)
     _check_bound(max_drop, validation)
-    check_choices(scheme, observer=observer or "minmax", io=io or "float32", weights=weights or "full")
+    check_choices(
+        scheme,
+        observer=observer or "minmax",
+        io=io or "float32",
+        weights=weights or "full",
+        input_bits=input_bits or 8,
+    )
     check_options(scheme, block, recover, {"calibration": calibration})
     followed = Plan.load(plan) if plan is not None else None
     if followed is not None and scheme not in ("int8", followed.scheme):
@@ -154,6 +162,7 @@ def quantize_file(
             validation=_labelled(Path(validation), graph) if validation is not None else None,
             max_drop=max_drop,
             weights=weights or "full",
+            input_bits=input_bits or 8,
         )
     progress("quantizing")
     if followed is None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..exporter.errors import UsageError
+from .fine_inputs import INPUT_BITS
 from .forms import STRICT
 from .observe import OBSERVERS
 from .plan import IO
@@ -15,12 +16,23 @@ from .writer import WEIGHTS
 SCHEMES = ("int8", STRICT, *BITS)
 
 
-def check_choices(scheme: str, *, observer: str = "minmax", io: str = "float32", weights: str = "full") -> None:
+def check_choices(
+    scheme: str, *, observer: str = "minmax", io: str = "float32", weights: str = "full", input_bits: int = 8
+) -> None:
     """UsageError TP050 for a name that is not known, and for weights that the scheme has not."""
     check_one_of("scheme", scheme, SCHEMES)
     check_one_of("observer", observer, tuple(OBSERVERS))
     check_one_of("io", io, IO)
     check_one_of("weights", weights, tuple(WEIGHTS))
+    if input_bits not in INPUT_BITS:
+        raise UsageError("TP050", f"input_bits {input_bits!r} is not known", help="input_bits is one of: 8, 12")
+    if input_bits != 8 and (io != "float32" or scheme == STRICT):
+        given = f"scheme {scheme}" if scheme == STRICT else f"io {io}"
+        raise UsageError(
+            "TP050",
+            f"input_bits {input_bits} is for float32 inputs of scheme int8, not for {given}",
+            help="leave out one",
+        )
     if scheme == STRICT and weights != "full":
         raise UsageError(
             "TP050", f"scheme {STRICT} has no {weights} weights", help="leave out weights, or take scheme int8"

@@ -54,6 +54,7 @@ class Plan:
                   the loss of accuracy
     accuracy      what was measured then: of which output, on how many samples, in float32, with every layer quantized,
                   and by this plan (bounded.py)
+    input_bits    8, or 12: float inputs of layers are rounded to two codes (fine_inputs.py)
     """
 
     scheme: str
@@ -64,6 +65,7 @@ class Plan:
     equalized: bool = False
     sensitivity: list[dict[str, Any]] = field(default_factory=list)
     accuracy: dict[str, Any] = field(default_factory=dict)
+    input_bits: int = 8
 
     def counts(self) -> dict[str, int]:
         """{form: how many nodes}"""
@@ -95,6 +97,7 @@ class Plan:
         ]
         about: dict[str, Any] = {"format": "triport-plan", "version": VERSION, "scheme": self.scheme, "io": self.io}
         about |= {"equalized": self.equalized, "notices": self.notices}
+        about |= {"input_bits": self.input_bits} if self.input_bits != 8 else {}
         about |= {"accuracy": self.accuracy} if self.accuracy else {}
         about |= {"sensitivity": self.sensitivity} if self.sensitivity else {}
         head = json.dumps(about, ensure_ascii=False)[:-1]
@@ -129,6 +132,8 @@ class Plan:
             yield f"scheme: {self.scheme} → {other.scheme}"
         if self.io != other.io:
             yield f"io: {self.io} → {other.io}"
+        if self.input_bits != other.input_bits:
+            yield f"input bits: {self.input_bits} → {other.input_bits}"
         for name in dict.fromkeys([*self.nodes, *other.nodes]):
             a, b = self.nodes.get(name), other.nodes.get(name)
             if (a and a.form) != (b and b.form):

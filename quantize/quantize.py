@@ -30,6 +30,7 @@ from .checks import (
     watched,
 )
 from .engine import Engine, as_codes
+from .fine_inputs import check_fine
 from .forms import decide
 from .labelled import Labelled, accuracy, labelled
 from .options import SCHEMES, check_bound, check_choices, check_one_of
@@ -62,6 +63,7 @@ def quantize(
     max_drop: float | None = None,
     weights: str = "full",
     block: int | None = None,
+    input_bits: int = 8,
 ) -> Graph:
     """A quantized copy of a float graph, of a triport model, or of that in a .triport or .pt2 file.
 
@@ -84,12 +86,17 @@ def quantize(
     weights      "full": all codes; "paired": no two neighbours add up to more than 128, a little coarser and several
                  times faster in ONNX Runtime on x86
     block        "int4-weights": weights in a row that share a step (16 … 256, default 64); 0: all of a filter
+    input_bits   8, or 12: float inputs that convolutions and linear layers read are rounded to two codes instead of one
     raises       UsageError for a scheme, an observer or samples that do not fit; CheckError when ``max_drop`` cannot
                  be kept
     """
     check_one_of("scheme", scheme, SCHEMES)
     check_choices(
-        plan.scheme if plan is not None and scheme not in BITS else scheme, observer=observer, weights=weights
+        plan.scheme if plan is not None and scheme not in BITS else scheme,
+        observer=observer,
+        weights=weights,
+        input_bits=input_bits,
+        io=(io or "float32") if plan is None else "float32",
     )
     graph = graph_of(model)
     coded: dict[str, object] = {
@@ -99,6 +106,7 @@ def quantize(
     }
     coded |= {"io": io if io != "float32" else None, "validation": validation, "max_drop": max_drop}
     coded |= {"observer": observer if observer != "minmax" else None, "weights": weights if weights != "full" else None}
+    coded |= {"input_bits": input_bits if input_bits != 8 else None}
     methods = [recover] if isinstance(recover, str) else list(recover)
     check_methods(methods, plan.scheme if plan is not None and scheme not in BITS else scheme)
     check_options(scheme, block, methods, coded)
@@ -127,10 +135,12 @@ def quantize(
             validation=validation,
             max_drop=max_drop,
             weights=weights,
+            input_bits=input_bits,
         )
     else:
         check_one_of("io", io or plan.io, IO)
         plan = replace(plan, io=io or plan.io)
+        check_choices(plan.scheme, io=plan.io, input_bits=plan.input_bits)
         check_plan(_prepared(graph, plan.equalized), plan)
     prepared = _prepared(graph, plan.equalized)
     filters = weight_rule(plan.scheme, weights)
@@ -175,13 +185,14 @@ def make_plan(
     validation: Labelled | None = None,
     max_drop: float | None = None,
     weights: str = "full",
+    input_bits: int = 8,
 ) -> Plan:
     """The plan that `quantize` would follow; see there.
 
     equalized   channels of neighbouring layers are equalised first (recover="equalize")
     weights     those that ``max_drop`` is measured with
     """
-    check_choices(scheme, observer=observer, io=io, weights=weights)
+    check_choices(scheme, observer=observer, io=io, weights=weights, input_bits=input_bits)
     check_bound(max_drop, validation)
     graph = graph_of(model)
     calibrated = calibrated_for(
@@ -193,6 +204,7 @@ def make_plan(
         keep_float=keep_float,
         io=io,
         equalized=equalized,
+        input_bits=input_bits,
     )
     if max_drop is None or validation is None:
         plan = calibrated.plan()
@@ -218,6 +230,7 @@ def calibrated_for(
     keep_float: str | Sequence[str] = (),
     io: str = "float32",
     equalized: bool = False,
+    input_bits: int = 8,
 ) -> Calibrated:
     """The canonical graph and what calibration saw of its values; arguments as for `make_plan`."""
     if scheme in BITS:
@@ -236,10 +249,12 @@ def calibrated_for(
     looked_at = inputs_seen(prepared)
     decisions = decide(prepared, patterns, coded_inputs=io != "float32", scheme=scheme)
     check_patterns(prepared, decisions, patterns)
+    if input_bits != 8:
+        check_fine(prepared, {node.name: decision.form for node, decision in decisions.items()})
     coded = [value for value in coded_values(prepared, decisions, io) if not value.is_constant]
     seen = observe(prepared, coded, watched(batches_of(graph, calibration, samples), looked_at))
     notices = (*notices_of_inputs(graph, looked_at), *notices_of_weights(decisions))
-    return Calibrated(prepared, scheme, observer, io, patterns, seen, notices)
+    return Calibrated(prepared, scheme, observer, io, patterns, seen, notices, input_bits)
 
 
 def _within(

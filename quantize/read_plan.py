@@ -55,7 +55,14 @@ def _plan(data: Any) -> Plan:
         bool(head.get("equalized", False)),
         [_table("an entry of sensitivity", one) for one in _list("sensitivity", head.get("sensitivity", []))],
         _table("accuracy", head.get("accuracy", {})),
+        _input_bits(head.get("input_bits", 8)),
     )
+
+
+def _input_bits(given: Any) -> int:
+    if given not in (8, 12) or isinstance(given, bool):
+        raise _Wrong(f"input_bits is {given!r}, and has to be 8 or 12")
+    return int(given)
 
 
 def _node(where: str, entry: dict[str, Any]) -> NodePlan:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..exporter.graph import Graph, Node
+from .fine_inputs import fine_values, with_room
 from .forms import Decision, decide
 from .observe import Observed
 from .plan import Plan
@@ -29,6 +30,7 @@ class Calibrated:
     patterns: Sequence[str]
     seen: Mapping[str, Observed]
     notices: tuple[str, ...] = ()
+    input_bits: int = 8
 
     def plan(self, kept: Mapping[str, str] | None = None) -> Plan:
         """The plan in which these nodes stay float, too: {node name: reason}."""
@@ -38,6 +40,12 @@ class Calibrated:
             coded = [value for value in coded_values(self.graph, decisions, self.io) if not value.is_constant]
             ranges = {value.name: self.seen[value.name].range(self.observer) for value in coded}
             try:
+                if self.input_bits != 8:
+                    forms = {node.name: decision.form for node, decision in decisions.items()}
+                    fine = {value.name for value in fine_values(self.graph, forms)}
+                    ranges |= {name: with_room(ranges[name]) for name in fine}
+                    plan = solve(self.graph, decisions, ranges, self.scheme, self.io, short=fine)
+                    return replace(plan, input_bits=self.input_bits)
                 return solve(self.graph, decisions, ranges, self.scheme, self.io)
             except Unsettled as unsettled:
                 refused[unsettled.node.name] = "no scale keeps its results from ties"

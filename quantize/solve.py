@@ -47,18 +47,24 @@ class Unsettled(Exception):
 
 
 def solve(
-    graph: Graph, decisions: Mapping[Node, Decision], ranges: Mapping[str, Range], scheme: str, io: str = "float32"
+    graph: Graph,
+    decisions: Mapping[Node, Decision],
+    ranges: Mapping[str, Range],
+    scheme: str,
+    io: str = "float32",
+    short: Collection[str] = (),
 ) -> Plan:
     """The plan for a canonical graph.
 
     ranges   {value name: range} of every value that `coded_values` lists and that is no constant
     io       the dtype of inputs and outputs (plan.py)
+    short    names of values whose scales have 16 significant bits
     raises   Unsettled
     """
     shared = {node.name for node in graph.nodes if scheme == STRICT and isinstance(node.op, Add | Sub)}
     while True:
         try:
-            return _solved(graph, decisions, ranges, scheme, io, shared)
+            return _solved(graph, decisions, ranges, scheme, io, shared, short)
         except Unsettled as unsettled:
             if not isinstance(unsettled.node.op, Add | Sub) or unsettled.node.name in shared:
                 raise
@@ -72,12 +78,12 @@ def _solved(
     scheme: str,
     io: str,
     shared: Collection[str],
+    short: Collection[str],
 ) -> Plan:
     """``shared``: the sums whose operands have one scale and zero point."""
     groups = _groups(coded_values(graph, decisions, io), graph, decisions, ranges, shared)
-    if scheme == STRICT:
-        for group in groups.values():
-            group.short = True
+    for name, group in groups.items():
+        group.short |= scheme == STRICT or name in short
     for group in {id(group): group for group in groups.values()}.values():
         group.settle()
     for node in graph.nodes:

@@ -95,6 +95,7 @@ class Writer:
     """Writes the quantized graph node by node.
 
     made_floats, made_codes   what stands for a value of the float graph, as float32 and as codes
+    made_fine                 both codes of a value along an axis (fine_inputs.py)
     """
 
     def __init__(self, graph: Graph, plan: Plan, filters: WeightRule | None, *, paired: bool = False) -> None:
@@ -108,6 +109,7 @@ class Writer:
         self.graph.metadata = dict(graph.metadata)
         self.made_floats: dict[Value, Value] = {}
         self.made_codes: dict[Value, Value] = {}
+        self.made_fine: dict[tuple[Value, int], Value] = {}
 
     def coded_input(self, value: Value, border: DType) -> Value:
         """An input that takes codes; int8 is what the graph computes with."""

@@ -20,6 +20,7 @@ from ...exporter.graph import Array, Graph, Node, Quantization, Value
 from ...exporter.graph.bind import bind_sizes
 from ...exporter.ops import Activation, Conv, Linear
 from ...exporter.ops.quantized import HIGHEST, LOWEST
+from ..fine_inputs import FINER, fine_values_of
 from ..forms import Form
 from ..plan import Plan
 from ..weights import LEAST_FACTOR, MOST_BIAS, MOST_FACTOR, Filters
@@ -65,7 +66,7 @@ def lines(graph: Graph, plan: Plan, batches: Iterable[Mapping[str, Array]], rule
             values[value] = [_Pair(x, x) for x in tensors]
         last = {value: node for node in graph.nodes for value in node.inputs}
         for node in graph.nodes:
-            operands = [_operands(node, plan, values, i) for i in range(len(given))]
+            operands = [_operands(graph, node, plan, values, i) for i in range(len(given))]
             if isinstance(node.op, Conv | Linear) and plan.nodes[node.name].form is Form.INTEGER:
                 made, results = _layer(node, plan, operands, rule)
                 found[node.name] = made
@@ -96,11 +97,12 @@ def _few(
     return given, sizes
 
 
-def _operands(node: Node, plan: Plan, values: Mapping[Value, Sequence[_Pair]], batch: int) -> list[_Pair]:
+def _operands(graph: Graph, node: Node, plan: Plan, values: Mapping[Value, Sequence[_Pair]], batch: int) -> list[_Pair]:
     """What a node reads, float and as it is in the quantized graph, rounded where it reads codes."""
     import torch
 
     found = []
+    fine = fine_values_of(graph, plan)
     for value in node.inputs:
         if value.is_constant:
             array = torch.from_numpy(np.array(value.array()))
@@ -108,7 +110,11 @@ def _operands(node: Node, plan: Plan, values: Mapping[Value, Sequence[_Pair]], b
         else:
             pair = values[value][batch]
         planned = plan.values.get(value.name) if plan.nodes[node.name].form is not Form.FLOAT else None
-        found.append(pair if planned is None else _Pair(pair.exact, _rounded(pair.coded, planned.quantization)))
+        if planned is not None:
+            high = _rounded(pair.coded, planned.quantization)
+            low = _rounded((pair.coded - high) * FINER, planned.quantization) / FINER if value in fine else 0.0
+            pair = _Pair(pair.exact, high + low)
+        found.append(pair)
     return found
 
 

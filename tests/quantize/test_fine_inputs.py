@@ -1,0 +1,111 @@
+"""Inputs of 12 bits: two codes a cell, nearer to float32, and still the same integers in every runtime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from quantize_nets import Named, answer, captured, conv_net, signal_to_noise
+from torch import nn
+
+import triport as tp
+from triport.exporter.errors import UsageError
+from triport.exporter.ops import Concat
+from triport.quantize import Plan
+
+
+class Pictures(nn.Module):
+    """Scaled in float32 first, then read by a convolution with padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Linear(8 * 16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.last(torch.relu(self.first((x - 0.25) * 1.75)).flatten(1))
+        return y
+
+
+class Depthwise(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, groups=3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.conv(x)
+        return y
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [(Pictures(), (3, 8, 8)), (Named(nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4))), (12,))],
+    ids=["convolution behind float32", "linear"],
+)
+@pytest.mark.parametrize("lowest", [None, 0.0], ids=["both signs", "none below 0"])
+def test_two_codes_are_the_same_bits_in_every_runtime(
+    module: nn.Module, shape: tuple[int, ...], lowest: float | None, tmp_path: Path
+) -> None:
+    graph, samples = captured(module, *shape, count=256)
+    samples = samples if lowest is None else np.abs(samples) + np.float32(lowest)
+    quantized = tp.quantize(graph, calibration=samples[:128], input_bits=12)
+    assert sum(isinstance(node.op, Concat) for node in quantized.nodes) == 1
+    report = tp.export(quantized, tmp_path)
+    assert report.identical() == list(quantized.outputs)
+
+
+def test_what_rounding_the_input_took_comes_back() -> None:
+    graph, samples = captured(Named(nn.Conv2d(3, 40, 3)), 3, 12, 12)
+    samples[0] *= 8  # codes that reach far are coarse
+    exact = answer(graph, {"x": samples[1:]})
+    plain, fine = (
+        signal_to_noise(exact, answer(tp.quantize(graph, calibration=samples, input_bits=bits), {"x": samples[1:]}))
+        for bits in (8, 12)
+    )
+    assert fine > plain + 1, (plain, fine)
+
+
+def test_a_plan_keeps_the_bits_of_inputs() -> None:
+    graph, samples = captured(conv_net(), 3, 8, 8)
+    plan = tp.quantize.make_plan(graph, calibration=samples, input_bits=12)
+    read = Plan.from_json(plan.to_json())
+    assert read.input_bits == 12
+    x = {"x": samples[:4]}
+    planned, asked = tp.quantize(graph, plan=read), tp.quantize(graph, calibration=samples, input_bits=12)
+    np.testing.assert_array_equal(answer(planned, x), answer(asked, x))
+    assert list(plan.difference(replace(plan, input_bits=8))) == ["input bits: 12 → 8"]
+
+
+@pytest.mark.parametrize("recover", ["affine", "bias", "gptq"])
+def test_methods_that_recover_know_both_codes(recover: str, tmp_path: Path) -> None:
+    graph, samples = captured(conv_net(), 3, 8, 8)
+    quantized = tp.quantize(graph, calibration=samples, input_bits=12, recover=recover)
+    exact = answer(graph, {"x": samples})
+    assert signal_to_noise(exact, answer(quantized, {"x": samples})) > 25
+
+
+def test_a_reader_that_takes_no_second_code_is_named() -> None:
+    graph, samples = captured(Depthwise(), 3, 6, 6)
+    with pytest.raises(UsageError, match=r'"x" is read by .*conv') as caught:
+        tp.quantize(graph, calibration=samples, input_bits=12)
+    assert caught.value.code == "TP050"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "told"),
+    [
+        ("int8", {"io": "int8"}, "float32 inputs"),
+        ("int8-strict", {}, "float32 inputs"),
+        ("int8", {"keep_float": "*"}, "change nothing"),
+        ("int8", {"input_bits": 16}, "8, 12"),
+        ("float16", {}, "input_bits"),
+    ],
+)
+def test_inputs_of_12_bits_are_refused_where_there_are_none(scheme: str, options: dict[str, str], told: str) -> None:
+    graph, samples = captured(Named(nn.Linear(8, 2)), 8)
+    given: dict[str, Any] = {"input_bits": 12} | ({} if scheme == "float16" else {"calibration": samples}) | options
+    with pytest.raises(UsageError, match=told):
+        tp.quantize(graph, scheme, **given)
