@@ -15,7 +15,7 @@ from torch import nn
 import triport as tp
 from triport.exporter.errors import UsageError
 from triport.exporter.ops import Concat
-from triport.quantize import Plan
+from triport.quantize import Plan, make_plan
 
 
 class Pictures(nn.Module):
@@ -70,7 +70,7 @@ def test_what_rounding_the_input_took_comes_back() -> None:
 
 def test_a_plan_keeps_the_bits_of_inputs() -> None:
     graph, samples = captured(conv_net(), 3, 8, 8)
-    plan = tp.quantize.make_plan(graph, calibration=samples, input_bits=12)
+    plan = make_plan(graph, calibration=samples, input_bits=12)
     read = Plan.from_json(plan.to_json())
     assert read.input_bits == 12
     x = {"x": samples[:4]}
