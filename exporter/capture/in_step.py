@@ -27,7 +27,7 @@ from ..reference import run_tensors
 _RANKS: dict[Any, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 """{function: axes of its windows}"""
 
-_OFTEN = 16
+_OFTEN = 32
 """Products that each number of a call goes into, where comparing the numbers costs less than the call."""
 
 
@@ -125,36 +125,44 @@ class _Follower(TorchFunctionMode):
         self._advance(next(self.stops, None), known)
 
     def _advance(self, stop: int | None, known: tuple[_Call, torch.Tensor] | None) -> None:
-        """Computes until ``stop`` values are known; what the graph raises is not the module's doing, and waits."""
+        """Computes until ``stop`` values are known, the first of them by ``known``.
+
+        What the graph raises is not the module's doing, and waits.
+        """
         if self.failed is not None:
             return
         try:
-            with torch.no_grad(), _Recalling(known):
+            with torch.no_grad():
+                if known is not None:
+                    with _Recalling(*known):
+                        self._step()
                 while stop is None or self.done < stop:
-                    value, tensor = next(self.steps)
-                    self.done += 1
-                    if value in self.wanted:
-                        self.found[value] = tensor
+                    self._step()
         except StopIteration:
             return
         except _FAILURES as error:
             self.failed = error
 
+    def _step(self) -> None:
+        value, tensor = next(self.steps)
+        self.done += 1
+        if value in self.wanted:
+            self.found[value] = tensor
+
 
 class _Recalling(TorchFunctionMode):
     """While it is on, a call whose result is known is not made."""
 
-    def __init__(self, known: tuple[_Call, torch.Tensor] | None) -> None:
+    def __init__(self, call: _Call, result: torch.Tensor) -> None:
         super().__init__()
-        self.known = known
+        self.call = call
+        self.result = result
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if self.known is not None and func in _RANKS:
-            call, result = self.known
-            if _same_call(call, _call(func, *args, **(kwargs or {}))):
-                return result.detach().clone()  # the module may write to its own
+        if func in _RANKS and _same_call(self.call, _call(func, *args, **(kwargs or {}))):
+            return self.result.detach().clone()  # the module may write to its own
         return func(*args, **(kwargs or {}))
 
 
