@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/bench_quantize.py [--rounds 3] [--images 100]
 
-MobileNetV2 and ResNet-18 for pictures of 224x224 with random weights, calibrated on random pictures. Ours reads the
-.triport file, calibrates, and writes all three ports; ONNX Runtime's reads our float32 .onnx file and writes one. Each
-runs in a process of its own, its imports not counted: CPU seconds, and the peak of memory over the process before. A
+MobileNetV2 and ResNet-18 for pictures of 224x224 with random weights, calibrated on random pictures: float32 noise, and
+for the last column noise of bytes. Ours reads the .triport file, calibrates, and writes all three ports, by default and
+with the options that keep most; ONNX Runtime's reads our float32 .onnx file and writes one. Each runs in a process of
+its own, its imports not counted: CPU seconds, and the peak of memory over the process before. A
 second table has the bytes of all three ports, of a bundle those that a page fetches.
 """
 
@@ -28,6 +29,7 @@ import triport as tp
 NETWORKS = ("MobileNetV2", "ResNet-18")
 WEIGHTS = ("int8-weights", "int4-weights")
 """Schemes that leave activations in float32."""
+FINEST = "… with what keeps most"
 CHECKED = 16
 """Pictures on which the outputs are compared."""
 
@@ -41,8 +43,12 @@ def peak():
 def images(count):
     random = np.random.default_rng(0)
     for _ in range(count):
-        yield {name: random.normal(size=(1, 3, 224, 224)).astype(np.float32)}
-source, folder, name, count = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+        shape = (1, 3, 224, 224)
+        if kind == "bytes":
+            yield {name: ((random.integers(0, 256, shape) - 127.5) / 73.9).astype(np.float32)}
+        else:
+            yield {name: random.normal(size=shape).astype(np.float32)}
+source, folder, name, count, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 """
 
 _OURS = """
@@ -50,9 +56,15 @@ import onnxruntime, torch
 import triport as tp
 from triport import quantize
 idle, start = peak(), time.process_time()
-quantized = tp.quantize(tp.Graph.load(source), "int8", calibration=images(count))
+quantized = tp.quantize(tp.Graph.load(source), "int8", calibration=OPTIONS)
 tp.export(quantized, folder, to=("onnx", "tflite", "web"), verify=False)
 """
+
+_DEFAULT = _OURS.replace("OPTIONS", "images(count)")
+_FINEST = _OURS.replace(
+    "OPTIONS", 'list(images(count)), observer="mse", recover="affine", input_bits=12 if kind == "noise" else 8'
+)
+"""What keeps most: bytes are no finer than 8 bits."""
 
 _THEIRS = """
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -73,11 +85,11 @@ print(time.process_time() - start, peak() - idle)
 """
 
 
-def run(code: str, source: Path, folder: Path, name: str, images: int) -> tuple[float, float]:
+def run(code: str, source: Path, folder: Path, name: str, images: int, kind: str = "noise") -> tuple[float, float]:
     """CPU seconds and bytes over the idle process."""
     folder.mkdir(parents=True, exist_ok=True)
     child = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _COMMON + code + _REPORT, str(source), str(folder), name, str(images)],
+        [sys.executable, "-W", "ignore", "-c", _COMMON + code + _REPORT, source, folder, name, str(images), kind],
         check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -87,12 +99,14 @@ def run(code: str, source: Path, folder: Path, name: str, images: int) -> tuple[
     return seconds, peak
 
 
-def decibels(exact: Path, rounded: Path, name: str) -> float:
+def decibels(exact: Path, rounded: Path, name: str, kind: str) -> float:
     """Signal to quantization noise of the second file beside the first, in ONNX Runtime."""
     import onnxruntime
 
     random = np.random.default_rng(1)
-    x = random.normal(size=(CHECKED, 3, 224, 224)).astype(np.float32)
+    shape = (CHECKED, 3, 224, 224)
+    x = random.normal(size=shape) if kind == "noise" else (random.integers(0, 256, shape) - 127.5) / 73.9
+    x = x.astype(np.float32)
     signal, other = (
         np.concatenate([session.run(None, {name: x[i : i + 1]})[0] for i in range(CHECKED)])
         for session in (onnxruntime.InferenceSession(str(path)) for path in (exact, rounded))
@@ -135,7 +149,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100)
     options = parser.parse_args()
     table = Table(title=f"{options.images} pictures; CPU s: least / median of {options.rounds}")
-    for heading in ("network", "tool", "seconds", "peak, MB", "with 4x the pictures", "SQNR, dB"):
+    for heading in ("network", "tool", "seconds", "peak, MB", "with 4x the pictures", "SQNR, dB", "of bytes"):
         table.add_column(heading)
     bytes_table = Table(title="MB; in brackets beside float32")
     for heading in ("network", "form", *PORTS):
@@ -148,21 +162,28 @@ def main() -> None:
             for scheme in WEIGHTS:
                 tp.export(tp.quantize(tp.Graph.load(source), scheme), work / scheme, to=PORTS, verify=False)
             exact = work / "float32" / "model.onnx"
-            tools = {"triport, three ports": (_OURS, source), "quantize_static, one": (_THEIRS, exact)}
+            tools = {
+                "triport, three ports": (_DEFAULT, source),
+                FINEST: (_FINEST, source),
+                "quantize_static, one": (_THEIRS, exact),
+            }
             found: dict[str, list[tuple[float, float]]] = {tool: [] for tool in tools}
             for _ in range(options.rounds):
                 for tool, (code, given) in tools.items():
                     found[tool].append(run(code, given, work / tool, name, options.images))
             for tool, (code, given) in tools.items():
                 seconds, peaks = zip(*found[tool], strict=True)
-                _, more = run(code, given, work / tool, name, 4 * options.images)
+                noise = decibels(exact, work / tool / "model.onnx", name, "noise")
+                _, more = run(code, given, work / tool, name, 4 * options.images) if tool != FINEST else (0, None)
+                run(code, given, work / tool, name, options.images, "bytes")
                 table.add_row(
                     network,
                     tool,
                     f"{min(seconds):.1f} / {statistics.median(seconds):.1f}",
                     f"{max(peaks) / 1e6:.0f}",
-                    f"{more / 1e6:.0f}",
-                    f"{decibels(exact, work / tool / 'model.onnx', name):.1f}",
+                    "" if more is None else f"{more / 1e6:.0f}",
+                    f"{noise:.1f}",
+                    f"{decibels(exact, work / tool / 'model.onnx', name, 'bytes'):.1f}",
                 )
             forms = {"int8": work / next(iter(tools))} | {scheme: work / scheme for scheme in WEIGHTS}
             for line in sizes(work / "float32", forms):
