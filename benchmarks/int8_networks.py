@@ -257,7 +257,7 @@ NETWORKS: dict[str, Network] = {
         "fashion", _mobilenet_v3, (28, 28, 1), epochs=5, rate=1e-2, reach=(1, 1), probabilities=True
     ),
     "resnet_8": Network("fashion", _resnet_8, (1, 28, 28), epochs=6, rate=1e-2, reach=(1, 1), factor=1 / 255),
-    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=7, rate=1e-3, reach=(1, 1), factor=1 / 255),
+    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=10, rate=2e-3, reach=(1, 1), factor=1 / 255),
     "conv_1d": Network("keywords", _conv_1d, (50, 32), epochs=10, reach=(3, 2)),
     "lstm": Network("keywords", lambda: _recurrent("LSTM", 320), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),
     "gru": Network("keywords", lambda: _recurrent("GRU", 352), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from web_browser import executable
@@ -47,7 +47,8 @@ class Tabs:
             session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             yield lambda url: self._write("Page.navigate", session, url=url)
         finally:
-            self._send("Target.disposeBrowserContext", browserContextId=profile)
+            with suppress(OSError, RuntimeError):  # what ended the browser is the error
+                self._send("Target.disposeBrowserContext", browserContextId=profile)
 
     def _write(self, method: str, session: str | None = None, **parameters: Any) -> None:
         self._count += 1

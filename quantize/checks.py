@@ -189,7 +189,7 @@ def notices_of_inputs(graph: Graph, seen: Sequence[InputSeen]) -> list[str]:
     notices = []
     if rows > 1 and all(entry.equal for entry in seen):
         notices.append(f"all {rows} calibration samples are the same one: their ranges are those of a single sample")
-    elif rows < FEW:
+    elif 0 < rows < FEW:
         count = "1 calibration sample is" if rows == 1 else f"{rows} calibration samples are"
         notices.append(f"{count} few: other inputs may leave the ranges; from {FEW} on they begin to settle")
     for entry in seen:
@@ -258,6 +258,19 @@ def notices_of_values(plan: Plan, seen: Mapping[str, Observed]) -> list[str]:
     if zero:
         notices.append(f"calibration saw nothing but 0 in {_listed(zero)}: their scales are a guess")
     return notices
+
+
+def notices_of_forms(plan: Plan) -> list[str]:
+    """Whether anything is quantized at all."""
+    if plan.nodes.keys() and set(plan.counts()) > {Form.FLOAT.value}:
+        return []
+    if not plan.accuracy:
+        return ["nothing is quantized: every node stays float"]
+    samples = plan.accuracy["samples"]
+    return [
+        f"nothing is quantized: no layer's loss is within the bound. One of {samples} validation samples is "
+        f"{100 / samples:.2f} points: allow more, or give more samples"
+    ]
 
 
 def notices_of_border(graph: Graph, plan: Plan) -> list[str]:

@@ -35,7 +35,7 @@ def samples_in(path: Path, graph: Graph) -> Iterator[dict[str, Array]]:
     """
     if not path.exists():
         raise UsageError(
-            "TP001", f"{path} does not exist", help="calibration data are an .npz or .csv file or a folder"
+            "TP001", f"{path} does not exist", help="calibration data are an .npz, .npy or .csv file or a folder"
         )
     if path.is_dir():
         return _folder(path, graph)

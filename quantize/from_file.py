@@ -119,6 +119,10 @@ def quantize_file(
     for name, example in ((out, "model.triport"), (plan_out, "plan.json")):
         if name is not None:
             check_file_name(name, example)
+            if not (folder := Path(name).parent).is_dir():
+                raise UsageError(
+                    "TP001", f"{name} cannot be written: there is no folder {folder}", help="make it first"
+                )
     chosen: dict[str, object] = {"observer": observer, "validation": validation, "max_drop": max_drop}
     chosen |= {"input_bits": input_bits}
     kept: dict[str, object] = {"keep_float": keep_float or None}

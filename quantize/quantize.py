@@ -23,6 +23,7 @@ from .checks import (
     check_patterns,
     inputs_seen,
     notices_of_border,
+    notices_of_forms,
     notices_of_inputs,
     notices_of_outputs,
     notices_of_values,
@@ -216,6 +217,7 @@ def make_plan(
         *calibrated.notices,
         *notices_of_values(plan, calibrated.seen),
         *notices_of_border(calibrated.graph, plan),
+        *notices_of_forms(plan),
     ]
     return plan
 

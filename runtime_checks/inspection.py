@@ -111,6 +111,8 @@ def inspect(path: str | Path) -> Summary:
             from .inspection_packed import inspect_packed
 
             return inspect_packed(path, packing)
+        if (path / "weights.bin").exists() and (path / "index.js").exists():
+            raise FormatError("TP420", f"{path} is a browser bundle whose plan.json is missing", help="export it again")
         if (path / "triport.json").exists():
             return _export_folder(path)
         raise FormatError(

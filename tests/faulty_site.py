@@ -31,6 +31,7 @@ class FaultySite:
 
     headers   sent with every answer
     asked     the names of the files, in the order of the requests; pages get them from /asked
+    kept      the names of files that browsers may keep for an hour
     left      the names of those that stalled until the client went away; pages get them from /left
     """
 
@@ -39,6 +40,7 @@ class FaultySite:
         self.headers = {"Content-Security-Policy": POLICY, **headers}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.asked: list[str] = []
+        self.kept: set[str] = set()
         self.left: list[str] = []
         self.ended = threading.Event()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -76,7 +78,8 @@ class FaultySite:
                 if fault is Fault.CHANGED:
                     data = data[:-1] + bytes((data[-1] ^ 1,))
                 self.send_response(200)
-                for header, value in site.headers.items():
+                kept = {"Cache-Control": "max-age=3600"} if name in site.kept else {}
+                for header, value in (site.headers | kept).items():
                     self.send_header(header, value)
                 self.send_header("Content-Type", self.guess_type(name))
                 self.send_header("Content-Length", str(len(data)))

@@ -34,9 +34,6 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }
 """{file beside index.js: what it is made of}: what few pages need, imported when they do."""
 
-EMBEDDED = {"plan.json": "PLAN", "kernels.relaxed.wasm": "KERNELS"}
-"""{file: its name in index.js}: what nearly every page needs before all else, and so makes no request for."""
-
 BASE64_PIECE = 3 * 2**16
 """Bytes turned into base64 at a time: a multiple of 3, so that the pieces need no padding between them."""
 
@@ -62,24 +59,15 @@ def joined(*modules: str) -> str:
     return "".join(plain_source(RUNTIME / name) for name in modules)
 
 
-def module_script(files: Mapping[str, Bytes]) -> bytes:
-    """index.js: `MODULES` and esm.js, made small beforehand (minify.py), and behind them `EMBEDDED`'s files."""
-    texts = ",".join(f"{name}={_byte_string(bytes(files[file]))}" for file, name in EMBEDDED.items())
-    return (COMPILED / "index.js").read_bytes() + f"const {texts};\n".encode()
+def module_script(plan: Bytes, kernels: Bytes) -> bytes:
+    """index.js: `MODULES` and esm.js, made small beforehand (minify.py), and behind them the model's plan and kernels.
 
-
-_SPECIAL = re.compile(r"[\\'\n\r]|\0[0-9]?")
-_ESCAPES = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\0": r"\0"}
-
-
-def _byte_string(data: bytes) -> str:
-    """A JavaScript literal with a character for each byte.
-
-    In UTF-8 a byte above 127 takes two, which compression takes back: base64 would cost a third more than the bytes.
+    plan      plan.json
+    kernels   kernels.relaxed.wasm: hexadecimal digits are ASCII, whatever charset a server names, and brotli makes of
+              them nearly what it makes of the bytes (base64 would take a third more)
     """
-    # A digit behind \0 would be read as part of it.
-    text = _SPECIAL.sub(lambda m: _ESCAPES.get(m[0]) or rf"\x00{m[0][1]}", data.decode("latin-1"))
-    return f"'{text}'"
+    text = bytes(plan).decode("ascii").replace("\\", r"\\").replace("'", r"\'")
+    return (COMPILED / "index.js").read_bytes() + f"const PLAN='{text}',KERNELS='{kernels.hex()}';\n".encode()
 
 
 def tool_scripts() -> dict[str, str]:
@@ -199,4 +187,4 @@ def declared(spec: TensorSpec, kind: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;").replace("$", "$$")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")

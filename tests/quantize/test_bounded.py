@@ -169,3 +169,9 @@ def test_a_bound_and_its_measure_are_looked_at_first(
     assert raised.value.code == code and told in str(raised.value) and raised.value.help
     with pytest.raises(UsageError, match="max_drop would be ignored: the plan decides"):
         tp.quantize(graph, plan=make_plan(graph, calibration=samples), max_drop=1)
+
+
+def test_a_plan_that_keeps_everything_float_says_so(task: tuple[tp.Graph, np.ndarray, np.ndarray]) -> None:
+    graph, samples, _ = task
+    plan = make_plan(graph, calibration=samples, keep_float="*")
+    assert plan.notices == ["nothing is quantized: every node stays float"]

@@ -67,7 +67,7 @@ def checked_name(name: object, source: str | None = None) -> str:
     if not isinstance(name, str) or not name or "." in name or "/" in name or not name.isprintable():
         raise UsageError(
             "TP012",
-            f"a name has to be a non-empty string without '.' and '/'; received {name!r}",
+            f"a name has to be a non-empty string of printable characters, without '.' and '/'; received {name!r}",
             at=source or user_source(),
         )
     return name

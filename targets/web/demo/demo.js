@@ -19,7 +19,7 @@
   async function bundle() {
     if (location.protocol !== "file:") {
       // What index.js is going to ask for comes beside it.
-      for (const href of ["plan.json", "weights.bin"])
+      for (const href of ["weights.bin"])
         document.head.append(make("link", { rel: "preload", as: "fetch", crossOrigin: "anonymous", href }));
       return Object.assign({}, ...(await Promise.all([import("./index.js"), import("./labels.js")])));
     }

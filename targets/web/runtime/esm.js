@@ -1,7 +1,7 @@
 // The entry of the ES module, in a page, a worker or Node. What nearly every page needs first costs no request of its own:
-// in index.js there follow PLAN, which is plan.json's text, and KERNELS, kernels.relaxed.wasm with a character a byte.
+// in index.js there follow PLAN, which is plan.json's text, and KERNELS, kernels.relaxed.wasm in hexadecimal digits.
 import { fileError, hasSum } from "./files.js";
-import { bytesOf, fromBase64, Model } from "./model.js";
+import { fromBase64, Model } from "./model.js";
 import { stopIfAborted } from "./queue.js";
 
 const FILES = {
@@ -72,11 +72,11 @@ function reason(error, url, { loaded }, total) {
  * browser's own cache, when it is another file.
  */
 function reader(base, { cache, onProgress }, sums, signal) {
-  const stored = cache && import("./cache.js").then(({ openStore }) => openStore(cache));
+  const stored = cache ? import("./cache.js").then(({ openStore }) => openStore(cache)) : undefined;
   stored?.catch(() => {});
   return async (name, makeRoom) => {
     const [url, sum] = [base === undefined ? FILES[name] : new URL(name, base), sums[name]];
-    if (!sum) return bytesOf(KERNELS);
+    if (!sum) return Uint8Array.from(KERNELS.match(/../g), (digits) => parseInt(digits, 16));
     const store = await stored;
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
@@ -97,6 +97,8 @@ function reader(base, { cache, onProgress }, sums, signal) {
       }
       if (!attempt) await store.drop(url);
       if (attempt > 1) {
+        // What the browser's own cache holds of this script is older: the page has the new one when it is loaded again.
+        await fetch(import.meta.url, { cache: "reload" }).catch(() => {});
         const seen = whole ? "another SHA-256" : `expected ${room.length} bytes, got ${progress.loaded}`;
         throw fileError(name, `not the file that was exported with index.js (${seen}) at ${url}; copy the whole folder again, or reload the page`);
       }

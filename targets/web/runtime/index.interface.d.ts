@@ -10,7 +10,7 @@ export interface Progress {
 }
 
 export interface LoadOptions {
-  /** Where the bundle's other files stand, when not beside index.js. */
+  /** Where weights.bin, golden.bin and kernels.wasm of the same export stand, when not beside index.js. */
   baseUrl?: string | URL;
   /** false: kernels whose float results are the same on every machine, a little slower. Default: what the engine has. */
   relaxed?: boolean;

@@ -9,9 +9,7 @@ const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, sha
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 
-/** The bytes that a text holds, a character each. */
-export const bytesOf = (text) => Uint8Array.from(text, (character) => character.charCodeAt(0));
-export const fromBase64 = (text) => bytesOf(atob(text));
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 // Whether an engine takes a module of one function that returns a vector, which i8x16.popcnt gives, or i8x16.relaxed_swizzle.
 const validates = (text) => WebAssembly.validate(fromBase64(text));
@@ -20,13 +18,9 @@ const RELAXED = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL";
 
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
-  const none = typeof WebAssembly === "undefined";
-  if (none || !validates(SIMD))
-    throw new Error(
-      `this engine has no WebAssembly${none ? "" : " SIMD"}: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it`,
-    );
-  const relaxed = options.relaxed ?? validates(RELAXED);
-  return relaxed ? "kernels.relaxed.wasm" : "kernels.wasm";
+  if (typeof WebAssembly === "undefined" || !validates(SIMD))
+    throw new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
+  return options.relaxed !== false && validates(RELAXED) ? "kernels.relaxed.wasm" : "kernels.wasm";
 }
 
 /** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */

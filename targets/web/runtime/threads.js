@@ -174,8 +174,8 @@ class Threads {
    * @param one       what runs a call that is not divided
    */
   run({ calls, parts, base, divided }, one) {
-    if (!divided) return calls.forEach(one);
     if (this.#lost) throw new Error(this.#lost);
+    if (!divided) return calls.forEach(one);
     this.#tell("run");
     try {
       calls.forEach((call, i) => (parts[i] ? this.#together(base + i, call, parts[i]) : one(call, i)));

@@ -92,6 +92,7 @@ def test_demo_page_fetches_each_file_once(page: Page, bundle: Write) -> None:
         page.goto(f"{site.url}/index.html")
         page.wait_for_selector("#state.pass")
         assert sorted(site.asked) == sorted(set(site.asked)) and {"index.js", "weights.bin"} < set(site.asked)
+        assert "plan.json" not in site.asked
 
 
 def test_demo_page_says_which_sample_differs(page: Page, bundle: Write, serve: Callable[[Path], str]) -> None:

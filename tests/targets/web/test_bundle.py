@@ -145,6 +145,15 @@ def test_a_page_fetches_less_than_8_kilobytes_beside_the_weights_of_a_small_netw
     assert int(told.stdout) < 8_000
 
 
+def test_the_script_holds_plan_and_kernels_in_ascii(bundle: Write) -> None:
+    """Browsers read scripts in the charset that the server names."""
+    folder = bundle(network())
+    texts = (folder / "index.js").read_text("ascii").rpartition("const PLAN=")[2]
+    plan, _, kernels = texts.partition(",KERNELS=")
+    assert plan.strip("'").replace(r"\\", "\\") == (folder / "plan.json").read_text()
+    assert bytes.fromhex(kernels.strip("';\n")) == (folder / "kernels.relaxed.wasm").read_bytes()
+
+
 def test_the_committed_script_is_what_the_sources_make() -> None:
     assert (COMPILED / "index.js").read_text("utf-8") == minified(), "run: make scripts"
 

@@ -112,6 +112,19 @@ def test_another_exports_files_replace_those_that_are_held(page: Page, site: Fau
     assert load(page, site) == (True, HELD, [])
 
 
+def test_a_page_whose_script_the_browser_kept_works_when_it_is_loaded_again(
+    page: Page, site: FaultySite, bundle: Write
+) -> None:
+    site.kept.add("index.js")
+    assert load(page, site, cache=False)[0] is True
+    shutil.rmtree(site.folder)
+    bundle(layer(seed=1))
+    page.reload()
+    assert "or reload the page" in load(page, site, cache=False)[0]
+    page.reload()
+    assert load(page, site, cache=False)[0] is True
+
+
 @pytest.mark.parametrize("fault", [Fault.SHORT, Fault.CHANGED, Fault.BROKEN_OFF, Fault.MISSING])
 def test_a_download_that_fails_leaves_nothing_in_the_cache(fault: Fault, page: Page, site: FaultySite) -> None:
     site.faults["weights.bin"] = [fault] * 2
