@@ -21,7 +21,7 @@ from .forms import Form
 from .observe import Range
 from .plan import Plan
 from .weights import Filters
-from .writer import Writer
+from .writer import Writer, channels_of, cut_to_pairs
 
 INPUT_BITS = (8, 12)
 
@@ -80,8 +80,10 @@ def in_two_codes(writer: Writer, node: Node, made: Filters) -> tuple[Value, Filt
     axis = op.layout.channel_axis(rank) if isinstance(op, Conv) else rank - 1
     last = isinstance(op, Conv) and op.layout is Layout.CHANNELS_LAST
     low = np.rint(made.codes / FINER).astype(np.int8)
+    both = _both(writer, value, axis)
     codes = np.concatenate([made.codes, low], made.codes.ndim - 1 if last else 1)
-    return _both(writer, value, axis), replace(made, codes=codes)
+    found = replace(made, codes=codes)
+    return both, cut_to_pairs(op, found, 2 * channels_of(node)) if writer.paired else found
 
 
 def _both(writer: Writer, value: Value, axis: int) -> Value:

@@ -139,6 +139,12 @@ def quantize(
             input_bits=input_bits,
         )
     else:
+        if input_bits not in (8, plan.input_bits):
+            raise UsageError(
+                "TP005",
+                f"input_bits {input_bits} would be ignored: the plan decides this already, with {plan.input_bits}",
+                help="leave out input_bits, or make the plan with it: make_plan(model, input_bits=12, calibration=…)",
+            )
         check_one_of("io", io or plan.io, IO)
         plan = replace(plan, io=io or plan.io)
         check_choices(plan.scheme, io=plan.io, input_bits=plan.input_bits)
@@ -147,7 +153,8 @@ def quantize(
     filters = weight_rule(plan.scheme, weights)
     if set(methods) - {"equalize"}:
         data = _twice(f"recover {', '.join(methods)}", calibration)
-        filters = filters_with(methods, prepared, plan, lambda: batches_of(prepared, data, samples), filters)
+        filters, idle = filters_with(methods, prepared, plan, lambda: batches_of(prepared, data, samples), filters)
+        plan = replace(plan, notices=[*plan.notices, *idle])
     return finished(graph, prepared, plan, filters, paired=weights == "paired")
 
 

@@ -55,7 +55,7 @@ def paired_filters(node: Node, of: Quantization, to: Quantization) -> Filters:
     """Each weight to a code near it that leaves room for its neighbour (targets/pairs.py says why)."""
     op, weight = node.op, node.inputs[1].array()
     assert isinstance(op, Conv | Linear)
-    if not multiplies_in_pairs(op, weight, _channels(node)):
+    if not multiplies_in_pairs(op, weight, channels_of(node)):
         return rounded_filters(node, of, to)
     bias = node.inputs[2].array() if len(node.inputs) > 2 else None
     return _in_pairs(op, weight, bias, of, to)
@@ -66,11 +66,12 @@ def _in_pairs(op: Conv | Linear, weight: Array, bias: Array | None, of: Quantiza
     return replace(made, codes=from_kernel_order(op, made.codes, weight.shape))
 
 
-def cut_to_pairs(node: Node, made: Filters) -> Filters:
-    """Filters whose codes were chosen without a look at their neighbours, made to fit."""
-    op = node.op
-    assert isinstance(op, Conv | Linear)
-    if fits_in_pairs(op, made.codes, _channels(node)):
+def cut_to_pairs(op: Conv | Linear, made: Filters, channels: int) -> Filters:
+    """Filters whose codes were chosen without a look at their neighbours, made to fit.
+
+    channels   of the input
+    """
+    if fits_in_pairs(op, made.codes, channels):
         return made
     cut = cut_pairs(in_kernel_order(op, made.codes))
     return replace(made, codes=from_kernel_order(op, cut, made.codes.shape))
@@ -84,7 +85,8 @@ def weight_rule(scheme: str, weights: str = "full") -> WeightRule:
     return strict_codes if scheme == STRICT else WEIGHTS[weights]
 
 
-def _channels(node: Node) -> int:
+def channels_of(node: Node) -> int:
+    """Of what a layer reads."""
     x = node.inputs[0].type
     channels = x.shape[node.op.layout.channel_axis(x.rank) if isinstance(node.op, Conv) else -1]
     assert isinstance(channels, int)

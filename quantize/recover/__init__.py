@@ -24,9 +24,9 @@ from ..forms import STRICT
 from ..plan import Plan
 from ..strict import in_steps
 from ..weights import Filters
-from ..writer import WeightRule, cut_to_pairs, paired_filters, rounded_filters, strict_codes, unit_filters
+from ..writer import WeightRule, channels_of, cut_to_pairs, paired_filters, rounded_filters, strict_codes, unit_filters
 from .adaround import adaround
-from .affine import lines
+from .affine import FEWEST, lines
 from .bias import unshifted
 from .equalize import equalize
 from .gptq import gptq
@@ -55,13 +55,13 @@ def check_methods(methods: Sequence[str], scheme: str) -> None:
         raise UsageError(
             "TP050", f"recover {' and '.join(ROUNDINGS)} both choose every weight", help="take one of the two"
         )
-    if {"affine", "bias"} <= set(methods):
-        raise UsageError(
-            "TP050", "recover bias and affine both choose every bias", help="take affine, which keeps the means, too"
-        )
     if scheme == STRICT and "affine" in methods:
         raise UsageError(
             "TP050", f"recover affine chooses scales, which scheme {STRICT} has only powers of two of", help="take bias"
+        )
+    if {"affine", "bias"} <= set(methods):
+        raise UsageError(
+            "TP050", "recover bias and affine both choose every bias", help="take affine, which keeps the means, too"
         )
 
 
@@ -76,17 +76,19 @@ def filters_with(
     plan: Plan,
     read: Callable[[], Iterable[Mapping[str, Array]]],
     plain: WeightRule = rounded_filters,
-) -> WeightRule:
-    """The rule by which weights become integers; ``graph`` is canonical, and equalised where that was asked for.
+) -> tuple[WeightRule, list[str]]:
+    """The rule by which weights become integers, and notices of what had nothing to do.
 
+    graph   canonical, and equalised where that was asked for
     read    gives the calibration data anew
     plain   the rule that chooses scales, and codes where no method does
     """
     rule = _looking(methods, graph, read, plain)
     if "affine" not in methods:
-        return rule
+        return rule, []
     found = lines(graph, plan, read(), rule)
-    return lambda node, of, to: found[node.name] if node.name in found else rule(node, of, to)
+    idle = [] if found else [f"recover affine changed nothing: it needs {FEWEST} samples, and layers on codes"]
+    return lambda node, of, to: found[node.name] if node.name in found else rule(node, of, to), idle
 
 
 def _looking(
@@ -107,7 +109,8 @@ def _looking(
         made = choose(node, of, to)
         if rounding is not None:
             made = _rounded_for_outputs(node, made, rounding, seen.rows[node.name, 1])
-            made = cut_to_pairs(node, made) if plain is paired_filters else made
+            if plain is paired_filters and isinstance(node.op, Conv | Linear):
+                made = cut_to_pairs(node.op, made, channels_of(node))
         made = unshifted(node, made, of, seen.means[node.name, 1]) if "bias" in methods else made
         return in_steps(made) if plain is strict_codes else made
 

@@ -20,18 +20,20 @@ from ...exporter.graph import Array, Graph, Node, Quantization, Value
 from ...exporter.graph.bind import bind_sizes
 from ...exporter.ops import Activation, Conv, Linear
 from ...exporter.ops.quantized import HIGHEST, LOWEST
+from ..calibrate import is_free
 from ..fine_inputs import FINER, fine_values_of
 from ..forms import Form
 from ..plan import Plan
 from ..weights import LEAST_FACTOR, MOST_BIAS, MOST_FACTOR, Filters
 from ..writer import WeightRule
-from .layers import Floats
+from .layers import Floats, check_reads, no_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CELLS = 2**26
-"""Cells of the largest value that are held at a time: so many samples are looked at, and no more."""
+CELLS = 2**24
+"""Cells of the largest value on all samples together: so many are looked at, and no more. Some seven such values are
+held at a time, in 4 bytes a cell."""
 
 FEWEST = 2
 """Samples of which something can be told."""
@@ -48,15 +50,19 @@ class _Pair:
 
 
 def lines(graph: Graph, plan: Plan, batches: Iterable[Mapping[str, Array]], rule: WeightRule) -> dict[str, Filters]:
-    """{name of a layer on codes: its filters, at the scales and biases that keep its outputs}
+    """{name of a layer on codes: its filters, at the scales and biases that keep its outputs}; of less than `FEWEST`
+    samples none.
 
-    graph   canonical, and the one that ``plan`` is for
-    rule    chooses the codes
+    graph    canonical, and the one that ``plan`` is for
+    rule     chooses the codes
+    raises   UsageError TP051 when there are no samples, or a layer reads NaN or infinity in float32
     """
     import torch
 
     given, sizes = _few(graph, batches)
-    if sum(len(next(iter(batch.values()))) for batch in given) < FEWEST:
+    if not given:
+        raise no_samples()
+    if sum(map(_rows, given)) < FEWEST:
         return {}
     found: dict[str, Filters] = {}
     values: dict[Value, list[_Pair]] = {}
@@ -82,19 +88,35 @@ def lines(graph: Graph, plan: Plan, batches: Iterable[Mapping[str, Array]], rule
 def _few(
     graph: Graph, batches: Iterable[Mapping[str, Array]]
 ) -> tuple[list[Mapping[str, Array]], list[Mapping[str, int]]]:
-    """As many batches as `CELLS` allows, at least one, and the sizes of free dims in each."""
+    """The first samples, as many as `CELLS` allows and at least `FEWEST`, and the sizes of free dims in each batch."""
     given: list[Mapping[str, Array]] = []
     sizes: list[Mapping[str, int]] = []
-    cells = 0
+    free = is_free({value.name: value.type for value in graph.inputs})
+    left = CELLS
     for batch in batches:
-        bound = bind_sizes(graph, batch)
-        shapes = (value.type.evaluate(bound) for node in graph.nodes for value in node.outputs)
-        cells += max((int(np.prod(shape)) for shape in shapes), default=0)
-        if given and cells > CELLS:
+        cells, rows = _largest(graph, bind_sizes(graph, batch)), _rows(batch)
+        fewest = 0 if given else FEWEST
+        if free and cells > left and rows > fewest:
+            rows = max(rows * left // cells, fewest)
+            batch = {name: array[:rows] for name, array in batch.items()}
+        if given and (not rows or (cells > left and not free)):
             break
         given.append(batch)
-        sizes.append(bound)
+        sizes.append(bind_sizes(graph, batch))
+        left -= cells
+        if left <= 0:
+            break
     return given, sizes
+
+
+def _rows(batch: Mapping[str, Array]) -> int:
+    return next((len(array) for array in batch.values() if array.ndim), 1)
+
+
+def _largest(graph: Graph, sizes: Mapping[str, int]) -> int:
+    """Cells of the largest value."""
+    shapes = (value.type.evaluate(sizes) for node in graph.nodes for value in node.outputs)
+    return max((int(np.prod(shape)) for shape in shapes), default=0)
 
 
 def _operands(graph: Graph, node: Node, plan: Plan, values: Mapping[Value, Sequence[_Pair]], batch: int) -> list[_Pair]:
@@ -146,6 +168,8 @@ def _layer(
     op = node.op
     assert isinstance(op, Conv | Linear)
     of, to = plan.values[node.inputs[0].name].quantization, plan.values[node.output.name].quantization
+    for pairs in operands:
+        check_reads(node, pairs[0].exact.numpy())
     made = rule(node, of, to)
     steps = made.scale.reshape(-1, *[1] * (made.codes.ndim - 1))
     weight = torch.from_numpy(made.codes.astype(np.float32) * steps)
@@ -159,26 +183,36 @@ def _layer(
         for pairs in operands
     ]
     axis = op.layout.channel_axis(node.output.type.rank) if isinstance(op, Conv) else node.output.type.rank - 1
-    slope, offset = _line(sums, axis)
+    made, slope, offset = _moved(made, *_line(sums, axis), of, to)
     shape = [-1 if i == axis else 1 for i in range(node.output.type.rank)]
     a, b = (torch.from_numpy(array.astype(np.float32)).reshape(shape) for array in (slope, offset))
     low = float("-inf") if op.activation is Activation.NONE else 0.0
     high = 6.0 if op.activation is Activation.RELU6 else float("inf")
     results = [_Pair(pair.exact.clamp(low, high), _rounded((pair.coded * a + b).clamp(low, high), to)) for pair in sums]
-    return _moved(made, slope, offset, of, to), results
+    return made, results
 
 
-def _moved(made: Filters, slope: Floats, offset: Floats, of: Quantization, to: Quantization) -> Filters:
-    """The same codes at other scales."""
+def _moved(
+    made: Filters, slope: Floats, offset: Floats, of: Quantization, to: Quantization
+) -> tuple[Filters, Floats, Floats]:
+    """The same codes at other scales, and the lines that these draw.
+
+    A filter whose bias has no room at the smaller scale keeps its own: a scale that is large for the bias' sake is that
+    of weights near 0, whose outputs hardly move.
+    """
     least, most = (factor * to.scale / of.scale for factor in (LEAST_FACTOR, MOST_FACTOR))
     before = made.scale.astype(np.float64)
     scale = np.clip(before * slope, least, most).astype(np.float32)
-    bias = (made.bias * before * of.scale * slope + offset) / (of.scale * scale.astype(np.float64))
-    return replace(made, scale=scale, bias=np.clip(np.rint(bias), -MOST_BIAS, MOST_BIAS).astype(np.int32))
+    bias = np.rint((made.bias * before * of.scale * slope + offset) / (of.scale * scale.astype(np.float64)))
+    fits = np.abs(bias) <= MOST_BIAS
+    scale, bias = np.where(fits, scale, made.scale), np.where(fits, bias, made.bias)
+    moved = replace(made, scale=scale, bias=bias.astype(np.int32))
+    return moved, np.where(fits, slope, 1.0), np.where(fits, offset, 0.0)
 
 
 def _line(sums: Sequence[_Pair], axis: int) -> tuple[Floats, Floats]:
-    """Slope and offset of each channel, [C] each."""
+    """Slope and offset of each channel, [C] each; 1 and 0 where codes become NaN or infinity, as a quotient of two that
+    round to 0."""
     samples = sum(len(pair.exact) for pair in sums)
     y, q = ([_channels(getattr(pair, side), axis) for pair in sums] for side in ("exact", "coded"))
     count = sum(part.shape[1] for part in y)
@@ -187,6 +221,8 @@ def _line(sums: Sequence[_Pair], axis: int) -> tuple[Floats, Floats]:
     for i in range(len(sums)):
         dy, dq = (parts[i] - _column(mean) for parts, mean in ((y, mean_y), (q, mean_q)))
         yy, qq, yq = yy + _total(dy * dy), qq + _total(dq * dq), yq + _total(dy * dq)
+    sound = np.isfinite(mean_y) & np.isfinite(mean_q) & np.isfinite(yy) & np.isfinite(qq) & np.isfinite(yq)
+    yy, qq, yq, mean_y, mean_q = (np.where(sound, moment, 0.0) for moment in (yy, qq, yq, mean_y, mean_q))
     moves = qq > 0
     found = np.divide(yq, qq, out=np.ones_like(qq), where=moves)
     left = np.maximum(yy - found * yq, 0.0) / count  # variance of what is no line

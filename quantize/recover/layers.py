@@ -56,7 +56,7 @@ def look(graph: Graph, operands: Sequence[Operand], batches: Iterable[Mapping[st
         results = engine.run(batch)
         for node, operand in operands:
             x = results[outputs[_reads(node, operand).name]]
-            _check_finite(node, x)
+            check_reads(node, x)
             flat = np.moveaxis(x, channel_axis(node), -1)
             flat = flat.reshape(-1, flat.shape[-1])
             key = node.name, operand
@@ -66,10 +66,7 @@ def look(graph: Graph, operands: Sequence[Operand], batches: Iterable[Mapping[st
                 found = rows_of(node, operand, x, random, max(64, ROWS // (number + 1)))
                 rows.setdefault(key, []).append(found)
     if number < 0:
-        raise UsageError(
-            "TP051", "calibration has no samples: every array is empty, or none was asked for",
-            help="pass some hundred real samples, preprocessed as the model takes them",
-        )  # fmt: skip
+        raise no_samples()
     return Layers(
         {key: total / counts[key] for key, total in sums.items()},
         {key: _thinned(np.concatenate(parts), random) for key, parts in rows.items()},
@@ -149,7 +146,16 @@ def _thinned(rows: Array, random: np.random.Generator) -> Array:
     return rows if len(rows) <= ROWS else rows[random.permutation(len(rows))[:ROWS]]
 
 
-def _check_finite(node: Node, x: Array) -> None:
+def no_samples() -> UsageError:
+    return UsageError(
+        "TP051",
+        "calibration has no samples: every array is empty, or none was asked for",
+        help="pass some hundred real samples, preprocessed as the model takes them",
+    )
+
+
+def check_reads(node: Node, x: Array) -> None:
+    """UsageError TP051 when what a layer reads in float32 is not finite."""
     if not np.isfinite(x).all():
         raise UsageError(
             "TP051",

@@ -14,8 +14,9 @@ from torch import nn
 
 import triport as tp
 from triport.exporter.errors import UsageError
-from triport.exporter.ops import Concat
+from triport.exporter.ops import Concat, Conv, QuantizedConv
 from triport.quantize import Plan, make_plan
+from triport.targets.pairs import fits_in_pairs
 
 
 class Pictures(nn.Module):
@@ -85,6 +86,28 @@ def test_methods_that_recover_know_both_codes(recover: str, tmp_path: Path) -> N
     quantized = tp.quantize(graph, calibration=samples, input_bits=12, recover=recover)
     exact = answer(graph, {"x": samples})
     assert signal_to_noise(exact, answer(quantized, {"x": samples})) > 25
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("recover", [(), "gptq"])
+def test_both_codes_of_paired_weights_fit_in_pairs(channels: int, recover: str) -> None:
+    graph, samples = captured(Named(nn.Conv2d(channels, 8, 3)), channels, 6, 6)
+    quantized = tp.quantize(graph, calibration=samples, input_bits=12, weights="paired", recover=recover)
+    (node,) = (node for node in quantized.nodes if isinstance(node.op, QuantizedConv))
+    assert isinstance(node.op, QuantizedConv)
+    codes = node.inputs[1].array()
+    assert codes.shape[1] == 2 * channels
+    op = Conv(node.op.stride, node.op.padding, node.op.dilation, 1, node.op.layout)
+    assert fits_in_pairs(op, codes, 2 * channels)
+
+
+def test_bits_that_the_plan_decides_are_refused_beside_it() -> None:
+    graph, samples = captured(Named(nn.Linear(8, 2)), 8)
+    plans = {bits: make_plan(graph, calibration=samples, input_bits=bits) for bits in (8, 12)}
+    with pytest.raises(UsageError, match="input_bits 12 would be ignored: the plan decides this") as raised:
+        tp.quantize(graph, plan=plans[8], input_bits=12)
+    assert raised.value.code == "TP005"
+    assert tp.quantize(graph, plan=plans[12], input_bits=12).nodes
 
 
 def test_a_reader_that_takes_no_second_code_is_named() -> None:

@@ -105,9 +105,9 @@ def test_codes_chosen_in_another_way_are_cut_to_pairs() -> None:
         codes = random.integers(-127, 128, node.inputs[1].array().shape).astype(np.int8)
         made = Filters(codes, np.ones(len(codes), np.float32), np.zeros(len(codes), np.int32))
         channels = codes.shape[1] * getattr(node.op, "groups", 1)
-        cut = cut_to_pairs(node, made)
+        cut = cut_to_pairs(node.op, made, channels)
         assert fits_in_pairs(node.op, cut.codes, channels)
-        assert cut_to_pairs(node, cut) is cut
+        assert cut_to_pairs(node.op, cut, channels) is cut
 
 
 def test_paired_weights_are_int8_in_the_file_and_answer_the_same(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import triport as tp
 from triport.exporter.errors import UsageError
 from triport.exporter.graph import DType, Graph, Node, TensorType
 from triport.exporter.ops import Conv, ConvTranspose, Layout, Linear, MatMul
+from triport.quantize import make_plan
 from triport.quantize.canonical import canonical
 from triport.quantize.recover import equalize
 from triport.quantize.recover.gptq import gptq
@@ -122,17 +123,89 @@ def test_a_line_changes_scales_and_biases_and_no_code() -> None:
     assert changed == {2, 3}  # of x, codes, scales and biases
 
 
+def test_channels_that_hardly_move_keep_their_biases() -> None:
+    conv, norm = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+    module = Named(nn.Sequential(conv, norm, nn.ReLU(), nn.Conv2d(16, 4, 1)))
+    _, samples = captured(module, 3, 8, 8)
+    with torch.no_grad():
+        norm.weight.copy_(torch.where(torch.arange(16) % 2 > 0, torch.logspace(-9, -6, 16), torch.ones(16)))
+        norm.bias.fill_(1.0)
+    graph = tp.capture(module, {"x": torch.randn(2, 3, 8, 8)}, dynamic={"x": {0: "batch"}})
+    exact = answer(graph, {"x": samples})
+    plain, moved = (
+        signal_to_noise(exact, answer(tp.quantize(graph, calibration=samples, recover=recover), {"x": samples}))
+        for recover in ((), "affine")
+    )
+    assert moved > plain - 0.5, (plain, moved)
+
+
+class Share(nn.Module):
+    """A quotient that is finite in float32, and 0 / 0 where both round to 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(16, 8, bias=False), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.first(x))
+        y = self.last(torch.relu(self.second(y / y.sum(-1, keepdim=True))))
+        return y
+
+
+def test_where_codes_become_nan_no_line_is_drawn() -> None:
+    graph, samples = captured(Share(), 16, count=128)
+    samples = samples[np.isfinite(answer(graph, {"x": samples})).all(1)]
+    few = samples[:8] * np.float32(1e-3)
+    exact = answer(graph, {"x": samples})
+    plain, moved = (
+        signal_to_noise(
+            exact,
+            answer(tp.quantize(graph, calibration=np.concatenate([few, samples]), recover=recover), {"x": samples}),
+        )
+        for recover in ((), "affine")
+    )
+    assert moved > plain - 1, (plain, moved)
+
+
+@pytest.mark.parametrize("recover", ["affine", "bias"])
+@pytest.mark.parametrize(
+    ("number", "count", "told"), [(np.nan, 8, "NaN or infinity"), (np.inf, 8, "NaN or infinity"), (1, 0, "no samples")]
+)
+def test_samples_beside_a_plan_are_looked_at(recover: str, number: float, count: int, told: str) -> None:
+    graph, samples = captured(Named(nn.Linear(8, 2)), 8)
+    plan = make_plan(graph, calibration=samples)
+    samples[3, 0] = number
+    with pytest.raises(UsageError, match=told) as raised:
+        tp.quantize(graph, plan=plan, calibration=samples[:count], recover=recover)
+    assert raised.value.code == "TP051"
+
+
+def test_a_line_is_drawn_of_as_many_samples_as_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    affine = sys.modules["triport.quantize.recover.affine"]
+    graph, samples = captured(Named(nn.Linear(8, 4)), 8)
+    batches = [{"x": samples[start : start + 8]} for start in (0, 8, 16)]
+    for cells, rows in ((4 * 64, [8, 8, 8]), (4 * 19, [8, 8, 3]), (4 * 16, [8, 8]), (4 * 3, [3]), (1, [2])):
+        monkeypatch.setattr(affine, "CELLS", cells)
+        given, _ = affine._few(graph, batches)
+        assert [len(batch["x"]) for batch in given] == rows
+
+
 def test_of_one_sample_no_line_is_drawn() -> None:
     graph, samples = captured(Named(nn.Linear(8, 2)), 8)
     plain, moved = (tp.quantize(graph, calibration=samples[:1], recover=recover) for recover in ((), "affine"))
     for before, after in zip(plain.nodes, moved.nodes, strict=True):
         for a, b in zip(before.inputs[1:], after.inputs[1:], strict=True):
             np.testing.assert_array_equal(a.array(), b.array())
+    assert any("recover affine changed nothing" in notice for notice in moved.notices)
 
 
 @pytest.mark.parametrize(
     ("scheme", "recover", "told"),
-    [("int8", ["affine", "bias"], "both choose every bias"), ("int8-strict", ["affine"], "powers of two")],
+    [
+        ("int8", ["affine", "bias"], "both choose every bias"),
+        ("int8-strict", ["affine"], "powers of two"),
+        ("int8-strict", ["affine", "bias"], "powers of two"),
+    ],
 )
 def test_a_line_where_it_would_be_idle_or_cannot_be_is_refused(scheme: str, recover: list[str], told: str) -> None:
     graph, samples = captured(Named(nn.Linear(8, 2)), 8)
@@ -140,8 +213,8 @@ def test_a_line_where_it_would_be_idle_or_cannot_be_is_refused(scheme: str, reco
         tp.quantize(graph, scheme, calibration=samples, recover=recover)
 
 
-@pytest.mark.parametrize("recover", ["adaround", "gptq"])
-def test_codes_for_the_outputs_come_nearer_to_them_than_rounding(recover: str) -> None:
+@pytest.mark.parametrize("recover", ["adaround", "gptq", ["adaround", "affine"], ["gptq", "affine"]])
+def test_codes_for_the_outputs_come_nearer_to_them_than_rounding(recover: str | list[str]) -> None:
     graph, samples = captured(Named(nn.Sequential(nn.Linear(48, 40), nn.ReLU(), nn.Linear(40, 6))), 48, count=256)
     correlated = samples @ np.random.default_rng(1).normal(size=(48, 4)) @ np.random.default_rng(2).normal(size=(4, 48))
     x = correlated.astype(np.float32)
