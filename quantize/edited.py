@@ -23,15 +23,15 @@ TRIED = 256
 def unsafe_scales(node: Node, groups: Mapping[str, Group], is_safe: Callable[[], bool]) -> UsageError:
     """TP052 for a node that runtimes would round in different ways, with the nearest scale at which they do not.
 
-    groups    {value name: its scale and zero point in the plan}
-    is_safe   whether the node is, with what the groups have now
+    groups    {value name: its scale and zero point in the plan, and the values that have to share them}
+    is_safe   whether the node is, and what it is bound to, with what the groups have now
     """
     if isinstance(node.op, Add | Sub) and all(value.name in groups for value in node.inputs):
         return _unsafe_sum(node, groups, is_safe)
     name = node.output.name
     scale = groups[name].quantization.scale
     found = _first_safe(groups[name], (scale * (1 + count * STEP) for count in range(TRIES)), is_safe)
-    return _tie(node, found)
+    return _tie(node, found, groups)
 
 
 def _unsafe_sum(node: Node, groups: Mapping[str, Group], is_safe: Callable[[], bool]) -> UsageError:
@@ -46,13 +46,13 @@ def _unsafe_sum(node: Node, groups: Mapping[str, Group], is_safe: Callable[[], b
     found = _first_safe(out, _nearest(scale, fitting), is_safe)
     far = next((name for name, ratio in ratios.items() if not least <= ratio <= most * (1 + 2**-22)), None)
     if far is None:
-        return _tie(node, found)
+        return _tie(node, found, groups)
     return UsageError(
         "TP052",
         f'the plan\'s scale of "{far}" is {ratios[far]:.4g} times that of "{node.output.name}", the result of '
         f"{node.describe()}: from 1/{round(1 / least)} to {most:g} times is what kernels for sums are made for",
         at=str(node.source) or None,
-        help=_take(found, node.output.name),
+        help=_take(found, groups[node.output.name]),
     )
 
 
@@ -74,22 +74,28 @@ def _no_ratio(node: Node, names: list[str], groups: Mapping[str, Group], is_safe
         f'"{other}", {scales[other]!r}, and {node.describe()} works on both: their ratio has to be one of two whole '
         f"numbers up to {MOST_WEIGHT}",
         at=str(node.source) or None,
-        help=_take(found.get(wrong), wrong),
+        help=_take(found.get(wrong), groups[wrong]),
     )
 
 
-def _tie(node: Node, found: float | None) -> UsageError:
+def _tie(node: Node, found: float | None, groups: Mapping[str, Group]) -> UsageError:
     return UsageError(
         "TP052",
         f'at the plan\'s scale of "{node.output.name}" results of {node.describe()} come so near to half a '
         "step that runtimes would round them in different ways",
         at=str(node.source) or None,
-        help=_take(found, node.output.name),
+        help=_take(found, groups[node.output.name]),
     )
 
 
-def _take(found: float | None, name: str) -> str:
-    return f'take {found!r} for "{name}", or calibrate again' if found is not None else "calibrate again"
+def quoted(group: Group) -> str:
+    """The values of a group."""
+    *others, last = (f'"{name}"' for name in group.members)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _take(found: float | None, group: Group) -> str:
+    return f"take {found!r} for {quoted(group)}, or calibrate again" if found is not None else "calibrate again"
 
 
 def _first_safe(group: Group, scales: Iterable[float], is_safe: Callable[[], bool]) -> float | None:

@@ -13,6 +13,7 @@ from ..exporter.graph import Array, Graph
 from ..exporter.graph.atomic import check_file_name
 from ..exporter.graph.npz import read_npz
 from .calibrate import Calibration
+from .labelled import accuracy, labelled
 from .options import check_choices
 from .plan import PLANNED, Plan
 from .quantize import make_plan, quantize
@@ -27,7 +28,8 @@ class QuantizedFile:
 
     rows       the plan, a row a node; empty for schemes that have none
     notices    what a user should know beside
-    accuracy   what was measured for ``max_drop``, as the plan has it; empty without
+    accuracy   what was measured for ``max_drop``, as the plan has it, and as written where other integers were chosen
+               for it; empty without
     bytes      of the weights, before and after
     """
 
@@ -48,6 +50,8 @@ class QuantizedFile:
         before, all_quantized, after = (100 * found[key] for key in ("float32", "all_quantized", "as_planned"))
         layers = f"{spared} layer{'s' if spared != 1 else ''} kept float for it"
         kept = layers if spared else "no layer kept float for it, and so none was ranked"
+        if "as_written" in found:
+            kept += f"; {100 * found['as_written']:.2f} % as written, with other integers for the plan's scales"
         return (
             f'accuracy by the output "{found["output"]}" on {found["samples"]:,} samples: {before:.2f} % in float32, '
             f"{all_quantized:.2f} % with every layer quantized, {after:.2f} % as planned, {kept}"
@@ -152,6 +156,7 @@ def quantize_file(
         )
     check_methods(recover, followed.scheme if followed is not None else scheme)
     graph = graph_of(model)
+    given = _labelled(Path(validation), graph) if validation is not None else None
     if followed is None and scheme in PLANNED:
         progress("calibrating" if max_drop is None else "calibrating, and measuring accuracy")
         followed = make_plan(
@@ -163,7 +168,7 @@ def quantize_file(
             keep_float=keep_float,
             io=io or "float32",
             equalized="equalize" in recover,
-            validation=_labelled(Path(validation), graph) if validation is not None else None,
+            validation=given,
             max_drop=max_drop,
             weights=weights or "full",
             input_bits=input_bits or 8,
@@ -198,6 +203,8 @@ def quantize_file(
     rows = plan_rows(graph, followed) if followed else []
     sizes = graph.stored_bytes(), quantized.stored_bytes()
     measured = followed.accuracy if followed is not None and max_drop is not None else {}
+    if given is not None and set(recover) - {"equalize"}:
+        measured = measured | {"as_written": accuracy(quantized, *labelled(graph, given))}
     return QuantizedFile(quantized, followed, rows, quantized.notices, sizes, str(out) if out else None, measured)
 
 

@@ -16,7 +16,7 @@ from ..exporter.errors import UsageError
 from ..exporter.graph import Graph, Node, Quantization, Value
 from ..exporter.ops import Add, HardSwish, LayerNorm, MatMul, Mul, Sub
 from .arithmetic import STEP, SUM_RATIOS, Reals, add_is_safe, mul_is_safe, nudged, sub_is_safe, unary_margin
-from .edited import unsafe_scales
+from .edited import quoted, unsafe_scales
 from .forms import MOST_EXACT, STRICT, Decision, Form, data, own_decision
 from .groups import Group
 from .means import cells_of_mean, untied_scales
@@ -115,8 +115,9 @@ def check_plan(graph: Graph, plan: Plan) -> None:
 
     For plans that were read and perhaps edited; what `solve` returns passes.
     """
-    _check_short(plan)
-    groups = {name: Group(quantization=value.quantization) for name, value in plan.values.items()}
+    groups = _planned_groups(graph, plan)
+    _check_short(plan, groups)
+    checks: list[tuple[Node, Callable[[], bool]]] = []
     for node in graph.nodes:
         planned = plan.nodes.get(node.name)
         forms = {Form.FLOAT, own_decision(node, plan.scheme).form}
@@ -127,13 +128,41 @@ def check_plan(graph: Graph, plan: Plan) -> None:
                 f'the plan asks for the form "{planned.form.value}" of {node.describe()}, which has {listed}',
                 at=str(node.source) or None,
             )
-        known = all(v.name in groups for v in (*coded_operands(node), *node.outputs))
+        known = all(v.name in groups for v in _coded(node))
         check = _check(node, planned.form, groups, plan.scheme) if planned and known else None
-        if check is not None and not check():
-            raise unsafe_scales(node, groups, check)
+        checks += [(node, check)] if check is not None else []
+    wrong = next(((node, check) for node, check in checks if not check()), None)
+    if wrong is not None:
+        node, check = wrong
+        bound = [check, *_bound_with(node, groups, checks)]
+        raise unsafe_scales(node, groups, lambda: all(holds() for holds in bound))
 
 
-def _check_short(plan: Plan) -> None:
+def _planned_groups(graph: Graph, plan: Plan) -> dict[str, Group]:
+    """What the plan says of values; those that a move ties together are one group, unless the plan parts them."""
+    groups = {
+        name: Group({name: (value.low, value.high)}, quantization=value.quantization)
+        for name, value in plan.values.items()
+    }
+    for node in graph.nodes:
+        planned = plan.nodes.get(node.name)
+        if planned and planned.form is Form.MOVES:
+            values = [value for value in _coded(node) if value.name in groups]
+            if len({groups[value.name].quantization for value in values}) == 1:
+                _join(groups, values)
+    return groups
+
+
+def _bound_with(
+    node: Node, groups: Mapping[str, Group], checks: Iterable[tuple[Node, Callable[[], bool]]]
+) -> list[Callable[[], bool]]:
+    """The checks, passed so far, of other nodes that have groups in common with this one."""
+    ours = {id(groups[value.name]) for value in _coded(node)}
+    others = ((other, check) for other, check in checks if other is not node)
+    return [check for other, check in others if ours & {id(groups[v.name]) for v in _coded(other)} and check()]
+
+
+def _check_short(plan: Plan, groups: Mapping[str, Group]) -> None:
     """UsageError TP052 for a scale that `strict` kernels would not dequantize exactly."""
     for name, value in plan.values.items() if plan.scheme == STRICT else ():
         scale = value.quantization.scale
@@ -142,7 +171,7 @@ def _check_short(plan: Plan) -> None:
                 "TP052",
                 f'the plan\'s scale of "{name}", {scale!r}, has more than {SCALE_BITS} significant bits: kernels '
                 f"would dequantize it in different ways, which {STRICT} rules out",
-                help=f"take {short_above(scale)!r}",
+                help=f"take {short_above(scale)!r} for {quoted(groups[name])}",
             )
 
 

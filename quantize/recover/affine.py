@@ -31,9 +31,9 @@ from .layers import Floats, check_reads, no_samples
 if TYPE_CHECKING:
     from torch import Tensor
 
-CELLS = 2**24
-"""Cells of the largest value on all samples together: so many are looked at, and no more. Some seven such values are
-held at a time, in 4 bytes a cell."""
+CELLS = 2**25
+"""Cells of the largest value on all samples together: so many are looked at, and no more. What a node reads and what
+it answers are held at a time, float and coded: some five such values of 4 bytes a cell."""
 
 FEWEST = 2
 """Samples of which something can be told."""
@@ -72,7 +72,7 @@ def lines(graph: Graph, plan: Plan, batches: Iterable[Mapping[str, Array]], rule
             values[value] = [_Pair(x, x) for x in tensors]
         last = {value: node for node in graph.nodes for value in node.inputs}
         for node in graph.nodes:
-            operands = [_operands(graph, node, plan, values, i) for i in range(len(given))]
+            operands = (_operands(graph, node, plan, values, i) for i in range(len(given)))
             if isinstance(node.op, Conv | Linear) and plan.nodes[node.name].form is Form.INTEGER:
                 made, results = _layer(node, plan, operands, rule)
                 found[node.name] = made
@@ -141,7 +141,7 @@ def _operands(graph: Graph, node: Node, plan: Plan, values: Mapping[Value, Seque
 
 
 def _results(
-    node: Node, plan: Plan, operands: Sequence[Sequence[_Pair]], sizes: Sequence[Mapping[str, int]]
+    node: Node, plan: Plan, operands: Iterable[Sequence[_Pair]], sizes: Sequence[Mapping[str, int]]
 ) -> list[list[_Pair]]:
     """Of a node with nothing to be found: the op in float32 on both, the one rounded to codes where it gives these."""
     from ...exporter.reference.registry import compute
@@ -158,7 +158,7 @@ def _results(
 
 
 def _layer(
-    node: Node, plan: Plan, operands: Sequence[Sequence[_Pair]], rule: WeightRule
+    node: Node, plan: Plan, operands: Iterable[Sequence[_Pair]], rule: WeightRule
 ) -> tuple[Filters, list[_Pair]]:
     """The filters of a layer and what it answers with them."""
     import torch
@@ -168,28 +168,27 @@ def _layer(
     op = node.op
     assert isinstance(op, Conv | Linear)
     of, to = plan.values[node.inputs[0].name].quantization, plan.values[node.output.name].quantization
-    for pairs in operands:
-        check_reads(node, pairs[0].exact.numpy())
     made = rule(node, of, to)
     steps = made.scale.reshape(-1, *[1] * (made.codes.ndim - 1))
     weight = torch.from_numpy(made.codes.astype(np.float32) * steps)
     bias = torch.from_numpy((made.bias * (of.scale * made.scale.astype(np.float64))).astype(np.float32))
     plain = replace(op, activation=Activation.NONE)
-    sums = [
-        _Pair(
-            compute(plain, [pair.exact for pair in pairs], {})[0],
-            compute(plain, [pairs[0].coded, weight, bias], {})[0],
-        )
-        for pairs in operands
-    ]
+    sums = []
+    for pairs in operands:
+        check_reads(node, pairs[0].exact.numpy())
+        (exact,) = compute(plain, [pair.exact for pair in pairs], {})
+        (coded,) = compute(plain, [pairs[0].coded, weight, bias], {})
+        sums.append(_Pair(exact, coded))
     axis = op.layout.channel_axis(node.output.type.rank) if isinstance(op, Conv) else node.output.type.rank - 1
     made, slope, offset = _moved(made, *_line(sums, axis), of, to)
     shape = [-1 if i == axis else 1 for i in range(node.output.type.rank)]
     a, b = (torch.from_numpy(array.astype(np.float32)).reshape(shape) for array in (slope, offset))
     low = float("-inf") if op.activation is Activation.NONE else 0.0
     high = 6.0 if op.activation is Activation.RELU6 else float("inf")
-    results = [_Pair(pair.exact.clamp(low, high), _rounded((pair.coded * a + b).clamp(low, high), to)) for pair in sums]
-    return made, results
+    for i, pair in enumerate(sums):  # in place: no more is held than has to be
+        coded = pair.coded.mul_(a).add_(b).clamp_(low, high)
+        sums[i] = _Pair(pair.exact.clamp_(low, high), _rounded(coded, to))
+    return made, sums
 
 
 def _moved(
@@ -214,12 +213,14 @@ def _line(sums: Sequence[_Pair], axis: int) -> tuple[Floats, Floats]:
     """Slope and offset of each channel, [C] each; 1 and 0 where codes become NaN or infinity, as a quotient of two that
     round to 0."""
     samples = sum(len(pair.exact) for pair in sums)
-    y, q = ([_channels(getattr(pair, side), axis) for pair in sums] for side in ("exact", "coded"))
-    count = sum(part.shape[1] for part in y)
-    mean_y, mean_q = (np.sum([_total(part) for part in parts], axis=0) / count for parts in (y, q))
+    count = sum(pair.exact.numel() // pair.exact.shape[axis] for pair in sums)
+    mean_y, mean_q = (
+        np.sum([_total(_channels(part, axis)) for part in parts], axis=0) / count
+        for parts in ([pair.exact for pair in sums], [pair.coded for pair in sums])
+    )
     yy = qq = yq = np.zeros(len(mean_y))
-    for i in range(len(sums)):
-        dy, dq = (parts[i] - _column(mean) for parts, mean in ((y, mean_y), (q, mean_q)))
+    for pair in sums:
+        dy, dq = _channels(pair.exact, axis) - _column(mean_y), _channels(pair.coded, axis) - _column(mean_q)
         yy, qq, yq = yy + _total(dy * dy), qq + _total(dq * dq), yq + _total(dy * dq)
     sound = np.isfinite(mean_y) & np.isfinite(mean_q) & np.isfinite(yy) & np.isfinite(qq) & np.isfinite(yq)
     yy, qq, yq, mean_y, mean_q = (np.where(sound, moment, 0.0) for moment in (yy, qq, yq, mean_y, mean_q))

@@ -174,6 +174,19 @@ def test_a_bound_says_what_accuracy_was_found(folder: Path, capsys: pytest.Captu
     assert "accuracy by" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_accuracy_is_that_of_the_file_where_other_integers_are_chosen(
+    folder: Path, capsys: pytest.CaptureFixture[str], io: str
+) -> None:
+    bound = ["--calibration", "data.npz", "--max-drop", "100", "--validation", "labelled.npz", "--io", io]
+    assert run(["quantize", "m.triport", *bound, "--recover", "affine", "-o", "q.triport"]) == 0
+    assert " % as written, with other integers" in capsys.readouterr().err
+    assert run(["quantize", "m.triport", *bound, "--recover", "bias", "--json"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["accuracy"]["as_written"] <= 1
+    assert run(["quantize", "m.triport", *bound, "--recover", "equalize"]) == 0
+    assert "as written" not in capsys.readouterr().err
+
+
 def test_layers_are_ranked_where_too_much_is_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = np.random.default_rng(1).normal(0, 1, (2000, 1, 8, 8)).astype(np.float32)
     scores = Graph.load("m.triport").run({"image": images})["scores"]

@@ -16,7 +16,7 @@ from small_graphs import BATCH, convnet, perceptron
 
 from triport.exporter.errors import FormatError, UsageError
 from triport.exporter.graph import DType, Graph, Quantization, Source, TensorType
-from triport.exporter.ops import Add, Linear, QuantizedConv, QuantizedLinear
+from triport.exporter.ops import Add, Conv, Linear, MaxPool, QuantizedConv, QuantizedLinear
 from triport.quantize import NodePlan, Plan, ValuePlan, make_plan, plan_rows, quantize
 from triport.quantize.forms import Form
 from triport.quantize.plan import IO
@@ -175,6 +175,35 @@ def test_an_operand_in_no_ratio_is_named_with_the_nearest_scale_that_is(
     safe = _advised(raised.value, f"{operand}:out")
     assert abs(safe / edited.scale - 1) < 0.05
     assert quantize(summed, plan=changed(plan_of_sum, **_one(operand, replace(known, scale=safe)))).nodes
+
+
+@pytest.mark.parametrize("factor", [1.003, 0.9123])
+def test_all_values_that_share_a_scale_are_named_with_the_one_to_take(factor: float) -> None:
+    graph = Graph("pooled sum")
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 3, 4, 4)))
+    rng = np.random.default_rng(0)
+    none = ((0, 0), (0, 0))
+    branches = []
+    for name in ("left", "right"):
+        weight = graph.add_constant(rng.normal(0, 1, (4, 3, 1, 1)).astype(np.float32), f"{name}.weight")
+        conv = graph.add(Conv((1, 1), none, (1, 1)), x, weight, name=name)
+        branches.append(graph.add(MaxPool((2, 2), (2, 2), none, (1, 1)), conv, name=f"{name}.pool"))
+    graph.set_output("y", graph.add(Add(), *branches, name="both"))
+    plan = make_plan(graph, calibration={"x": rng.normal(0, 1, (40, 3, 4, 4)).astype(np.float32)})
+    known = plan.values["left:out"].quantization
+    assert plan.values["left.pool:out"].quantization == known
+    wrong = replace(known, scale=float(np.float32(known.scale * factor)))
+    edited = changed(plan, left=wrong, **_one("left.pool", wrong))
+    with pytest.raises(UsageError, match="whole numbers up to 127") as raised:
+        quantize(graph, plan=edited)
+    found = re.fullmatch(r"take (\S+) for (.* and .*), or calibrate again", str(raised.value.help))
+    assert found is not None, raised.value.help
+    pair = [name.removesuffix(":out") for name in re.findall(r'"([^"]+)"', found[2])]
+    assert pair in (["left", "left.pool"], ["right", "right.pool"])
+    safe: dict[str, Any] = {
+        name: replace(edited.values[f"{name}:out"].quantization, scale=float(found[1])) for name in pair
+    }
+    assert quantize(graph, plan=changed(edited, **safe)).nodes
 
 
 @pytest.mark.parametrize("factor", [2.0**-4, 2.0**10])
