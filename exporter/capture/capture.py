@@ -25,7 +25,7 @@ from .convert import PORTABLE, Conversion, dtype_name
 from .fallback import without_compositions
 from .flat import FlatModule, unwrapped
 from .free_sizes import Counted, merged, rounded, step_notices, steps_needed
-from .in_step import can_follow, run_in_step, state_of
+from .in_step import can_follow, run_in_step
 from .inputs import Dynamic, Examples, Inputs, normalize_inputs
 from .least import limit_from_below
 from .mutation import without_writes
@@ -35,6 +35,7 @@ from .reach import limit_from_above
 from .regions import without_regions
 from .saved import SavedModule, example_inputs, saved_notices
 from .silence import silent
+from .state import state_of
 from .ties import puts_in_order, tie_notices
 
 Program = tuple[ExportedProgram, list[str]]
@@ -118,7 +119,8 @@ def _captured(
     with TRACING:
         before = state_of(flat.body)
         seen, own = first_answer(flat, inputs)
-        like_later = state_of(flat.body) == before
+        like_later = before.is_like(state_of(flat.body))
+        del before  # which keeps what the module has dropped
     _check_outputs(own)
     with TRACING, float32_weights(flat.body.body if isinstance(flat.body, SavedModule) else flat.body) as weights:
         program, notices = export()
@@ -167,7 +169,7 @@ def _answered(
 
     samples      the example's own, further ones of the user's, and one with other numbers; not answered yet
     known        the sample that ``plain`` is the answer to, if any
-    like_later   the module was before that answer what it was after it
+    like_later   the module was before that answer what it was after it, as far as `State` sees
 
     Where the example's own sample is made up like the other one, it is enough that the graph answers the other one, in
     step with the module. Else it answers the example; and the other too, if tracing has seen the example's numbers.

@@ -12,12 +12,15 @@ the numbers of one layer.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from operator import index
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ..errors import TriportError
 from ..graph import Array, Graph, Value
@@ -30,8 +33,12 @@ _RANKS: dict[Any, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 _OFTEN = 32
 """Products that each number of a call goes into, where comparing the numbers costs less than the call."""
 
+_PLAIN = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
+"""Other kinds of tensors may answer torch's functions in their own way."""
 
-_FAILURES = (TriportError, ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+_FAILURES = (
+    *(TriportError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
+)
 
 
 class _Call(NamedTuple):
@@ -45,28 +52,6 @@ class _Call(NamedTuple):
 def can_follow(graph: Graph) -> bool:
     """Whether a run in step can save anything."""
     return any(isinstance(node.op, Conv) for node in graph.nodes)
-
-
-def state_of(module: torch.nn.Module) -> object:
-    """What the modules hold: equal as long as none has put something else there, or has written to a tensor.
-
-    torch.export puts attributes back that tracing has changed, so that a module may answer otherwise at its first call
-    alone; such a module's first answer tells something that a later one does not.
-    """
-    return [[_held(held) for name, held in vars(part).items() if name not in _OF_TORCH] for part in module.modules()]
-
-
-_OF_TORCH = vars(torch.nn.Module()).keys() - {"_buffers", "_parameters"}
-
-
-def _held(value: object) -> object:
-    if isinstance(value, torch.Tensor):
-        return id(value), None if value.is_inference() else value._version
-    if isinstance(value, Mapping):
-        return [(key, _held(item)) for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return [_held(item) for item in value]
-    return value if isinstance(value, int | float | str) else id(value)
 
 
 def run_in_step(
@@ -97,13 +82,14 @@ class _Follower(TorchFunctionMode):
         self.wanted = set(graph.outputs.values())
         self.found: dict[Value, torch.Tensor] = {}
         self.failed: BaseException | None = None
+        self.settings = len(_get_current_dispatch_mode_stack()), torch.get_default_dtype()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func in _RANKS and isinstance(result, torch.Tensor) and _as_usual():
-            self._follow(_call(func, *args, **(kwargs or {})), result)
+        if func in _RANKS and isinstance(result, torch.Tensor) and self._as_usual():
+            self._follow(_known(func, args, kwargs or {}, result))
         return result
 
     def outputs(self) -> dict[str, Array]:
@@ -117,11 +103,16 @@ class _Follower(TorchFunctionMode):
         with torch.no_grad():  # which the steps have set too, and put back now
             self.steps.close()
 
-    def _follow(self, call: _Call, result: torch.Tensor) -> None:
+    def _as_usual(self) -> bool:
+        """Whether the module has set nothing that a convolution of its own, or the graph's computing, is subject to."""
+        if torch.is_autocast_enabled("cpu") or torch.is_inference_mode_enabled() or _in_functorch():
+            return False
+        return (len(_get_current_dispatch_mode_stack()), torch.get_default_dtype()) == self.settings
+
+    def _follow(self, known: tuple[_Call, torch.Tensor] | None) -> None:
         """Through the convolution that is next in the graph, and up to the one behind it."""
         if not self.done:
             self._advance(next(self.stops, None), None)
-        known = (call, result) if _worth(call, result) else None
         self._advance(next(self.stops, None), known)
 
     def _advance(self, stop: int | None, known: tuple[_Call, torch.Tensor] | None) -> None:
@@ -175,9 +166,22 @@ def _stops(graph: Graph) -> Iterator[int]:
         known += len(node.outputs)
 
 
-def _as_usual() -> bool:
-    """Whether the module has set nothing that the graph's own computing would be subject to."""
-    return not torch.is_autocast_enabled("cpu") and not torch.is_inference_mode_enabled()
+def _in_functorch() -> bool:
+    """Whether tensors stand for several, or for more than their numbers, as inside torch.vmap."""
+    interpreter = getattr(torch._C._functorch, "peek_interpreter_stack", None)
+    return interpreter is not None and interpreter() is not None
+
+
+def _known(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: torch.Tensor
+) -> tuple[_Call, torch.Tensor] | None:
+    """A call and its result, where the call is one that can be compared and that is worth it."""
+    with contextlib.suppress(Exception):  # torch takes more spellings than there are here
+        call = _call(function, *args, **kwargs)
+        tensors = [result, *(operand for operand in call.operands if operand is not None)]
+        if all(type(tensor) in _PLAIN for tensor in tensors) and _worth(call, result):
+            return call, result
+    return None
 
 
 def _call(
@@ -195,10 +199,12 @@ def _call(
     return _Call(function, (input, weight, bias), (*each, groups))
 
 
-def _each(numbers: int | str | Sequence[int], rank: int) -> tuple[int | str, ...]:
-    if isinstance(numbers, int | str):
+def _each(numbers: SupportsIndex | str | Sequence[SupportsIndex], rank: int) -> tuple[int | str, ...]:
+    if isinstance(numbers, str):
         return (numbers,) * rank
-    return tuple(numbers) * (rank if len(numbers) == 1 else 1)
+    if isinstance(numbers, SupportsIndex):
+        return (index(numbers),) * rank
+    return tuple(map(index, numbers)) * (rank if len(numbers) == 1 else 1)
 
 
 def _worth(call: _Call, result: torch.Tensor) -> bool:
@@ -219,5 +225,8 @@ def _same_bits(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
     alike = a.dtype is b.dtype is torch.float32 and a.shape == b.shape and a.stride() == b.stride()
     if not alike or a.device != b.device or a.is_neg():
         return False
-    mine, others = (x.detach().view(torch.int32).numpy() for x in (a, b))
+    try:
+        mine, others = (x.detach().view(torch.int32).numpy() for x in (a, b))
+    except RuntimeError:  # a tensor without memory of its own
+        return False
     return np.array_equal(mine, others)  # 1.6 times as fast as torch.equal

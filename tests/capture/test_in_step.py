@@ -204,6 +204,75 @@ class CountsElsewhere(Net):
 CALLS: list[int] = []
 
 
+class Doubles(Convolutions):  # type: ignore[no-untyped-call]
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        return result * 2 if func is torch.ops.aten.convolution.default else result
+
+
+class DoublesInside(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        with Doubles():
+            return self.narrow(self.body(y)).amax((2, 3))
+
+
+def test_convolutions_that_a_mode_of_the_modules_changes_are_not_the_graphs() -> None:
+    module = DoublesInside()
+    graph, inputs = captured(Net())
+    told, found = run_in_step(graph, inputs, answer_of(module.eval()))
+    assert equal(told, answer_of(module)(inputs))
+    assert equal(found, run_graph(graph, inputs))
+    with pytest.raises(ModelError):
+        tp.capture(module, LARGE)
+
+
+class Twice(Tensor):
+    """Convolutions with it give twice of what they would."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        return result * 2 if func is F.conv2d else result
+
+
+def test_convolutions_of_tensors_that_answer_for_themselves_are_not_the_graphs() -> None:
+    module = Net().eval()
+    graph, inputs = captured(module)
+    module.body.weight = nn.Parameter(module.body.weight.detach().as_subclass(Twice))
+    told, found = run_in_step(graph, inputs, answer_of(module))
+    assert not equal(told, found)
+    assert equal(found, run_graph(graph, inputs))
+
+
+class InVmap(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.vmap(super().forward)(x.unsqueeze(1)).flatten(1)
+
+
+class NumpyStride(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(self.body(self.stem(x)), self.narrow.weight, stride=np.int64(2))  # type: ignore[call-overload]
+        return y.amax((2, 3))
+
+
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyConv2d(16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3))
+
+
+@pytest.mark.parametrize("made", [InVmap, NumpyStride, lazy])
+def test_convolutions_that_cannot_be_compared_are_captured(made: Callable[[], nn.Module]) -> None:
+    graph = tp.capture(made().eval(), LARGE, dynamic={})
+    assert graph.samples
+    for sample in graph.samples:
+        found = run_graph(graph, sample.inputs)
+        assert np.allclose(found["output"], sample.outputs["output"], rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("module", [Counts, CountsInABuffer, CountsElsewhere])
 def test_a_module_that_counts_its_calls_is_found_out(module: type[Net]) -> None:
     with pytest.raises(ModelError) as caught:
