@@ -262,7 +262,7 @@ def notices_of_values(plan: Plan, seen: Mapping[str, Observed]) -> list[str]:
 
 def notices_of_forms(plan: Plan) -> list[str]:
     """Whether anything is quantized at all."""
-    if plan.nodes.keys() and set(plan.counts()) > {Form.FLOAT.value}:
+    if set(plan.counts()) - {Form.FLOAT.value}:
         return []
     if not plan.accuracy:
         return ["nothing is quantized: every node stays float"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CELLS = 2**25
 """Cells of the largest value on all samples together: so many are looked at, and no more. What a node reads and what
-it answers are held at a time, float and coded: some five such values of 4 bytes a cell."""
+it answers are held at a time, float and coded: some four such values of 4 bytes a cell."""
 
 FEWEST = 2
 """Samples of which something can be told."""

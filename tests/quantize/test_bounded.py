@@ -175,3 +175,4 @@ def test_a_plan_that_keeps_everything_float_says_so(task: tuple[tp.Graph, np.nda
     graph, samples, _ = task
     plan = make_plan(graph, calibration=samples, keep_float="*")
     assert plan.notices == ["nothing is quantized: every node stays float"]
+    assert not make_plan(graph, calibration=samples).notices
