@@ -224,8 +224,8 @@ def _transformer() -> Module:
     layers = tp.layers
     image = tp.Input((28, 28, 1), name="image")
     x = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="stem")(image)
-    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="patches")(x)
-    x = layers.Dense(256, name="tokens")(layers.Reshape((7, 7 * 32))(x))
+    x = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu", name="patches")(x)
+    x = layers.Dense(256, name="tokens")(layers.Reshape((7, 7 * 64))(x))
     x = Places(7, 256)(x)
     x = TransformerBlock(256, 4, 512)(x)
     x = TransformerBlock(256, 4, 512)(x)
@@ -257,7 +257,7 @@ NETWORKS: dict[str, Network] = {
         "fashion", _mobilenet_v3, (28, 28, 1), epochs=5, rate=1e-2, reach=(1, 1), probabilities=True
     ),
     "resnet_8": Network("fashion", _resnet_8, (1, 28, 28), epochs=6, rate=1e-2, reach=(1, 1), factor=1 / 255),
-    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=10, rate=2e-3, reach=(1, 1), factor=1 / 255),
+    "transformer": Network("fashion", _transformer, (28, 28, 1), epochs=14, rate=2e-3, reach=(1, 1), factor=1 / 255),
     "conv_1d": Network("keywords", _conv_1d, (50, 32), epochs=10, reach=(3, 2)),
     "lstm": Network("keywords", lambda: _recurrent("LSTM", 320), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),
     "gru": Network("keywords", lambda: _recurrent("GRU", 352), (50, 32), epochs=6, rate=4e-3, reach=(3, 2)),
