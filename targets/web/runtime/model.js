@@ -19,7 +19,7 @@ const RELAXED = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL";
 /** Which of the two kernel files this engine runs; throws when it runs neither. */
 export function chooseKernels(options) {
   if (typeof WebAssembly === "undefined" || !validates(SIMD))
-    throw new Error("this engine has no WebAssembly with SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
+    throw new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
   return options.relaxed !== false && validates(RELAXED) ? "kernels.relaxed.wasm" : "kernels.wasm";
 }
 

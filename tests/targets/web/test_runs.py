@@ -111,7 +111,7 @@ def test_an_engine_without_what_it_needs_is_told_so(flag: str, bundle: Write) ->
     command = ["node", flag, "--input-type=module", "--eval", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     versions = "Chrome 91, Firefox 90, Safari 16.4, Node 18 have it"
-    assert done.stdout.strip() == f"this engine has no WebAssembly with SIMD: {versions}"
+    assert done.stdout.strip() == f"this engine has no WebAssembly SIMD: {versions}"
 
 
 IMPORTED = """async () => {
