@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option(
     "--weights", metavar="NAME", help="full (default), or paired: coarser, and faster in ONNX Runtime on x86."
 )
-@click.option("--max-drop", type=float, metavar="POINTS", help="Keep layers float until accuracy falls by no more.")
+@click.option(
+    "--max-drop", type=click.FloatRange(0), metavar="POINTS", help="Keep layers float until accuracy falls by no more."
+)
 @click.option("--validation", metavar="FILE.npz", help="By what accuracy is measured: the inputs, and labels.")
 @click.option(
     "--io", type=click.Choice(["float32", "int8", "uint8"]), help="What inputs and outputs are.  [default: float32]"

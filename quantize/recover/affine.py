@@ -66,13 +66,14 @@ def lines(graph: Graph, plan: Plan, batches: Iterable[Mapping[str, Array]], rule
         return {}
     found: dict[str, Filters] = {}
     values: dict[Value, list[_Pair]] = {}
+    fine = fine_values_of(graph, plan)
     with torch.no_grad():
         for value in graph.inputs:
-            tensors = [torch.from_numpy(np.ascontiguousarray(batch[value.name])) for batch in given]
+            tensors = [torch.from_numpy(np.require(batch[value.name], requirements=["C", "W"])) for batch in given]
             values[value] = [_Pair(x, x) for x in tensors]
         last = {value: node for node in graph.nodes for value in node.inputs}
         for node in graph.nodes:
-            operands = (_operands(graph, node, plan, values, i) for i in range(len(given)))
+            operands = (_operands(node, plan, fine, values, i) for i in range(len(given)))
             if isinstance(node.op, Conv | Linear) and plan.nodes[node.name].form is Form.INTEGER:
                 made, results = _layer(node, plan, operands, rule)
                 found[node.name] = made
@@ -119,12 +120,13 @@ def _largest(graph: Graph, sizes: Mapping[str, int]) -> int:
     return max((int(np.prod(shape)) for shape in shapes), default=0)
 
 
-def _operands(graph: Graph, node: Node, plan: Plan, values: Mapping[Value, Sequence[_Pair]], batch: int) -> list[_Pair]:
-    """What a node reads, float and as it is in the quantized graph, rounded where it reads codes."""
+def _operands(
+    node: Node, plan: Plan, fine: Sequence[Value], values: Mapping[Value, Sequence[_Pair]], batch: int
+) -> list[_Pair]:
+    """What a node reads, float and as it is in the quantized graph, rounded where it reads codes (``fine``: to two)."""
     import torch
 
     found = []
-    fine = fine_values_of(graph, plan)
     for value in node.inputs:
         if value.is_constant:
             array = torch.from_numpy(np.array(value.array()))

@@ -124,6 +124,7 @@ def test_a_torch_program_is_quantized(folder: Path, capsys: pytest.CaptureFixtur
         (["--scheme", "int8-weights", "--calibration", "data.npz"], 2, "only with --recover gptq or adaround"),
         (["--calibration", "data.npz", "--validation", "labelled.npz"], 2, "may be lost, --max-drop 0.5, or leave out"),
         (["--calibration", "data.npz", "--max-drop", "1"], 2, "help: --validation FILE.npz, which holds an array"),
+        (["--calibration", "data.npz", "--max-drop", "-1", "--validation", "labelled.npz"], 2, "not in the range x>=0"),
         (["--calibration", "labelled.npz"], 2, 'of labelled.npz do not match the inputs: "digit" is no input\n'),
         (["--calibration", "data.npz", "--max-drop", "1", "--validation", "from_one.npz"], 2, "subtract 1 from the"),
         (["--calibration", "data.npz", "--recover", "luck"], 2, "recover is one of: equalize, bias"),
