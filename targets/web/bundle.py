@@ -34,6 +34,9 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }
 """{file beside index.js: what it is made of}: what few pages need, imported when they do."""
 
+AT_ONCE = "//# allFunctionsCalledOnLoad\n"
+"""Has engines that know it (Chrome 136) compile all of a script while it comes in: first answers need most of it."""
+
 BASE64_PIECE = 3 * 2**16
 """Bytes turned into base64 at a time: a multiple of 3, so that the pieces need no padding between them."""
 
@@ -67,7 +70,8 @@ def module_script(plan: Bytes, kernels: Bytes) -> bytes:
               them nearly what it makes of the bytes (base64 would take a third more)
     """
     text = bytes(plan).decode("ascii").replace("\\", r"\\").replace("'", r"\'")
-    return (COMPILED / "index.js").read_bytes() + f"const PLAN='{text}',KERNELS='{kernels.hex()}';\n".encode()
+    held = f"const PLAN='{text}',KERNELS='{kernels.hex()}';\n"
+    return AT_ONCE.encode() + (COMPILED / "index.js").read_bytes() + held.encode()
 
 
 def tool_scripts() -> dict[str, str]:
@@ -105,7 +109,7 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
     In pieces, because the weights in base64 are the largest thing that an export writes.
     """
     yield (
-        f"// {name}, written by triport: {script_name(name)}.load() gives a model.\n"
+        f"{AT_ONCE}// {name}, written by triport: {script_name(name)}.load() gives a model.\n"
         "globalThis.triport = globalThis.triport ?? {};\n"
         f"globalThis.{script_name(name)} = (() => {{\n"
         '"use strict";\nconst EMBEDDED = {\n'

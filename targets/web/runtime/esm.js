@@ -1,7 +1,7 @@
 // The entry of the ES module, in a page, a worker or Node. What nearly every page needs first costs no request of its own:
 // in index.js there follow PLAN, which is plan.json's text, and KERNELS, kernels.relaxed.wasm in hexadecimal digits.
-import { fileError, hasSum } from "./files.js";
-import { fromBase64, Model } from "./model.js";
+import { fileError, fromBase64, fromHex, hasSum } from "./files.js";
+import { Model } from "./model.js";
 import { stopIfAborted } from "./queue.js";
 
 const FILES = {
@@ -76,8 +76,8 @@ function reader(base, { cache, onProgress }, sums, signal) {
   stored?.catch(() => {});
   return async (name, makeRoom) => {
     const [url, sum] = [base === undefined ? FILES[name] : new URL(name, base), sums[name]];
-    if (!sum) return Uint8Array.from(KERNELS.match(/../g), (digits) => parseInt(digits, 16));
-    const store = await stored;
+    if (!sum) return fromHex(KERNELS);
+    const store = stored && (await stored);
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
       let room;

@@ -1,6 +1,7 @@
 // The entry of the classic script: the files stand in EMBEDDED as base64, so nothing is fetched.
+import { fromBase64 } from "./files.js";
 import { runSamples } from "./golden.js";
-import { fromBase64, Model } from "./model.js";
+import { Model } from "./model.js";
 import { stopIfAborted } from "./queue.js";
 import { expandWeights } from "./weights.js";
 

@@ -9,22 +9,21 @@ const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, sha
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 
-export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+const unable = () =>
+  new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
 
-// Whether an engine takes a module of one function that returns a vector, which i8x16.popcnt gives, or i8x16.relaxed_swizzle.
-const validates = (text) => WebAssembly.validate(fromBase64(text));
-const SIMD = "AGFzbQEAAAABBQFgAAF7AwIBAAoKAQgAQQD9D/1iCw==";
-const RELAXED = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL";
-
-/** Which of the two kernel files this engine runs; throws when it runs neither. */
-export function chooseKernels(options) {
-  if (typeof WebAssembly === "undefined" || !validates(SIMD))
-    throw new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
-  return options.relaxed !== false && validates(RELAXED) ? "kernels.relaxed.wasm" : "kernels.wasm";
+/** The first kernels that this engine takes, [file, bytes]; throws when it takes none. */
+async function chooseKernels(read, { relaxed }) {
+  const plain = "kernels.wasm";
+  for (const file of relaxed === false ? [plain] : ["kernels.relaxed.wasm", plain]) {
+    const wasm = await read(file);
+    if (WebAssembly.validate(wasm)) return [file, wasm];
+  }
+  throw unable();
 }
 
 /** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */
-async function start(file, wasm, plan, tools, { threads: wanted }) {
+async function start([file, wasm], plan, tools, { threads: wanted }) {
   const threads = wanted === undefined ? wanted : await (await tools.threads?.())?.startThreads(wasm, wanted);
   const { exports: kernels } =
     threads ??
@@ -74,9 +73,9 @@ export class Model {
    * @param options  LoadOptions of index.d.ts
    */
   static async open(plan, read, tools, options) {
-    const file = chooseKernels(options);
+    if (!globalThis.WebAssembly) throw unable(); // and Node ends where a file is read
     const { weights } = plan;
-    const started = read(file).then((wasm) => start(file, wasm, plan, tools, options));
+    const started = chooseKernels(read, options).then((chosen) => start(chosen, plan, tools, options));
     // Where the file is what the calls read, it comes in there.
     const written = read("weights.bin", async () => {
       const { kernels, at } = await started;

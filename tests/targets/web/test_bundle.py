@@ -145,6 +145,13 @@ def test_a_page_fetches_less_than_8_kilobytes_beside_the_weights_of_a_small_netw
     assert int(told.stdout) < 8_000
 
 
+def test_engines_are_told_first_that_scripts_of_a_model_are_needed_at_once(bundle: Write) -> None:
+    """They read no further than the first line of code."""
+    folder = bundle(network())
+    for script in ("index.js", "bundle.iife.js"):
+        assert (folder / script).read_text("ascii").startswith("//# allFunctionsCalledOnLoad\n")
+
+
 def test_the_script_holds_plan_and_kernels_in_ascii(bundle: Write) -> None:
     """Browsers read scripts in the charset that the server names."""
     folder = bundle(network())

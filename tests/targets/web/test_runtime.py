@@ -82,7 +82,7 @@ def test_a_folder_is_found_by_its_path_and_a_missing_file_is_named(bundle: Write
     """)
     assert said[:3] == ["image"] * 3
     for name, answer in zip(("nope", "none"), said[3:], strict=True):
-        assert answer.startswith(f"LoadError: kernels.wasm: no such file at {tmp_path.as_uri()}/{name}/kernels.wasm;")
+        assert answer.startswith(f"LoadError: weights.bin: no such file at {tmp_path.as_uri()}/{name}/weights.bin;")
         assert "load(folder) takes the web/ that triport export wrote" in answer
 
 
