@@ -149,7 +149,7 @@ def test_engines_are_told_first_that_scripts_of_a_model_are_needed_at_once(bundl
     """They read no further than the first line of code."""
     folder = bundle(network())
     for script in ("index.js", "bundle.iife.js"):
-        assert (folder / script).read_text("ascii").startswith("//# allFunctionsCalledOnLoad\n")
+        assert (folder / script).read_bytes().startswith(b"//# allFunctionsCalledOnLoad\n")
 
 
 def test_the_script_holds_plan_and_kernels_in_ascii(bundle: Write) -> None:
