@@ -16,8 +16,9 @@ from .console import say
     metavar="KEYS",
     help='How pictures become inputs: "mean=0.5 std=0.25 channels=bgr", or a .json file with the same keys.',
 )
-def command(model: str, out: str, labels: str | None, preprocessing: str | None) -> None:
-    """Write into MODEL what its classes are called and how its pictures are prepared.
+@click.option("--name", metavar="NAME", help="What the model is called: in pages, packages and reports.")
+def command(model: str, out: str, labels: str | None, preprocessing: str | None, name: str | None) -> None:
+    """Write into MODEL what it and its classes are called and how its pictures are prepared.
 
     MODEL is a .triport or .pt2 file. What is written travels with it: `quantize` prepares calibration pictures so, and
     the browser bundle's fromImage and topK do the same on a page. docs/web-images.md lists the keys.
@@ -25,7 +26,9 @@ def command(model: str, out: str, labels: str | None, preprocessing: str | None)
     from ..exporter.describe import describe_file
     from ..runtime_checks import inspect
 
-    describe_file(model, out, labels=labels, preprocessing=preprocessing)
+    described = describe_file(model, out, labels=labels, preprocessing=preprocessing, name=name)
+    if name is not None:
+        click.echo(f"name: {described.name}")
     for line in inspect(out).described:
         click.echo(line)
     say(f"written to {out}")

@@ -1,5 +1,5 @@
-"""`describe_file`: what ``triport describe`` does. Labels and preprocessing are put into a model's file, from where
-they travel to every port."""
+"""`describe_file`: what ``triport describe`` does. A name, labels and preprocessing are put into a model's file, from
+where they travel to every port."""
 
 from __future__ import annotations
 
@@ -36,24 +36,29 @@ def describe_file(
     *,
     labels: str | Path | None = None,
     preprocessing: str | Path | None = None,
+    name: str | None = None,
 ) -> Graph:
-    """Writes a model's graph with what its classes are called and how its pictures are prepared; returns the graph.
+    """Writes a model's graph with what it and its classes are called and how pictures are prepared; returns the graph.
 
     model           a graph, a triport model, or the path of a .triport or .pt2 file
     out             the .triport file to write; may be the model's own
     labels          as `read_labels` takes them
     preprocessing   as `read_keys` takes it; what an input declares already stays, key by key
-    raises          UsageError where they do not fit the model, or where neither is given
+    name            the model's new name, of printed characters
+    raises          UsageError where they do not fit the model, or where none is given
     """
-    if labels is None and preprocessing is None:
+    if labels is None and preprocessing is None and name is None:
         raise UsageError(
             "TP001",
-            "there is nothing to describe: neither labels nor preprocessing were given",
-            help='--labels labels.txt, --preprocessing "range=0,1 channels=grey", or both',
+            "there is nothing to describe: no labels, no preprocessing and no name were given",
+            help='--labels labels.txt, --preprocessing "range=0,1 channels=grey", --name digits, or several of them',
         )
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise UsageError("TP001", f"a model's name has to be of printed characters, got {name!r}", help="--name digits")
     if Path(out).suffix.lower() != ".triport":
         raise UsageError("TP001", f"{out} is no name of a .triport file", help="-o described.triport")
     graph = graph_of(model).copy()
+    graph.name = name or graph.name
     declared = labels_of(graph)
     graph.describe(read_labels(labels) if labels is not None else None)
     graph.describe(declared | labels_of(graph) or None)

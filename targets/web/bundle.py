@@ -37,6 +37,9 @@ TOOLS: dict[str, tuple[str, ...]] = {
 AT_ONCE = "//# allFunctionsCalledOnLoad\n"
 """Has engines that know it (Chrome 136) compile all of a script while it comes in: first answers need most of it."""
 
+NOT_ONLY_EXPORTS = ("bundle.iife.js", "demo.js", "threads-worker.js", "worker-classic.js", "worker-module.js")
+"""Scripts that do something when they are imported: bundlers may not leave them out where nothing of them is used."""
+
 BASE64_PIECE = 3 * 2**16
 """Bytes turned into base64 at a time: a multiple of 3, so that the pieces need no padding between them."""
 
@@ -109,8 +112,9 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
     In pieces, because the weights in base64 are the largest thing that an export writes.
     """
     yield (
-        f"{AT_ONCE}// {name}, written by triport: {script_name(name)}.load() gives a model.\n"
+        f"{AT_ONCE}// Written by triport: {script_name(name)}.load() gives a model.\n"
         "globalThis.triport = globalThis.triport ?? {};\n"
+        f"if (Object.hasOwn(triport, {json.dumps(name)})) console.warn({json.dumps(_taken(name))});\n"
         f"globalThis.{script_name(name)} = (() => {{\n"
         '"use strict";\nconst EMBEDDED = {\n'
     ).encode()
@@ -123,6 +127,10 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
     for file, function in helpers.items():
         yield f"const {function} = (() => {{\n{plain_source(RUNTIME / file)}return {function};\n}})();\n".encode()
     yield f"return {{ {', '.join(('load', *helpers.values()))} }};\n}})();\n".encode()
+
+
+def _taken(name: str) -> str:
+    return f"{script_name(name)} is there already and is replaced: triport describe --name gives a model another name"
 
 
 def script_name(name: str) -> str:
@@ -162,7 +170,7 @@ def package_json(name: str) -> bytes:
         "main": "./index.js",
         "types": "./index.d.ts",
         "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}, "./*": "./*"},
-        "sideEffects": False,
+        "sideEffects": [f"./{file}" for file in NOT_ONLY_EXPORTS],
         "engines": {"node": ">=18"},
     }
     return (json.dumps(package, indent=2) + "\n").encode()

@@ -66,6 +66,13 @@ def test_a_torch_program_is_described(tmp_path: Path) -> None:
     assert Preprocessing.of(Graph.load(out)) == expected
 
 
+def test_a_name_is_written_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.triport"
+    capture(torch.nn.Identity(), torch.ones(2, 3)).save(path)
+    assert run(["describe", str(path), "-o", str(path), "--name", "digits"]) == 0
+    assert Graph.load(path).name == "digits" and "name: digits" in capsys.readouterr().out
+
+
 def test_labels_of_another_output_stay(tmp_path: Path) -> None:
     class Two(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,7 +89,9 @@ def test_labels_of_another_output_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "neither labels nor preprocessing"),
+        ([], "no labels, no preprocessing and no name"),
+        (["--name", " "], "has to be of printed characters, got ' '"),
+        (["--name", "a\nb"], "has to be of printed characters"),
         (["--labels", "{place}/nothing.txt"], "cannot be read"),
         (["--labels", "{place}/gap.txt"], "no name in line 2"),
         (["--labels", "{place}/three.txt"], "3 labels were given"),

@@ -7,9 +7,6 @@ function keyOf(url, sum) {
   return key.href;
 }
 
-/** The entries of an address with any sum. */
-const IGNORE_SUM = { ignoreSearch: true };
-
 /**
  * @param name  the cache's name; true: "triport"
  * @returns     {find, keep, drop}, none of which rejects; undefined where there is no Cache API: outside of secure
@@ -23,7 +20,10 @@ export async function openStore(name) {
     return undefined;
   }
   const drop = async (url) => {
-    for (const held of await cache.keys(url, IGNORE_SUM)) await cache.delete(held);
+    for (const held of await cache.keys(url, { ignoreSearch: true })) {
+      const sum = new URL(held.url).searchParams.get("sha256"); // without one it is an entry of the page's own
+      if (sum && held.url === keyOf(url, sum)) await cache.delete(held);
+    }
   };
   return {
     /** The file as a Response; undefined when it is not held. */

@@ -9,8 +9,7 @@ const publicSpec = ({ name, dtype, shape, quantization }) => ({ name, dtype, sha
 const PAGE = 65536;
 const KEPT_SCHEDULES = 16;
 
-const unable = () =>
-  new Error("this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it");
+const NEEDED = "this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it";
 
 /** The first kernels that this engine takes, [file, bytes]; throws when it takes none. */
 async function chooseKernels(read, { relaxed }) {
@@ -19,7 +18,7 @@ async function chooseKernels(read, { relaxed }) {
     const wasm = await read(file);
     if (WebAssembly.validate(wasm)) return [file, wasm];
   }
-  throw unable();
+  throw fileError(plain, `damaged, or ${NEEDED}`);
 }
 
 /** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */
@@ -73,7 +72,7 @@ export class Model {
    * @param options  LoadOptions of index.d.ts
    */
   static async open(plan, read, tools, options) {
-    if (!globalThis.WebAssembly) throw unable(); // and Node ends where a file is read
+    if (!globalThis.WebAssembly) throw new Error(NEEDED); // and Node ends where a file is read
     const { weights } = plan;
     const started = chooseKernels(read, options).then((chosen) => start(chosen, plan, tools, options));
     // Where the file is what the calls read, it comes in there.

@@ -54,7 +54,7 @@ export function shareMemory(wasm) {
   }
   const memory = [1, 116, 1, 109, 2, 3, ...leb(pages), ...leb(MOST_PAGES)]; // "t" "m", shared
   const imports = stack ? [2, ...memory, 1, 116, 1, 115, 3, 127, 1] : [1, ...memory]; // "t" "s", an i32 that changes
-  sections.splice(1, 0, [2, imports]);
+  sections.splice(sections[0]?.[0] === 1 ? 1 : 0, 0, [2, imports]); // behind types, which a module without functions lacks
   const bytes = sections.flatMap(([id, body]) => [id, ...leb(body.length), ...body]);
   return { bytes: Uint8Array.from([...wasm.subarray(0, 8), ...bytes]), pages, stack };
 }

@@ -114,6 +114,32 @@ def test_folder_is_an_npm_package(bundle: Write) -> None:
     assert package["exports"]["."] == {"types": "./index.d.ts", "default": "./index.js"}
 
 
+def test_bundlers_keep_the_scripts_that_do_something_when_they_are_imported(bundle: Write) -> None:
+    folder = bundle(network())
+    package = json.loads((folder / "package.json").read_text())
+    workers = {"threads-worker.js", "worker-classic.js", "worker-module.js"}
+    assert {Path(file).name for file in package["sideEffects"]} == {"bundle.iife.js", "demo.js", *workers}
+
+
+CLASSIC = """
+const { readFileSync } = require("node:fs"), said = [];
+console.warn = (text) => said.push(text);
+const script = readFileSync(process.argv[1], "utf8");
+(0, eval)(script);
+(0, eval)(script);
+triport[process.argv[2]].load().then((model) => console.log(JSON.stringify([model.meta.name, globalThis.seen, said])));
+"""
+
+
+def test_a_name_is_no_code_in_the_classic_script_and_is_said_when_it_is_taken(bundle: Write) -> None:
+    name = "a\nglobalThis.seen=1//\u2028"
+    graph = network()
+    graph.name = name
+    command = ["node", "-e", CLASSIC, str(bundle(graph) / "bundle.iife.js"), name]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert told[:2] == [name, None] and len(told[2]) == 1 and "is there already and is replaced" in told[2][0]
+
+
 def test_names_are_escaped_in_the_page(bundle: Write) -> None:
     page = (bundle(network()) / "index.html").read_text("utf-8")
     assert "<title>Ünusual &lt;name> 1</title>" in page

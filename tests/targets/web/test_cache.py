@@ -162,6 +162,22 @@ def test_a_cache_has_the_name_it_is_given(page: Page, site: FaultySite) -> None:
     assert names == ["mine"]
 
 
+def test_entries_of_the_page_in_the_same_cache_stay(page: Page, site: FaultySite) -> None:
+    kept = page.evaluate("""
+      async () => {
+        const { load } = await import("./index.js");
+        const cache = await caches.open("mine");
+        for (const url of ["weights.bin", "weights.bin?v=1"]) await cache.put(url, new Response("the page's own"));
+        const count = async () => (await cache.keys()).length;
+        await load({ cache: "mine", relaxed: false });
+        for (let i = 0; i < 100 && (await count()) < 4; i++) await new Promise((done) => setTimeout(done, 20));
+        return (await cache.keys()).map(({ url }) => new URL(url)).map(({ pathname, searchParams }) =>
+          [pathname.slice(1), [...searchParams.keys()].join()].join(" "));
+      }
+    """)
+    assert sorted(kept) == ["kernels.wasm sha256", "weights.bin ", "weights.bin sha256", "weights.bin v"]
+
+
 def test_a_page_that_may_not_hold_files_loads_without(page: Page, site: FaultySite) -> None:
     page.evaluate(
         """() => { CacheStorage.prototype.open = () => Promise.reject(new DOMException("no", "SecurityError")); }"""

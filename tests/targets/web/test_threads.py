@@ -267,6 +267,16 @@ def test_threads_give_the_same_bytes_in_node_which_ends_without_dispose(threads:
     """) == [[1, threads], 12]
 
 
+def test_a_model_that_calls_no_kernel_runs_on_threads_too(bundle: Write) -> None:
+    index = (bundle(tp.capture(nn.Identity(), {"input": torch.randn(2, 3)})) / "index.js").as_uri()
+    assert node(f"""
+      import {{ load }} from "{index}";
+      const model = await load({{ threads: 2 }});
+      const {{ output }} = await model.run({{ input: Float32Array.of(1, 2, 3) }});
+      console.log(JSON.stringify([...output.data]));
+    """) == [1, 2, 3]
+
+
 def test_what_is_no_number_of_threads_is_refused(bundle: Write) -> None:
     index = (bundle(wide_cnn()) / "index.js").as_uri()
     said = node(f"""
