@@ -7,7 +7,6 @@ from ..ops import (
     Abs,
     Clamp,
     Div,
-    Greater,
     LeakyRelu,
     LessEqual,
     Log,
@@ -26,9 +25,10 @@ from .registry import captures
 
 @captures("threshold")
 def threshold(context: Context, x: Value, limit: float, value: float) -> Value:
+    """``value`` where x is at most ``limit``; a NaN is not, and stays."""
     dtype = x.type.dtype
-    above = context.add(Greater(), x, context.scalar(limit, dtype))
-    return context.add(Where(), above, x, context.scalar(value, dtype))
+    low = context.add(LessEqual(), x, context.scalar(limit, dtype))
+    return context.add(Where(), low, context.scalar(value, dtype), x)
 
 
 @captures("hardshrink")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,8 +14,10 @@ from capture.eager import Function, Function2, captured, exported, sample
 from capture.elsewhere import FILES, SINGLE, file_of
 from torch import nn
 
+from triport.exporter.capture import capture
 from triport.exporter.capture.convert import _converter
 from triport.exporter.capture.registry import _CONVERTERS
+from triport.exporter.reference import run_graph
 
 IMAGE = (1, 4, 9, 7)
 ROW = (1, 12)
@@ -205,6 +208,17 @@ def test_converters_answer_as_torch(shape: tuple[int, ...], write: bool) -> None
 
 def test_two_inputs_that_broadcast() -> None:
     captured(Function2(lambda x, y: (x + y, x * y[:, :1], torch.maximum(x, y))), sample(2, 4), sample(2, 4, seed=1))
+
+
+def test_choices_let_nan_pass_as_torch_does() -> None:
+    def choices(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return F.threshold(x, 0.3, 9), F.hardshrink(x, 0.3), F.softshrink(x, 0.3), x.clamp(-1, 1), F.relu6(x)
+
+    x = torch.tensor([[float("nan"), 0.2, 0.3, 0.4]])
+    graph = capture(Function(choices), x)
+    answers = run_graph(graph, {graph.inputs[0].name: x.numpy()})
+    for answer, expected in zip(answers.values(), choices(x), strict=True):
+        np.testing.assert_array_equal(answer, expected.numpy())
 
 
 def test_an_embedding_of_integers() -> None:

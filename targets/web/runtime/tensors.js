@@ -92,7 +92,7 @@ function checkConditions(conditions, sizes) {
  */
 export function bindInputs(specs, feeds, { limits, conditions }) {
   checkNames(specs, feeds);
-  const sizes = {};
+  const sizes = Object.create(null); // a dim may be called "constructor"
   const tensors = specs.map((spec) => tensorOf(spec, feeds[spec.name]));
   specs.forEach((spec, i) => tensors[i].shape && readShape(spec, tensors[i].shape, sizes));
   specs.forEach((spec, i) => tensors[i].shape || readLength(spec, tensors[i].data.length, sizes));

@@ -69,6 +69,11 @@ def test_a_free_size_of_nothing_is_refused_by_its_name(bundle: Write) -> None:
     ]
 
 
+def test_a_free_size_may_be_called_what_every_object_has(bundle: Write) -> None:
+    folder = bundle(doubled(Sym.named("constructor")))
+    assert in_bundle(folder, "return (await model.run({ image: new Float32Array(3) })).y.shape;") == [3]
+
+
 def test_a_folder_is_found_by_its_path_and_a_missing_file_is_named(bundle: Write, tmp_path: Path) -> None:
     folder = bundle(doubled(2))
     said = node(f"""
