@@ -80,6 +80,9 @@ class Decision:
     reason: str = ""
 
 
+THREE_AXES = Decision(Form.FLOAT, "phones have integer kernels for two spatial axes at most")
+
+
 def decide(
     graph: Graph,
     keep_float: Collection[str] = (),
@@ -176,6 +179,8 @@ def _usual_decision(node: Node) -> Decision:
         padded = any(side for pair in node.op.padding for side in pair)
         if padded and not node.op.count_include_pad:
             return Decision(Form.FLOAT, "its padding is left out of the mean")
+        if len(node.op.stride) > 2:
+            return THREE_AXES
         return Decision(Form.INTEGER)
     if isinstance(node.op, ReduceMean | ReduceMax):
         return _over_axes(node)
@@ -196,7 +201,7 @@ def _filters(node: Node) -> Decision:
     if not all(value.is_constant for value in node.inputs[1:]):
         return Decision(Form.FLOAT, "its weight is computed while the model runs")
     if isinstance(node.op, Conv) and len(node.op.stride) > 2:
-        return Decision(Form.FLOAT, "phones have integer kernels for two spatial axes at most")
+        return THREE_AXES
     return Decision(Form.INTEGER)
 
 

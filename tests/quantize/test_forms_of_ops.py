@@ -109,6 +109,7 @@ def test_what_has_a_form_on_codes(form: Form, op: Any, operands: tuple[Any, ...]
             Conv((1,) * 3, ((0, 0),) * 3, (1,) * 3),
             ((BATCH, 3, 8, 8, 8), ones(4, 3, 3, 3, 3)),
         ),
+        ("two spatial axes at most", AveragePool((2,) * 3, (2,) * 3, ((0, 0),) * 3, (1,) * 3), ((BATCH, 3, 8, 8, 8),)),
         ("one operand is constant", MatMul(True), (ROWS, ones(5, 6))),
         ("exactly", MatMul(True), ((BATCH, LENGTH), (BATCH, LENGTH))),
         ("a quotient of two tensors", Div(), (IMAGE, IMAGE)),
