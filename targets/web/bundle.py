@@ -114,7 +114,7 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
     yield (
         f"{AT_ONCE}// Written by triport: {script_name(name)}.load() gives a model.\n"
         "globalThis.triport = globalThis.triport ?? {};\n"
-        f"if (Object.hasOwn(triport, {json.dumps(name)})) console.warn({json.dumps(_taken(name))});\n"
+        f"if ({script_name(name)}?.load) console.warn({json.dumps(_taken(name))});\n"
         f"globalThis.{script_name(name)} = (() => {{\n"
         '"use strict";\nconst EMBEDDED = {\n'
     ).encode()
