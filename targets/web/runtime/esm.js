@@ -77,7 +77,7 @@ function reader(base, { cache, onProgress }, sums, signal) {
   return async (name, makeRoom) => {
     const [url, sum] = [base === undefined ? FILES[name] : new URL(name, base), sums[name]];
     if (!sum) return fromHex(KERNELS);
-    const store = stored && (await stored);
+    const store = stored && (await stored); // without one the request goes out at once
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
       let room;
