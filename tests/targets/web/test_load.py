@@ -238,11 +238,11 @@ def test_a_model_that_was_disposed_of_holds_no_memory(bundle: Write) -> None:
         const { setFlagsFromString } = await import("node:v8");
         setFlagsFromString("--expose-gc");
         const gc = (await import("node:vm")).runInNewContext("gc");
-        const { instantiate } = WebAssembly;
+        const { Instance } = WebAssembly;
         let memory;
-        WebAssembly.instantiate = async (...args) => {
-          const made = await instantiate(...args);
-          if (made.instance) memory = new WeakRef(made.instance.exports.memory); // Node's own are none
+        WebAssembly.Instance = function (module) {
+          const made = new Instance(module);
+          memory = new WeakRef(made.exports.memory);
           return made;
         };
         const model = await load();
