@@ -31,13 +31,11 @@ from rich.console import Console
 from web_browser import Measured, Server, launched, npm_folder
 from web_first import first_table
 from web_networks import NETWORKS, ROOT, SMALL, Net, write
-from web_pages import bytes_table, is_there, memory_table
+from web_pages import bytes_table, memory_table
+from web_runtimes import INT8, OURS, PEERS, PLAIN, is_there, page_arguments
 
 DOCS = ROOT / "docs" / "benchmarks.md"
 PARTS = ("speed", "int8", "bytes", "first", "memory")
-
-OURS, PLAIN, INT8 = "triport", "triport, plain SIMD", "triport, int8"
-PEERS = ("onnxruntime-web", "LiteRT.js", "TF.js wasm")
 
 CLOSE = 1e-4
 """Of the output's range: files that lie further apart do not compute the same, and their speed says nothing."""
@@ -60,7 +58,7 @@ def opened(page: Measured, runtimes: Sequence[str], net: Net, console: Console) 
     right: list[str] = []
     for runtime in runtimes:
         try:
-            answer = np.asarray(page.call("open", runtime, net.page_facts()), np.float32)
+            answer = np.asarray(page.call("open", *page_arguments(runtime, net)), np.float32)
         except Error as error:
             console.print(f"{net.name}: {runtime} cannot run it: {error.message.splitlines()[0][:200]}", markup=False)
             continue

@@ -40,7 +40,7 @@ class Server:
     served       the files asked for, in order; cleared by the caller
     asked        {path: "module", "script" or "fetch"}: how pages asked for it; cleared by the caller
     compressed   {file: its bytes in brotli}, which are sent instead
-    head         what stands in the head of first.html
+    first        the text of /first.html
     answers      what pages posted to /answer
     folders      further ones: {first part of their paths: folder}
     """
@@ -49,7 +49,8 @@ class Server:
         self.served: list[Path] = []
         self.asked: dict[str, str] = {}
         self.compressed: dict[Path, bytes] = {}
-        self.head = ""
+        self.first = ""
+        self._contents: dict[Path, bytes] = {}
         self.answers: queue.Queue[str] = queue.Queue()
         self._roots = {"nets": FOLDER, "npm": npm_folder() or PAGES, **(folders or {})}
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -57,6 +58,12 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.other_site = f"http://localhost:{self.port}"
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def content(self, file: Path) -> bytes:
+        """What stands in a file, read once: the server's own time is no runtime's."""
+        if file not in self._contents:
+            self._contents[file] = file.read_bytes()
+        return self._contents[file]
 
     def close(self) -> None:
         self._http.shutdown()
@@ -67,7 +74,8 @@ class Server:
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # headers and body are two writes: the second waited up to 40 ms
+            disable_nagle_algorithm = True  # a large body is a write behind the headers', and waited up to 40 ms
+            wbufsize = 1 << 16
             extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
                 ".mjs": "text/javascript",
                 ".wasm": "application/wasm",
@@ -90,10 +98,13 @@ class Server:
                 if kind in KINDS:
                     server.asked[self.path] = KINDS[kind]
                 if file == FIRST:
-                    return self.answer(file, file.read_text().replace("<!-- head -->", server.head).encode())
-                if file not in server.compressed:
-                    return super().do_GET()
-                return self.answer(file, server.compressed[file], ("Content-Encoding", "br"))
+                    self.answer(file, server.first.encode())
+                elif file in server.compressed:
+                    self.answer(file, server.compressed[file], ("Content-Encoding", "br"))
+                elif file.is_file():
+                    self.answer(file, server.content(file))
+                else:
+                    self.send_error(404)
 
             def do_POST(self) -> None:
                 server.answers.put(self.rfile.read(int(self.headers["Content-Length"])).decode())

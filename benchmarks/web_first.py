@@ -7,7 +7,6 @@ Nobody looks on (web_tabs.py): the page tells the server when its answer stood t
 
 from __future__ import annotations
 
-import json
 import queue
 import random
 import statistics
@@ -16,16 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from web_browser import PAGES, Server
 from web_link import Link
 from web_networks import FOLDER, Net
-from web_pages import brotli, brotli_bytes, is_there
+from web_pages import brotli, brotli_bytes
+from web_runtimes import EMPTY, first_page, is_there
 from web_tabs import Tabs
 
-EMPTY = "no runtime"
-"""A page that fetches the input and answers with it: what every page takes."""
 MEGABITS, ROUND_TRIP_MS = 20, 40
 SETTLED_S = 1.0
 """From the blank page to the navigation. After 0.3 s the browser still tidies up the last profile, and the same
@@ -88,7 +85,7 @@ class Navigations:
 
     def look(self, net: Net, runtime: str) -> None:
         """Opens the page once, for what it asks for; RuntimeError with what it said when it gives no answer."""
-        self._server.head = ""
+        self._server.first = first_page(runtime, net, "")
         self._server.asked.clear()
         self._server.served.clear()
         with self._tab(started=False) as go:
@@ -101,7 +98,7 @@ class Navigations:
 
     def take(self, net: Net, way: Way, runtime: str) -> None:
         server = self._server
-        server.head = self._heads[net.name, runtime] if way.named else ""
+        server.first = first_page(runtime, net, self._heads[net.name, runtime] if way.named else "")
         server.compressed = self._compressed if way.slow else {}
         with self._tab(way.started) as go:
             first = self._answered(go, self._link.url if way.slow else server.url, net, runtime)
@@ -109,8 +106,7 @@ class Navigations:
 
     def _answered(self, go: Callable[[str], None], url: str, net: Net, runtime: str) -> float:
         """Milliseconds from the navigation to the first answer."""
-        what = quote(json.dumps({"runtime": runtime, "net": net.page_facts()}))
-        go(f"{url}/first.html?what={what}")
+        go(f"{url}/first.html")
         try:
             answer = self._server.answers.get(timeout=ANSWERED_S)
         except queue.Empty:
@@ -154,7 +150,7 @@ def first_table(server: Server, nets: Sequence[Net], runtimes: Sequence[str], ro
                 for net, runtime in order:
                     found.take(net, way, runtime)
     finally:
-        server.head, server.compressed = "", {}
+        server.first, server.compressed = "", {}
         browser.close()
         link.close()
     return _times(found.taken, list(chosen), runtimes) + _fetched_table(found.fetched, runtimes)

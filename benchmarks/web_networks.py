@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import int8_networks
 import numpy as np
@@ -100,11 +100,6 @@ class Net:
     shape: tuple[int, ...]
     given: tuple[int, ...]
     answer: Array
-
-    def page_facts(self) -> dict[str, Any]:
-        """What the pages know of it."""
-        facts = {"folder": f"/nets/{self.folder.name}", "name": self.entry}
-        return facts | {"shape": list(self.shape), "nchw": list(self.given)}
 
 
 def write(name: str, *, peers: bool) -> Net:

@@ -12,6 +12,7 @@ from typing import Any
 from playwright.sync_api import Playwright
 from web_browser import Server, launched
 from web_networks import FOLDER, Net
+from web_runtimes import is_there, page_arguments
 
 SCRIPT, HELD = "index.js", ("kernels.relaxed.wasm", "plan.json")
 """What a page fetches of a bundle, weights.bin apart; and what stands in it."""
@@ -41,6 +42,13 @@ MEMORIES = """
       return result;
     };
   }
+  WebAssembly.Instance = class extends WebAssembly.Instance {
+    constructor(module, imports) {
+      super(module, imports);
+      Object.values(imports ?? {}).forEach(keep);
+      keep(this.exports);
+    }
+  };
   globalThis.memoryBytes = () => [...memories].reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
 })();
 """
@@ -85,7 +93,7 @@ def memory_table(playwright: Playwright, server: Server, nets: Sequence[Net], ru
             page.add_init_script(MEMORIES)
             page.goto(f"{server.url}/measure.html")
             page.wait_for_function("globalThis.bench")
-            page.evaluate("([runtime, net]) => bench.open(runtime, net)", [runtime, net.page_facts()])
+            page.evaluate("(given) => bench.open(...given)", page_arguments(runtime, net))
             facts = [page.evaluate("memoryBytes()"), weights, live, weights + 11 * live // 10 + SLACK]
             lines.append(f"| {net.name} | {runtime} | {' | '.join(f'{fact:,}' for fact in facts)} |")
             page.close()
@@ -106,8 +114,3 @@ def largest_live_set(plan: dict[str, Any], sizes: dict[str, int] | None = None) 
     return max(
         sum(size for size, first, last in alive if first <= op <= last) for op in range(-1, len(plan["ops"]) + 1)
     )
-
-
-def is_there(net: Net, runtime: str) -> bool:
-    """Whether a runtime has a file of this network."""
-    return runtime != "TF.js wasm" or (net.folder / "tfjs" / "model.json").exists()

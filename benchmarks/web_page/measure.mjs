@@ -4,10 +4,19 @@ import { open } from "./runtimes.mjs";
 
 const loaded = new Map();
 
+/** A classic script: it has run when the promise is kept. */
+const script = (src) =>
+  new Promise((onload, onerror) => {
+    document.head.append(Object.assign(document.createElement("script"), { src, async: false, onload, onerror }));
+  });
+
 globalThis.bench = {
-  /** Loads a network in a runtime; the answer of its first run. */
-  async open(runtime, net) {
-    const run = await open(runtime, net);
+  /** Loads a network in a runtime, whose module and classic scripts are named; the answer of its first run. */
+  async open(runtime, net, { module, scripts }) {
+    await Promise.all(scripts.map(script));
+    const library = module && (await import(module));
+    const data = new Float32Array(await (await fetch(`${net.folder}/${net.input}`)).arrayBuffer());
+    const run = await open(runtime, net, library, data);
     loaded.set(runtime, run);
     return Array.from(await run());
   },
