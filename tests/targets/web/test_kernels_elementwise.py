@@ -130,3 +130,17 @@ def test_kernel_writes_no_cell_behind_the_last(cells: int, kernel: Callable[...,
 def test_log_of_subnormal_numbers(kernel: Callable[..., Floats]) -> None:
     x = np.array([1e-45, 1e-40, 1.1e-38], np.float32)
     assert ulps(kernel("log", x), np.log(x.astype(np.float64))) <= 1.5
+
+
+@pytest.mark.parametrize(("name", "function"), [("sin", np.sin), ("cos", np.cos)])
+def test_sine_and_cosine_hold_for_every_number(
+    name: str, function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]], kernel: Callable[..., Floats]
+) -> None:
+    """numpy's own, in float64, are right for large numbers: less than an ulp of float32 is left beside rounding."""
+    largest, infinity = (np.array(value, np.float32).view(np.uint32) for value in (np.finfo(np.float32).max, np.inf))
+    bits = np.random.default_rng(1).integers(0, infinity, 60000, dtype=np.uint32)
+    least_far = np.array(2.0**20, np.float32).view(np.uint32)  # from there on angles are taken apart in another way
+    bits[:4] = largest, least_far, least_far - 1, least_far + 1
+    x = np.concatenate([bits.view(np.float32), -bits.view(np.float32)])
+    assert ulps(kernel(name, x), function(x.astype(np.float64))) < 0.51
+    assert np.isnan(kernel(name, np.array([np.inf, -np.inf, np.nan, 0], np.float32))[:3]).all()
