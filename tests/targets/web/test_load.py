@@ -257,6 +257,23 @@ def test_a_model_that_was_disposed_of_holds_no_memory(bundle: Write) -> None:
     assert in_node(bundle(layer()), held) == [True, True, 0]
 
 
+def test_the_request_for_the_weights_is_on_its_way_while_kernels_are_compiled(site: FaultySite) -> None:
+    order = """
+        const seen = [], { fetch } = globalThis, { Module } = WebAssembly;
+        globalThis.fetch = (url, options) => {
+          seen.push(new URL(url).pathname.split("/").pop());
+          return fetch(url, options);
+        };
+        WebAssembly.Module = function (bytes) {
+          seen.push("compiled");
+          return new Module(bytes);
+        };
+        await load({ baseUrl: "@site" });
+        return seen.slice(0, 2);
+    """
+    assert in_node(site, order) == ["weights.bin", "compiled"]
+
+
 def test_a_signal_that_is_aborted_later_does_not_touch_the_model(site: FaultySite) -> None:
     passed = in_node(
         site,
