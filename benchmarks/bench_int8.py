@@ -165,7 +165,9 @@ def in_page(folders: Sequence[Path], sample: Array, rounds: int) -> tuple[float,
         pages[0].check_clock()
         for page, folder in zip(pages, folders, strict=True):
             (folder / "input.bin").write_bytes(sample.astype("<f4").tobytes())
-            page.call("open", "triport", {"folder": f"/int8/{folder.relative_to(FOLDER).as_posix()}"})
+            path = f"/int8/{folder.relative_to(FOLDER).as_posix()}"
+            library = {"module": f"{path}/web/index.js", "scripts": []}
+            page.call("open", "triport", {"folder": path, "input": "input.bin"}, library)
         counts = [page.warmed("triport") for page in pages]
         taken = [
             [page.cpu_ms("triport", count) for page, count in zip(pages, counts, strict=True)] for _ in range(rounds)

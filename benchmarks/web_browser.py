@@ -85,6 +85,10 @@ class Server:
                 with suppress(ConnectionError):  # a tab that is closed takes no more
                     super().handle()
 
+            def finish(self) -> None:
+                with suppress(ConnectionError):  # likewise, of what is still to be sent
+                    super().finish()
+
             def translate_path(self, path: str) -> str:
                 first, _, rest = path.split("?")[0].lstrip("/").partition("/")
                 file = server._roots[first] / rest if first in server._roots else PAGES / first

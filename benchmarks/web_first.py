@@ -119,7 +119,7 @@ class Navigations:
 
     @contextmanager
     def _tab(self, started: bool) -> Iterator[Callable[[str], None]]:
-        """A tab that shows a blank page, in a profile that has seen nothing; ``started``: the browser too."""
+        """A tab that shows a blank page of another site, in a profile of its own; ``started``: so is the browser."""
         browser = Tabs() if started else self._browser
         try:
             with browser.tab(f"{self._server.other_site}/blank.html") as go:

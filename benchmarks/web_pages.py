@@ -42,13 +42,6 @@ MEMORIES = """
       return result;
     };
   }
-  WebAssembly.Instance = class extends WebAssembly.Instance {
-    constructor(module, imports) {
-      super(module, imports);
-      Object.values(imports ?? {}).forEach(keep);
-      keep(this.exports);
-    }
-  };
   globalThis.memoryBytes = () => [...memories].reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
 })();
 """

@@ -19,7 +19,7 @@ MODULES = {
     OURS: "{folder}/web/index.js",
     PLAIN: "{folder}/web/index.js",
     INT8: "{folder}/web-int8/index.js",
-    ONNX: "/npm/onnxruntime-web/dist/ort.wasm.min.mjs",
+    ONNX: "/npm/onnxruntime-web/dist/ort.wasm.bundle.min.mjs",
     LITERT: "/npm/@litertjs/core/dist/index.js",
 }
 SCRIPTS = {

@@ -1,1 +1,1 @@
-// For the first script that a profile fetches the browser prepares something for 5 to 7 ms: no part of the next page's time.
+// Chromium's network service gets ready for scripts when the first one is asked for: no part of the next page's time.

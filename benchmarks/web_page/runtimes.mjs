@@ -1,7 +1,7 @@
-// The runtimes that the browser benchmark compares, each behind the same two calls: open(runtime, net, library, data) loads a
-// network, and what it returns runs the network once and gives the first output.
+// The runtimes that the browser benchmark compares, each behind the same two calls: open(runtime, net, library, data)
+// loads a network, and what it returns runs the network once and gives the first output.
 //
-// net      {folder, name, shape}: where the files are, the only input, and its shape as the runtime takes it
+// net      {folder, name, shape, input}: where the files are; of the only input name, shape (as the runtime takes it), file
 // library  the runtime's module, as web_runtimes.py has it
 // data     the input, a Float32Array
 
@@ -15,7 +15,6 @@ async function ours(net, { load }, data, options, checked) {
 }
 
 async function onnxruntime({ folder, name, shape }, ort, data) {
-  ort.env.wasm.wasmPaths = `${NPM}/onnxruntime-web/dist/`;
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(`${folder}/model.onnx`, { executionProviders: ["wasm"] });
   return async () => {

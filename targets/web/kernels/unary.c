@@ -26,8 +26,9 @@ static uint64_t two_by_pi(int at) {
     return two_by_pi_word(i) << shift | (shift ? two_by_pi_word(i + 1) >> (64 - shift) : 0);
 }
 
-// The angle less the nearest multiple of π/2, and that multiple, where n below has more than 20 bits: of x times 2/π only
-// the places that tell of less than four quarters are multiplied out (after Payne and Hanek, 1983).
+// The angle less the nearest multiple of π/2, and that multiple, from 2^20 on, where n below comes to have more bits than
+// its products have room for: of x times 2/π only the places that tell of less than four quarters are multiplied out
+// (after Payne and Hanek, 1983).
 static double far_rest(float x, int *quarters) {
     uint32_t bits = __builtin_bit_cast(uint32_t, x);
     int at = (int)(bits >> 23 & 255) - 152;

@@ -11,25 +11,27 @@ const KEPT_SCHEDULES = 16;
 
 const NEEDED = "this engine has no WebAssembly SIMD: Chrome 91, Firefox 90, Safari 16.4, Node 18 have it";
 
-/** The first kernels that this engine takes, [file, bytes, module]; throws when it takes none, or its page lets it take none. */
+/** The first kernels that this engine takes, [file, bytes]; throws when it takes none. */
 async function chooseKernels(read, { relaxed }) {
   const plain = "kernels.wasm";
-  await undefined; // the request for the weights goes out first, and what follows takes place while it is on its way
+  await 0; // the request for the weights goes out first
   for (const file of relaxed === false ? [plain] : ["kernels.relaxed.wasm", plain]) {
     const wasm = await read(file);
-    try {
-      return [file, wasm, new WebAssembly.Module(wasm)];
-    } catch (error) {
-      if (WebAssembly.validate(wasm)) throw fileError(file, error.message, error);
-    }
+    if (WebAssembly.validate(wasm)) return [file, wasm];
   }
   throw fileError(plain, `damaged, or ${NEEDED}`);
 }
 
 /** The module's exports, with room for the weights at byte `at` of their memory; and the threads, where there are any. */
-async function start([file, wasm, module], plan, tools, { threads: wanted }) {
+async function start([file, wasm], plan, tools, { threads: wanted }) {
   const threads = wanted === undefined ? wanted : await (await tools.threads?.())?.startThreads(wasm, wanted);
-  const { exports: kernels } = threads ?? new WebAssembly.Instance(module);
+  const { exports: kernels } =
+    threads ??
+    (
+      await WebAssembly.instantiate(wasm).catch((error) => {
+        throw fileError(file, error.message, error);
+      })
+    ).instance;
   try {
     const unknown = plan.ops.find(([name]) => !(name in kernels));
     if (unknown) throw fileError(file, `kernel ${unknown[0]} is missing: it is of another export`);
