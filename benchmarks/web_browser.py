@@ -101,10 +101,10 @@ class Server:
                 kind = f"{self.headers['Sec-Fetch-Dest']} {self.headers['Sec-Fetch-Mode']}"
                 if kind in KINDS:
                     server.asked[self.path] = KINDS[kind]
-                if file == FIRST:
-                    self.answer(file, server.first.encode())
-                elif file in server.compressed:
+                if file in server.compressed:
                     self.answer(file, server.compressed[file], ("Content-Encoding", "br"))
+                elif file == FIRST:
+                    self.answer(file, server.first.encode())
                 elif file.is_file():
                     self.answer(file, server.content(file))
                 else:

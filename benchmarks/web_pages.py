@@ -22,8 +22,8 @@ SLACK = 256 * 1024
 BROTLI = """
 const zlib = require("node:zlib"), fs = require("node:fs");
 const { BROTLI_PARAM_QUALITY, BROTLI_PARAM_LGWIN } = zlib.constants;
-const [from, to] = process.argv.slice(1), params = { [BROTLI_PARAM_QUALITY]: 11, [BROTLI_PARAM_LGWIN]: 24 };
-fs.writeFileSync(to, zlib.brotliCompressSync(fs.readFileSync(from), { params }));
+const params = { [BROTLI_PARAM_QUALITY]: 11, [BROTLI_PARAM_LGWIN]: 24 };
+fs.writeFileSync(process.argv[1], zlib.brotliCompressSync(fs.readFileSync(0), { params }));
 """
 
 # Remembers every memory that a WebAssembly module imports or exports.
@@ -47,18 +47,18 @@ MEMORIES = """
 """
 
 
-def brotli(file: Path) -> bytes:
-    """The file's content, compressed as hard as it goes; kept in build/web/brotli, since large files take a minute."""
-    kept = FOLDER / "brotli" / hashlib.sha256(file.read_bytes()).hexdigest()
+def brotli(content: bytes) -> bytes:
+    """It compressed as hard as it goes; kept in build/web/brotli, since much of it takes a minute."""
+    kept = FOLDER / "brotli" / hashlib.sha256(content).hexdigest()
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["node", "-e", BROTLI, str(file), str(kept)], check=True)
+        subprocess.run(["node", "-e", BROTLI, str(kept)], input=content, check=True)
     return kept.read_bytes()
 
 
 def brotli_bytes(files: Iterable[Path]) -> int:
     """Bytes of all together, each compressed for itself."""
-    return sum(len(brotli(file)) for file in files)
+    return sum(len(brotli(file.read_bytes())) for file in files)
 
 
 def bytes_table(nets: Sequence[Net]) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from web_browser import PAGES
+from web_browser import PAGES, npm_folder
 from web_networks import Net
 
 OURS, PLAIN, INT8 = "triport", "triport, plain SIMD", "triport, int8"
@@ -47,18 +47,31 @@ def page_arguments(runtime: str, net: Net) -> list[Any]:
     return [runtime, facts, {"module": module, "scripts": SCRIPTS.get(runtime, [])}]
 
 
-def first_page(runtime: str, net: Net, links: str) -> str:
+def stands_in_page(runtime: str) -> bool:
+    """Whether its scripts may stand in a page: classic ones, which do not look for files beside themselves."""
+    return runtime == OURS or runtime in SCRIPTS
+
+
+def first_page(runtime: str, net: Net, links: str, *, held: bool = False) -> str:
     """A page that loads the network, runs it once and tells the server when the answer stood there.
 
     It is written as the documentation of the runtime has it: modules by a static import, classic scripts in the head.
     The input is its own, so nothing is fetched but what the runtime wants.
 
     links   what stands in its head
+    held    the runtime's scripts stand in the page
     """
     name, facts, library = page_arguments(runtime, net)
-    head = [HEADS.get(runtime, ""), links, *(f'<script src="{script}"></script>' for script in library["scripts"])]
+    module, scripts = library["module"], [f'<script src="{script}"></script>' for script in library["scripts"]]
+    taken = f'import * as library from "{module}";' if module else "const library = undefined;"
+    if held and runtime == OURS:
+        folder = f"{facts['folder']}/web/"
+        taken = f'const library = {{ load: () => triport["{net.name}"].load("{folder}") }};'
+    if held:
+        scripts = [f"<script>{_in_page(text)}</script>" for text in _texts(runtime, net)]
+    head = [HEADS.get(runtime, ""), links, *scripts]
     code = [
-        f'import * as library from "{library["module"]}";' if library["module"] else "const library = undefined;",
+        taken,
         (PAGES / "runtimes.mjs").read_text().replace("export ", ""),
         f"const data = new Float32Array({math.prod(net.shape)}).map((_, i) => Math.sin(i));",
         f"const run = await open({json.dumps(name)}, {json.dumps(facts)}, library, data);",
@@ -67,3 +80,15 @@ def first_page(runtime: str, net: Net, links: str) -> str:
     ]
     template = (PAGES / "first.html").read_text()
     return template.replace("<!-- head -->", "\n".join(filter(None, head))).replace("/* page */", "\n".join(code))
+
+
+def _texts(runtime: str, net: Net) -> list[str]:
+    """The scripts of a runtime that may stand in a page."""
+    npm = npm_folder()
+    files = [npm / script.removeprefix("/npm/") for script in SCRIPTS.get(runtime, []) if npm]
+    return [file.read_text("utf-8") for file in files or [net.folder / "web" / "index.iife.js"]]
+
+
+def _in_page(text: str) -> str:
+    """A script whose texts do not end the element that it stands in."""
+    return text.replace("</script", r"<\/script").replace("<!--", r"\x3c!--")

@@ -23,6 +23,9 @@ COMPILED = Path(__file__).parent / "compiled"
 MODULES = ("arrays.js", "dims.js", "tensors.js", "schedule.js", "queue.js", "files.js", "model.js")
 """What every page fetches, each after those it imports."""
 
+ENTRIES = {"index.js": ("load.js", "esm.js"), "index.iife.js": ("load.js", "published.js", "classic.js")}
+"""{script that fetches the other files: what it is made of, behind `MODULES`}"""
+
 TOOLS: dict[str, tuple[str, ...]] = {
     "golden.js": ("arrays.js", "golden.js"),
     "weights.js": ("weights.js",),
@@ -37,7 +40,14 @@ TOOLS: dict[str, tuple[str, ...]] = {
 AT_ONCE = "//# allFunctionsCalledOnLoad\n"
 """Has engines that know it (Chrome 136) compile all of a script while it comes in: first answers need most of it."""
 
-NOT_ONLY_EXPORTS = ("bundle.iife.js", "demo.js", "threads-worker.js", "worker-classic.js", "worker-module.js")
+NOT_ONLY_EXPORTS = (
+    "bundle.iife.js",
+    "demo.js",
+    "index.iife.js",
+    "threads-worker.js",
+    "worker-classic.js",
+    "worker-module.js",
+)
 """Scripts that do something when they are imported: bundlers may not leave them out where nothing of them is used."""
 
 BASE64_PIECE = 3 * 2**16
@@ -69,12 +79,26 @@ def module_script(plan: Bytes, kernels: Bytes) -> bytes:
     """index.js: `MODULES` and esm.js, made small beforehand (minify.py), and behind them the model's plan and kernels.
 
     plan      plan.json
-    kernels   kernels.relaxed.wasm: hexadecimal digits are ASCII, whatever charset a server names, and brotli makes of
-              them nearly what it makes of the bytes (base64 would take a third more)
+    kernels   kernels.relaxed.wasm
+    """
+    return AT_ONCE.encode() + (COMPILED / "index.js").read_bytes() + _held(plan, kernels)
+
+
+def page_script(name: str, plan: Bytes, kernels: Bytes) -> bytes:
+    """index.iife.js: the same with classic.js, as ``triport["name"]``; no ``<`` ends the element in which it stands."""
+    held = f"const NAME={json.dumps(name)};\n".encode() + _held(plan, kernels)
+    code = (COMPILED / "index.iife.js").read_bytes()
+    return AT_ONCE.encode() + b'(()=>{"use strict";' + held.replace(b"<", rb"\x3c") + code + b"})();\n"
+
+
+def _held(plan: Bytes, kernels: Bytes) -> bytes:
+    """Plan and kernels as constants of a script.
+
+    Hexadecimal digits are ASCII, whatever charset a server names, and brotli makes of them nearly what it makes of the
+    bytes (base64 would take a third more).
     """
     text = bytes(plan).decode("ascii").replace("\\", r"\\").replace("'", r"\'")
-    held = f"const PLAN='{text}',KERNELS='{kernels.hex()}';\n"
-    return AT_ONCE.encode() + (COMPILED / "index.js").read_bytes() + held.encode()
+    return f"const PLAN='{text}',KERNELS='{kernels.hex()}';\n".encode()
 
 
 def tool_scripts() -> dict[str, str]:
@@ -113,24 +137,17 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
     """
     yield (
         f"{AT_ONCE}// Written by triport: {script_name(name)}.load() gives a model.\n"
-        "globalThis.triport = globalThis.triport ?? {};\n"
-        f"if ({script_name(name)}?.load) console.warn({json.dumps(_taken(name))});\n"
-        f"globalThis.{script_name(name)} = (() => {{\n"
-        '"use strict";\nconst EMBEDDED = {\n'
+        '(() => {\n"use strict";\nconst EMBEDDED = {\n'
     ).encode()
     for file, data in sorted(files.items()):
         yield f'{json.dumps(file)}: "'.encode()
         for start in range(0, len(data), BASE64_PIECE):
             yield base64.b64encode(memoryview(data)[start : start + BASE64_PIECE])
         yield b'",\n'
-    yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'iife.js')}".encode()
+    yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'published.js', 'iife.js')}".encode()
     for file, function in helpers.items():
         yield f"const {function} = (() => {{\n{plain_source(RUNTIME / file)}return {function};\n}})();\n".encode()
-    yield f"return {{ {', '.join(('load', *helpers.values()))} }};\n}})();\n".encode()
-
-
-def _taken(name: str) -> str:
-    return f"{script_name(name)} is there already and is replaced: triport describe --name gives a model another name"
+    yield f"publish({json.dumps(name)}, {{ {', '.join(('load', *helpers.values()))} }});\n}})();\n".encode()
 
 
 def script_name(name: str) -> str:

@@ -29,6 +29,7 @@ from .bundle import (
     image_declarations,
     module_script,
     package_json,
+    page_script,
     tool_scripts,
     type_declarations,
     worker_scripts,
@@ -133,6 +134,7 @@ def page_files(graph: Graph, plan: Plan, loaded: Mapping[str, Bytes]) -> dict[st
     return {
         **({"image.d.ts": image_declarations(plan, images).encode()} if images else {}),
         "index.js": module_script(loaded["plan.json"], loaded[HELD]),
+        "index.iife.js": page_script(graph.name, loaded["plan.json"], loaded[HELD]),
         **{name: script.encode() for name, script in (tool_scripts() | worker_scripts(graph.name)).items()},
         "index.d.ts": type_declarations(plan.inputs, plan.outputs).encode(),
         **{name: (RUNTIME / name).read_bytes() for name in ("labels.d.ts", "worker.d.ts")},

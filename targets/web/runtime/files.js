@@ -4,9 +4,8 @@
 export const fileError = (file, problem, cause) =>
   Object.assign(new Error(`${file}: ${problem}`, { cause }), { name: "LoadError", file });
 
-// Engines do it themselves since 2025: the MLP of the benchmarks answered from bundle.iife.js after 89 ms instead of 174.
-export const fromBase64 = (text) =>
-  Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** The bytes that the characters of a text stand for, as atob() gives them. */
+export const bytesOf = (text) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 export const fromHex = (text) =>
   Uint8Array.fromHex?.(text) ?? Uint8Array.from(text.match(/../g), (digits) => parseInt(digits, 16));
 

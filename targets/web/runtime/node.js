@@ -8,9 +8,14 @@ export async function urlOf(path) {
   return (await fromNode("node:url")).pathToFileURL(path);
 }
 
-/** The file as a Response, read as it is consumed. */
+/** The file as a Response, read as it is consumed; an Error with the system's `code` where it cannot be opened. */
 export async function fileAt(url) {
+  const { once } = await fromNode("node:events");
   const { createReadStream } = await fromNode("node:fs");
   const { Readable } = await fromNode("node:stream");
-  return new Response(Readable.toWeb(createReadStream(url, { highWaterMark: 1 << 20 })));
+  const stream = createReadStream(url, { highWaterMark: 1 << 20 });
+  await once(stream, "open").catch(({ code, message }) => {
+    throw Object.assign(new Error(code === "ENOENT" ? "no such file" : message), { code });
+  });
+  return new Response(Readable.toWeb(stream));
 }

@@ -110,18 +110,12 @@ def test_demo_page_works_when_opened_as_a_file(page: Page, bundle: Write) -> Non
     assert page.inner_text("#state").startswith("Passed")
 
 
-def test_classic_script_answers_as_the_reference_on_a_page_from_a_file(page: Page, bundle: Write) -> None:
-    folder = bundle(small_cnn())
-    (folder / "page.html").write_text('<!doctype html><script src="bundle.iife.js"></script>')
-    page.goto((folder / "page.html").as_uri())
-    assert_sine_scores(page.evaluate(f'({RUN})(globalThis.triport["small cnn"].load)'))
-
-
 @pytest.mark.parametrize(
     ("kind", "source"),
     [
         ("module", 'import { load } from "./index.js";'),
         ("classic", 'importScripts("bundle.iife.js"); const { load } = triport["small cnn"];'),
+        ("classic", 'importScripts("index.iife.js"); const { load } = triport["small cnn"];'),
     ],
 )
 def test_bundle_runs_in_a_worker(

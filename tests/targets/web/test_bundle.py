@@ -22,7 +22,7 @@ from triport.exporter.graph import DType, Graph, Recipe, Sample, Sym, TensorType
 from triport.exporter.graph.file import save_graph
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
-from triport.targets.web.bundle import COMPILED
+from triport.targets.web.bundle import COMPILED, ENTRIES
 from triport.targets.web.minify import minified
 
 BATCH = Sym.named("batch")
@@ -38,6 +38,7 @@ FILES = {
     "icon.svg",
     "index.d.ts",
     "index.html",
+    "index.iife.js",
     "index.js",
     "kernels.relaxed.wasm",
     "kernels.wasm",
@@ -62,8 +63,6 @@ from pathlib import Path
 from triport.exporter.graph import Graph
 from triport.targets.prepare import prepare
 from triport.targets.web import WebTarget
-from triport.targets.web.bundle import COMPILED
-from triport.targets.web.minify import minified
 target = WebTarget()
 target.write(prepare(Graph.load(sys.argv[1]), target), Path(sys.argv[2]), {"b": 1, "a": [2]})
 """
@@ -118,26 +117,8 @@ def test_bundlers_keep_the_scripts_that_do_something_when_they_are_imported(bund
     folder = bundle(network())
     package = json.loads((folder / "package.json").read_text())
     workers = {"threads-worker.js", "worker-classic.js", "worker-module.js"}
-    assert {Path(file).name for file in package["sideEffects"]} == {"bundle.iife.js", "demo.js", *workers}
-
-
-CLASSIC = """
-const { readFileSync } = require("node:fs"), said = [];
-console.warn = (text) => said.push(text);
-const script = readFileSync(process.argv[1], "utf8");
-(0, eval)(script);
-(0, eval)(script);
-triport[process.argv[2]].load().then((model) => console.log(JSON.stringify([model.meta.name, globalThis.seen, said])));
-"""
-
-
-def test_a_name_is_no_code_in_the_classic_script_and_is_said_when_it_is_taken(bundle: Write) -> None:
-    name = "a\nglobalThis.seen=1//\u2028"
-    graph = network()
-    graph.name = name
-    command = ["node", "-e", CLASSIC, str(bundle(graph) / "bundle.iife.js"), name]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert told[:2] == [name, None] and len(told[2]) == 1 and "is there already and is replaced" in told[2][0]
+    scripts = {"bundle.iife.js", "demo.js", "index.iife.js"}
+    assert {Path(file).name for file in package["sideEffects"]} == scripts | workers
 
 
 def test_names_are_escaped_in_the_page(bundle: Write) -> None:
@@ -174,7 +155,7 @@ def test_a_page_fetches_less_than_8_kilobytes_beside_the_weights_of_a_small_netw
 def test_engines_are_told_first_that_scripts_of_a_model_are_needed_at_once(bundle: Write) -> None:
     """They read no further than the first line of code."""
     folder = bundle(network())
-    for script in ("index.js", "bundle.iife.js"):
+    for script in ("index.js", "index.iife.js", "bundle.iife.js"):
         assert (folder / script).read_bytes().startswith(b"//# allFunctionsCalledOnLoad\n")
 
 
@@ -187,8 +168,9 @@ def test_the_script_holds_plan_and_kernels_in_ascii(bundle: Write) -> None:
     assert bytes.fromhex(kernels.strip("';\n")) == (folder / "kernels.relaxed.wasm").read_bytes()
 
 
-def test_the_committed_script_is_what_the_sources_make() -> None:
-    assert (COMPILED / "index.js").read_text("utf-8") == minified(), "run: make scripts"
+@pytest.mark.parametrize("script", ENTRIES)
+def test_the_committed_scripts_are_what_the_sources_make(script: str) -> None:
+    assert (COMPILED / script).read_text("utf-8") == minified(script), "run: make scripts"
 
 
 def test_only_the_kernels_that_the_plan_calls_ship(bundle: Write) -> None:

@@ -350,6 +350,9 @@ def test_an_isolated_page_under_the_strict_policy_has_threads_with_the_same_byte
     assert page.evaluate(IN_PAGE, 2) == [True, [1, 2], 12]
     isolated, (_, several), equal = page.evaluate(IN_PAGE, "auto")
     assert isolated and 1 <= several <= 4 and equal == 12
+    page.add_script_tag(url="/index.iife.js")
+    classic = IN_PAGE.replace('await import("/index.js")', "Object.values(triport)[0]")
+    assert page.evaluate(classic, 2) == [True, [1, 2], 12]
 
 
 def test_a_page_that_is_not_isolated_runs_on_one_thread(page: Page, bundle: Write, serve: Callable[..., str]) -> None:

@@ -1,0 +1,170 @@
+"""Scripts that are no modules: the whole bundle in one, and one that fetches the weights and may stand in a page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from faulty_site import POLICY, Fault, faulty_site
+from playwright.sync_api import Browser, Page
+
+from triport.exporter import ops
+from triport.exporter.graph import DType, Graph, Sample, Sym, TensorType
+from triport.exporter.reference.run import run_graph
+
+Write = Callable[[Graph], Path]
+
+SELF_TEST = """async (options) => {
+  const [{ load }] = Object.values(triport);
+  return (await (await load(options ?? {})).selfTest()).passed;
+}"""
+ICON = '<!doctype html><link rel="icon" href="data:,">'
+
+
+def layer(name: str = "layer", *, halves: bool = False) -> Graph:
+    """One linear layer, of weights stored as float16 on request, with a golden sample."""
+    rng = np.random.default_rng(7)
+    graph = Graph(name)
+    x = graph.add_input("x", TensorType(DType.FLOAT32, (Sym.named("batch"), 6)))
+    graph.set_output(
+        "y", graph.add(ops.Linear(), x, graph.add_constant(rng.integers(-9, 9, (16, 6)).astype(np.float32)))
+    )
+    if halves:
+        graph.metadata["quantization"] = {"stored": [[16, 0]]}
+    inputs = {"x": rng.standard_normal((2, 6)).astype(np.float32)}
+    graph.samples = [Sample(inputs, run_graph(graph, inputs))]
+    return graph
+
+
+def in_page(folder: Path) -> str:
+    """A script element that holds the whole script."""
+    return f"<script>{(folder / 'index.iife.js').read_text('ascii')}</script>"
+
+
+def policy(element: str) -> dict[str, str]:
+    """The strict policy, with the sum of one element's script."""
+    text = element.removeprefix("<script>").removesuffix("</script>")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"Content-Security-Policy": f"{POLICY} 'sha256-{digest}'; img-src data:"}
+
+
+@pytest.mark.parametrize("script", ["bundle.iife.js", "index.iife.js"])
+def test_a_classic_script_answers_as_the_reference(
+    script: str, page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    folder = bundle(layer())
+    (folder / "page.html").write_text(
+        f'<!doctype html><link rel="icon" href="icon.svg"><script src="{script}"></script>'
+    )
+    page.goto(serve(folder) + "/page.html")
+    got = page.evaluate(
+        """async () => {
+          const model = await triport["layer"].load({ checkNaN: true });
+          const { y } = await model.run({ x: Float32Array.from({ length: 18 }, (_, i) => i / 8) });
+          return [y.shape, Array.from(y.data)];
+        }"""
+    )
+    x = (np.arange(18) / 8).astype(np.float32).reshape(3, 6)
+    np.testing.assert_array_equal(np.reshape(got[1], got[0]), run_graph(layer(), {"x": x})["y"])
+
+
+def test_the_bundle_in_one_script_works_on_a_page_from_a_file(page: Page, bundle: Write) -> None:
+    folder = bundle(layer())
+    (folder / "page.html").write_text(f'{ICON}<script src="bundle.iife.js"></script>')
+    page.goto((folder / "page.html").as_uri())
+    assert page.evaluate(SELF_TEST) is True
+
+
+def test_a_page_from_a_file_is_pointed_to_the_script_that_holds_all(browser: Browser, bundle: Write) -> None:
+    folder = bundle(layer())
+    (folder / "page.html").write_text(f'{ICON}<script src="index.iife.js"></script>')
+    page = browser.new_page()  # the console speaks of the file that the browser gives no page
+    page.goto((folder / "page.html").as_uri())
+    said = page.evaluate(f"({SELF_TEST})().catch(({{ name, message }}) => `${{name}}: ${{message}}`)")
+    page.close()
+    where = (folder / "weights.bin").as_uri()
+    assert (
+        said
+        == f"LoadError: weights.bin: Failed to fetch at {where}; from file:// use bundle.iife.js, or serve the folder"
+    )
+
+
+def test_a_script_that_stands_in_the_page_leaves_one_request(page: Page, bundle: Write) -> None:
+    folder = bundle(layer())
+    element = in_page(folder)
+    (folder / "page.html").write_text(ICON + element)
+    with faulty_site(folder, policy(element) | {"Cache-Control": "no-store"}) as site:
+        page.goto(f"{site.url}/page.html")
+        page.evaluate("async () => (await triport.layer.load()).meta.name")
+        assert site.asked == ["page.html", "weights.bin"]
+        assert page.evaluate(SELF_TEST) is True
+
+
+def test_a_script_in_a_page_elsewhere_takes_all_files_from_the_folder_that_load_names(
+    page: Page, bundle: Write, serve: Callable[..., str]
+) -> None:
+    folder = bundle(layer(halves=True))
+    element = in_page(folder)
+    (folder.parent / "app").mkdir()
+    (folder.parent / "app" / "page.html").write_text(ICON + element)
+    page.goto(serve(folder.parent, policy(element)) + "/app/page.html")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.split("/", 3)[3]))
+    assert page.evaluate(SELF_TEST, {"baseUrl": f"../{folder.name}", "cache": True}) is True
+    assert sorted(asked) == sorted(
+        f"{folder.name}/{name}" for name in ("cache.js", "golden.bin", "golden.js", "weights.bin", "weights.js")
+    )
+
+
+def test_what_is_said_of_a_missing_file_names_the_folder_that_load_named(browser: Browser, bundle: Write) -> None:
+    folder = bundle(layer())
+    (folder / "page.html").write_text(
+        '<!doctype html><link rel="icon" href="icon.svg"><script src="index.iife.js"></script>'
+    )
+    with faulty_site(folder, {}) as site:
+        site.faults["weights.bin"] = [Fault.MISSING]
+        page = browser.new_page()  # the console speaks of the file, too
+        page.goto(f"{site.url}/page.html")
+        said = page.evaluate("() => triport.layer.load('/models').catch(({ message }) => message)")
+        page.close()
+    where = f"{site.url}/models/weights.bin"
+    assert said == f"weights.bin: 404 Not Found at {where}; load(folder) takes the web/ that triport export wrote"
+
+
+@pytest.mark.parametrize(
+    "name", ["a</script><script>globalThis.seen=1</script>", "a\nglobalThis.seen=1//\u2028", "<!--<script>"]
+)
+def test_a_name_is_no_code_in_a_page(name: str, page: Page, bundle: Write) -> None:
+    folder = bundle(layer(name))
+    (folder / "page.html").write_text(f"<!doctype html><link rel=icon href=icon.svg>{in_page(folder)}<p>end")
+    with faulty_site(folder, {"Content-Security-Policy": ""}) as site:
+        page.goto(f"{site.url}/page.html")
+        told = page.evaluate("async (name) => [(await triport[name].load()).meta.name, globalThis.seen]", name)
+        assert told == [name, None] and page.inner_text("p") == "end"
+
+
+TWICE = """
+const { readFileSync } = require("node:fs"), said = [];
+console.warn = (text) => said.push(text);
+const script = readFileSync(process.argv[1], "utf8");
+(0, eval)(script);
+(0, eval)(script);
+console.log(JSON.stringify([Object.keys(triport), globalThis.seen, said]));
+"""
+
+
+@pytest.mark.parametrize("script", ["bundle.iife.js", "index.iife.js"])
+def test_a_name_is_no_code_in_a_script_and_is_said_when_it_is_taken(script: str, bundle: Write) -> None:
+    name = "a\nglobalThis.seen=1//\u2028"
+    command = ["node", "-e", TWICE, str(bundle(layer(name)) / script)]
+    told: Any = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    script_name = f"triport[{json.dumps(name, ensure_ascii=False)}]"
+    taken = f"{script_name} was there and is replaced: triport describe --name gives a model another name"
+    assert told == [[name], None, [taken]]
