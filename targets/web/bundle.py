@@ -27,7 +27,7 @@ ENTRIES = {"index.js": ("load.js", "esm.js"), "index.iife.js": ("load.js", "publ
 """{script that fetches the other files: what it is made of, behind `MODULES`}"""
 
 TOOLS: dict[str, tuple[str, ...]] = {
-    "golden.js": ("arrays.js", "golden.js"),
+    "golden.js": ("arrays.js", "files.js", "golden.js"),
     "weights.js": ("weights.js",),
     "cache.js": ("cache.js",),
     "node.js": ("node.js",),

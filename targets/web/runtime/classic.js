@@ -13,8 +13,8 @@ function toolsIn(folder) {
 }
 
 /** As in index.js. */
-async function load(options = {}) {
-  const [given, base = SELF] = await asked(options, {});
+async function load(options) {
+  const [given, base = SELF] = await asked(options ?? {}, {});
   return open(given, (name) => new URL(name, base), toolsIn(base), SELF);
 }
 

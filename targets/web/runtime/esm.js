@@ -23,7 +23,7 @@ const TOOLS = {
  * @param options  the folder of the other files (an address; in Node a path will do), or an object: LoadOptions of
  *                 index.d.ts
  */
-export async function load(options = {}) {
-  const [given, base] = await asked(options, TOOLS);
+export async function load(options) {
+  const [given, base] = await asked(options ?? {}, TOOLS);
   return open(given, (name) => (base ? new URL(name, base) : FILES[name]), TOOLS, import.meta.url);
 }

@@ -1,5 +1,6 @@
 // Golden samples, of golden.bin: inputs stored or made by a rule, and the outputs the original model gave for them.
 import { ARRAYS, elements } from "./arrays.js";
+import { fileError } from "./files.js";
 
 /** `lowbias32` (Wellons 2018): a bijection of 32-bit integers. */
 function mix(x) {
@@ -23,6 +24,15 @@ function goldenTensor(spec, bytes) {
   return { data: at === undefined ? generated(spec) : new ARRAYS[dtype](bytes, at, elements(shape)), shape };
 }
 
+/** What `read` takes from the file; one that was cut short is named: engines without crypto.subtle see no sum. */
+function taken(read) {
+  try {
+    return read();
+  } catch (error) {
+    throw fileError("golden.bin", "not the file that was exported with index.js; copy the whole folder again", error);
+  }
+}
+
 /** Largest difference of an output from what is expected; NaN and infinities must stand at the same places. */
 function compare(got, expected, tolerance) {
   let difference = got.data.length === expected.data.length ? 0 : Infinity;
@@ -40,18 +50,21 @@ function compare(got, expected, tolerance) {
  * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, inputs: object, outputs: object}[]}>}
  */
 export async function runSamples(run, file) {
-  const [length] = new Uint32Array(file, 0, 1);
-  const samples = JSON.parse(new TextDecoder().decode(new Uint8Array(file, 4, length)));
-  const bytes = file.slice(4 + length);
+  const [samples, bytes] = taken(() => {
+    const [length] = new Uint32Array(file, 0, 1);
+    return [JSON.parse(new TextDecoder().decode(new Uint8Array(file, 4, length))), file.slice(4 + length)];
+  });
+  const tensors = (specs) =>
+    taken(() => Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, goldenTensor(spec, bytes)])));
   const done = [];
   for (const { inputs, outputs } of samples) {
-    const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
+    const [feeds, expected] = [tensors(inputs), tensors(outputs)];
     const start = performance.now();
     const results = await run(feeds);
     const ms = performance.now() - start;
     const compared = Object.entries(outputs).map(([name, spec]) => [
       name,
-      compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
+      compare(results[name], expected[name], spec.tolerance),
     ]);
     const passed = compared.every(([, each]) => each.passed);
     done.push({ passed, ms, inputs: feeds, outputs: Object.fromEntries(compared) });

@@ -20,7 +20,8 @@ const embedded = (onProgress) => async (name, makeRoom) => {
   return room;
 };
 
-export async function load(options = {}) {
+export async function load(given) {
+  const options = given ?? {};
   if (typeof options === "string" || options instanceof URL || options.baseUrl !== undefined)
     throw new TypeError(`load: this script holds the model itself and reads no files, got ${options.baseUrl ?? options}`);
   stopIfAborted(options.signal);

@@ -90,9 +90,12 @@ function sharedMemory(initial) {
   }
 }
 
-/** An instance of the kernels; `stack`: where its stack ends. */
+/**
+ * An instance of the kernels; `stack`: where its stack ends. Made without a promise, Chromium before 114 refuses it on a
+ * page's thread.
+ */
 const instantiate = (module, memory, stack) =>
-  new WebAssembly.Instance(module, { t: { m: memory, s: new WebAssembly.Global({ value: "i32", mutable: true }, stack) } });
+  WebAssembly.instantiate(module, { t: { m: memory, s: new WebAssembly.Global({ value: "i32", mutable: true }, stack) } });
 
 /**
  * Threads for a model.
@@ -106,7 +109,7 @@ export async function startThreads(wasm, wanted) {
   const { bytes, pages, stack } = shareMemory(wasm);
   const module = await WebAssembly.compile(bytes);
   const memory = sharedMemory(pages);
-  const { exports } = instantiate(module, memory, stack);
+  const { exports } = await instantiate(module, memory, stack);
   const heap = align(exports.__heap_base.value);
   const words = new Int32Array(new SharedArrayBuffer(4 * WORDS));
   words[TICKET] = END; // 0 would be the first part of the first call, before its run

@@ -23,7 +23,7 @@ Write = Callable[[Graph], Path]
 
 SELF_TEST = """async (options) => {
   const [{ load }] = Object.values(triport);
-  return (await (await load(options ?? {})).selfTest()).passed;
+  return (await (await load(options)).selfTest()).passed;
 }"""
 ICON = '<!doctype html><link rel="icon" href="data:,">'
 

@@ -128,6 +128,14 @@ def test_golden_samples_of_another_export_are_named(site: FaultySite) -> None:
     assert said.startswith("LoadError: golden.bin: not the file that was exported with index.js (another SHA-256)")
 
 
+def test_golden_samples_that_are_cut_short_are_named_where_no_sum_can_be_taken(site: FaultySite) -> None:
+    """As outside of secure contexts."""
+    site.faults["golden.bin"] = [Fault.SHORT]
+    without = 'Object.defineProperty(globalThis, "crypto", { value: {} });'
+    said = in_node(site, f'{without} return failed((await load("@site")).selfTest());')
+    assert said == "LoadError: golden.bin: not the file that was exported with index.js; copy the whole folder again"
+
+
 def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
     folder = bundle(layer())
     weights = folder / "weights.bin"
@@ -142,6 +150,11 @@ def test_kernels_that_are_of_another_plan_are_named(bundle: Write) -> None:
     script.write_bytes(script.read_bytes().replace(b'"ops":[["gemm"', b'"ops":[["gemmm"'))
     said = in_node(folder, "return failed(load({ relaxed: false }));")
     assert said == "LoadError: kernels.wasm: kernel gemmm is missing: it is of another export"
+
+
+def test_null_is_taken_for_no_options(bundle: Write) -> None:
+    folder = bundle(layer())
+    assert in_node(folder, "return (await (await load(null)).selfTest()).passed;") is True
 
 
 def test_an_error_says_which_file_and_keeps_its_cause(bundle: Write) -> None:
