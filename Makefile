@@ -156,7 +156,7 @@ bench-int8: venv browser ## train small networks, quantize them and compare ever
 kernels: venv ## compile the browser kernels anew
 	@.venv/bin/python targets/web/kernels/build.py
 
-scripts: venv node ## make the browser's index.js small anew
+scripts: venv node ## make index.js and index.iife.js of the browser small anew
 	@.venv/bin/python -m triport.targets.web.minify
 
 clean: ## remove what the commands made, the virtual environments too

@@ -42,7 +42,7 @@ class Way:
     """Where a page comes from, and into what browser.
 
     named     its head names every file that the same page fetched without that, for each runtime
-    held      the runtime's scripts stand in the page, of those for which that works
+    held      the runtime's scripts stand in the page, where there is such a page
     slow      over the slow link, the runtimes' files and the page in brotli
     started   into a browser that was started for it
     """

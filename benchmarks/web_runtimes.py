@@ -48,7 +48,7 @@ def page_arguments(runtime: str, net: Net) -> list[Any]:
 
 
 def stands_in_page(runtime: str) -> bool:
-    """Whether its scripts may stand in a page: classic ones, which do not look for files beside themselves."""
+    """Whether there is a page that holds its scripts: of ours, and of the peer whose scripts are classic ones."""
     return runtime == OURS or runtime in SCRIPTS
 
 

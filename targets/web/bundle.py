@@ -23,7 +23,7 @@ COMPILED = Path(__file__).parent / "compiled"
 MODULES = ("arrays.js", "dims.js", "tensors.js", "schedule.js", "queue.js", "files.js", "model.js")
 """What every page fetches, each after those it imports."""
 
-ENTRIES = {"index.js": ("load.js", "esm.js"), "index.iife.js": ("load.js", "published.js", "classic.js")}
+ENTRIES = {"index.js": ("load.js", "esm.js"), "index.iife.js": ("load.js", "published.js", "page.js")}
 """{script that fetches the other files: what it is made of, behind `MODULES`}"""
 
 TOOLS: dict[str, tuple[str, ...]] = {
@@ -85,7 +85,7 @@ def module_script(plan: Bytes, kernels: Bytes) -> bytes:
 
 
 def page_script(name: str, plan: Bytes, kernels: Bytes) -> bytes:
-    """index.iife.js: the same with classic.js, as ``triport["name"]``; no ``<`` ends the element in which it stands."""
+    """index.iife.js: the same with page.js, as ``triport["name"]``; no ``<`` ends the element in which it stands."""
     held = f"const NAME={json.dumps(name)};\n".encode() + _held(plan, kernels)
     code = (COMPILED / "index.iife.js").read_bytes()
     return AT_ONCE.encode() + b'(()=>{"use strict";' + held.replace(b"<", rb"\x3c") + code + b"})();\n"
@@ -130,7 +130,7 @@ def helper_scripts(helpers: Mapping[str, str]) -> dict[str, bytes]:
     }
 
 
-def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, str] = NO_HELPERS) -> Iterator[bytes]:
+def bundle_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, str] = NO_HELPERS) -> Iterator[bytes]:
     """bundle.iife.js in pieces: the same code with the other files inside, as ``triport["name"]`` on the global object.
 
     In pieces, because the weights in base64 are the largest thing that an export writes.
@@ -144,7 +144,7 @@ def classic_script(name: str, files: Mapping[str, Bytes], helpers: Mapping[str, 
         for start in range(0, len(data), BASE64_PIECE):
             yield base64.b64encode(memoryview(data)[start : start + BASE64_PIECE])
         yield b'",\n'
-    yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'published.js', 'iife.js')}".encode()
+    yield f"}};\n{joined(*MODULES, 'golden.js', 'weights.js', 'published.js', 'embedded.js')}".encode()
     for file, function in helpers.items():
         yield f"const {function} = (() => {{\n{plain_source(RUNTIME / file)}return {function};\n}})();\n".encode()
     yield f"publish({json.dumps(name)}, {{ {', '.join(('load', *helpers.values()))} }});\n}})();\n".encode()

@@ -23,7 +23,7 @@ from .bundle import (
     COMPILED,
     RUNTIME,
     Bytes,
-    classic_script,
+    bundle_script,
     demo_files,
     helper_scripts,
     image_declarations,
@@ -79,7 +79,7 @@ class WebTarget:
         for name, data in (loaded | page_files(graph, plan, loaded)).items():
             (path / name).write_bytes(data)
         with (path / "bundle.iife.js").open("wb") as file:
-            file.writelines(classic_script(graph.name, loaded, helpers_of(graph)))
+            file.writelines(bundle_script(graph.name, loaded, helpers_of(graph)))
         if manifest:
             (path / "triport.json").write_bytes(canonical_json(dict(manifest)))
 

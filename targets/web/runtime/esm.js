@@ -1,6 +1,6 @@
 // The entry of the ES module, in a page, a worker or Node. What nearly every page needs first costs no request of its own:
 // in index.js there follow PLAN, which is plan.json's text, and KERNELS, kernels.relaxed.wasm in hexadecimal digits.
-import { asked, open } from "./load.js";
+import { readOptions, open } from "./load.js";
 
 // Bundlers find addresses and imports by their literal texts.
 const FILES = {
@@ -24,6 +24,6 @@ const TOOLS = {
  *                 index.d.ts
  */
 export async function load(options) {
-  const [given, base] = await asked(options ?? {}, TOOLS);
+  const [given, base] = await readOptions(options ?? {}, TOOLS);
   return open(given, (name) => (base ? new URL(name, base) : FILES[name]), TOOLS, import.meta.url);
 }

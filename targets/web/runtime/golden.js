@@ -18,19 +18,20 @@ function generated({ dtype, shape, seed, low, high }) {
   });
 }
 
-/** A sample's array as `{data, shape}`; `bytes` is where stored ones stand. */
-function goldenTensor(spec, bytes) {
-  const { dtype, shape, at } = spec;
-  return { data: at === undefined ? generated(spec) : new ARRAYS[dtype](bytes, at, elements(shape)), shape };
-}
-
-/** What `read` takes from the file; one that was cut short is named: engines without crypto.subtle see no sum. */
-function taken(read) {
+/** What `read` takes from the file; one that was cut short is named: without crypto.subtle no sum was compared. */
+function fromFile(read) {
   try {
     return read();
   } catch (error) {
-    throw fileError("golden.bin", "not the file that was exported with index.js; copy the whole folder again", error);
+    throw fileError("golden.bin", "not the file of this export; copy the whole folder again, or reload the page", error);
   }
+}
+
+/** A sample's array as `{data, shape}`; `bytes` is where stored ones stand. */
+function goldenTensor(spec, bytes) {
+  const { dtype, shape, at } = spec;
+  const stored = () => new ARRAYS[dtype](bytes, at, elements(shape));
+  return { data: at === undefined ? generated(spec) : fromFile(stored), shape };
 }
 
 /** Largest difference of an output from what is expected; NaN and infinities must stand at the same places. */
@@ -50,21 +51,19 @@ function compare(got, expected, tolerance) {
  * @returns {Promise<{passed: boolean, samples: {passed: boolean, ms: number, inputs: object, outputs: object}[]}>}
  */
 export async function runSamples(run, file) {
-  const [samples, bytes] = taken(() => {
+  const [samples, bytes] = fromFile(() => {
     const [length] = new Uint32Array(file, 0, 1);
     return [JSON.parse(new TextDecoder().decode(new Uint8Array(file, 4, length))), file.slice(4 + length)];
   });
-  const tensors = (specs) =>
-    taken(() => Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, goldenTensor(spec, bytes)])));
   const done = [];
   for (const { inputs, outputs } of samples) {
-    const [feeds, expected] = [tensors(inputs), tensors(outputs)];
+    const feeds = Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, goldenTensor(spec, bytes)]));
     const start = performance.now();
     const results = await run(feeds);
     const ms = performance.now() - start;
     const compared = Object.entries(outputs).map(([name, spec]) => [
       name,
-      compare(results[name], expected[name], spec.tolerance),
+      compare(results[name], goldenTensor(spec, bytes), spec.tolerance),
     ]);
     const passed = compared.every(([, each]) => each.passed);
     done.push({ passed, ms, inputs: feeds, outputs: Object.fromEntries(compared) });

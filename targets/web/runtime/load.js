@@ -6,24 +6,26 @@ import { stopIfAborted } from "./queue.js";
 /** The folder that a text or URL stands for; without the last slash its name would be taken for a file's. */
 const folder = (url) => String(url).replace(/\/?$/, "/");
 
-/** A folder as a URL: an address, else what a page takes from its own address, and Node for a path. */
+/** A folder as a URL: as fetch() takes it in a page or worker, and in Node an address or a path. */
 async function located(folder, { node }) {
-  const here = globalThis.location?.href;
-  if (here || /^[a-z][a-z\d+.-]+:/i.test(folder)) return new URL(folder, here);
-  return (await node()).urlOf(folder);
+  const here = globalThis.document?.baseURI ?? globalThis.location?.href;
+  return here ? new URL(folder, here) : (await node()).urlOf(folder);
 }
 
 /** What load() was given: an object, and the folder that it names, undefined where it names none. */
-export async function asked(options, tools) {
+export async function readOptions(options, tools) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
   return [given, given.baseUrl === undefined ? undefined : await located(folder(given.baseUrl), tools)];
 }
+
+/** Pages may have a `process` without versions. */
+const isInNode = (url) => url.protocol === "file:" && globalThis.process?.versions?.node;
 
 /** A file as a Response; `again`: past the browser's own cache, which may hold another export's. */
 async function request(url, again, signal, { node }) {
   // Bundlers inline small files.
   if (url.protocol === "data:") return new Response(bytesOf(atob(url.pathname.split(";base64,")[1])));
-  if (url.protocol === "file:" && typeof process === "object") return (await node()).fileAt(url);
+  if (isInNode(url)) return (await node()).fileAt(url);
   const response = await fetch(url, { signal, cache: again ? "reload" : "default" });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
   return response;
@@ -50,7 +52,7 @@ async function receive(response, room, progress) {
 function reason(error, url, { loaded }, total) {
   if (loaded) return `the download broke off after ${loaded} of ${total} bytes (${error.message}) at ${url}; call load() again`;
   const help =
-    url.protocol === "file:" && typeof process !== "object"
+    url.protocol === "file:" && !isInNode(url)
       ? "from file:// use bundle.iife.js, or serve the folder"
       : "load(folder) takes the web/ that triport export wrote";
   return `${error.message} at ${url}; ${help}`;
@@ -89,7 +91,7 @@ function reader(urlOf, tools, self, { cache, onProgress }, sums, signal) {
         // What the browser's own cache holds of this script is older: the page has the new one when it is loaded again.
         await fetch(self, { cache: "reload" }).catch(() => {});
         const seen = whole ? "another SHA-256" : `expected ${room.length} bytes, got ${progress.loaded}`;
-        throw fileError(name, `not the file that was exported with index.js (${seen}) at ${url}; copy the whole folder again, or reload the page`);
+        throw fileError(name, `not the file of this export (${seen}) at ${url}; copy the whole folder again, or reload the page`);
       }
     }
   };
@@ -100,7 +102,7 @@ function reader(urlOf, tools, self, { cache, onProgress }, sums, signal) {
  * @param given   LoadOptions of index.d.ts
  * @param urlOf   (name) => URL of a file of the bundle
  * @param tools   {golden, weights, threads, cache, node}: functions that import the modules of these names
- * @param self    the address of the script
+ * @param self    the address of the script, or of the page in which it stands
  */
 export async function open(given, urlOf, tools, self) {
   stopIfAborted(given.signal);

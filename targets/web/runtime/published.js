@@ -4,6 +4,6 @@
 export function publish(name, functions) {
   const scripts = (globalThis.triport ??= {});
   const own = `triport[${JSON.stringify(name)}]`;
-  if (scripts[name]) console.warn(`${own} was there and is replaced: triport describe --name gives a model another name`);
+  if (scripts[name]?.load) console.warn(`${own} was there and is replaced: triport describe --name gives a model another name`);
   scripts[name] = functions;
 }

@@ -167,12 +167,12 @@ class WorkerModel {
  * @param options  what load() takes, and type: "module" or "classic" for that kind of worker; WorkerLoadOptions of
  *                 worker.d.ts
  */
-export async function loadInWorker(options = {}) {
-  const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
+export async function loadInWorker(options) {
+  const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : (options ?? {});
   const { signal, onProgress, type, ...settings } = given;
   stopIfAborted(signal);
   // A worker has an address of its own.
-  const here = globalThis.location?.href;
+  const here = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (settings.baseUrl !== undefined) settings.baseUrl = here ? new URL(settings.baseUrl, here).href : `${settings.baseUrl}`;
   const opening = open(type);
   try {

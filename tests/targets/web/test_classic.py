@@ -82,18 +82,18 @@ def test_the_bundle_in_one_script_works_on_a_page_from_a_file(page: Page, bundle
     assert page.evaluate(SELF_TEST) is True
 
 
-def test_a_page_from_a_file_is_pointed_to_the_script_that_holds_all(browser: Browser, bundle: Write) -> None:
+@pytest.mark.parametrize("polyfilled", ["", "<script>globalThis.process = { env: {} };</script>"])
+def test_a_page_from_a_file_is_pointed_to_the_script_that_holds_all(
+    polyfilled: str, browser: Browser, bundle: Write
+) -> None:
     folder = bundle(layer())
-    (folder / "page.html").write_text(f'{ICON}<script src="index.iife.js"></script>')
+    (folder / "page.html").write_text(f'{ICON}{polyfilled}<script src="index.iife.js"></script>')
     page = browser.new_page()  # the console speaks of the file that the browser gives no page
     page.goto((folder / "page.html").as_uri())
     said = page.evaluate(f"({SELF_TEST})().catch(({{ name, message }}) => `${{name}}: ${{message}}`)")
     page.close()
-    where = (folder / "weights.bin").as_uri()
-    assert (
-        said
-        == f"LoadError: weights.bin: Failed to fetch at {where}; from file:// use bundle.iife.js, or serve the folder"
-    )
+    problem = f"Failed to fetch at {(folder / 'weights.bin').as_uri()}"
+    assert said == f"LoadError: weights.bin: {problem}; from file:// use bundle.iife.js, or serve the folder"
 
 
 def test_a_script_that_stands_in_the_page_leaves_one_request(page: Page, bundle: Write) -> None:
@@ -123,6 +123,62 @@ def test_a_script_in_a_page_elsewhere_takes_all_files_from_the_folder_that_load_
     )
 
 
+def test_a_script_in_a_page_goes_by_the_pages_base_address(
+    page: Page, bundle: Write, serve: Callable[..., str]
+) -> None:
+    folder = bundle(layer())
+    element = in_page(folder)
+    (folder.parent / "page.html").write_text(f'{ICON}<base href="/{folder.name}/">{element}')
+    page.goto(serve(folder.parent, policy(element)) + "/page.html")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.split("/", 3)[3]))
+    assert page.evaluate(SELF_TEST) is True and page.evaluate(SELF_TEST, "./") is True
+    assert set(asked) == {f"{folder.name}/{name}" for name in ("weights.bin", "golden.js", "golden.bin")}
+
+
+def test_a_frame_without_an_address_takes_its_parents(page: Page, bundle: Write, serve: Callable[..., str]) -> None:
+    folder = bundle(layer())
+    element = in_page(folder)
+    (folder / "page.html").write_text(ICON)
+    page.goto(serve(folder, policy(element)) + "/page.html")
+    frame = """async (text) => {
+      const frame = document.body.appendChild(document.createElement("iframe"));
+      await new Promise((done) => Object.assign(frame, { onload: done, srcdoc: text }));
+      return (await (await frame.contentWindow.triport.layer.load("./")).selfTest()).passed;
+    }"""
+    assert page.evaluate(frame, element) is True
+
+
+def test_weights_of_another_export_have_the_page_read_again(page: Page, bundle: Write) -> None:
+    folder = bundle(layer())
+    element = in_page(folder)
+    (folder / "page.html").write_text(f'{ICON}<base href="/elsewhere/">{element}')
+    with faulty_site(folder, policy(element)) as site:
+        page.goto(f"{site.url}/page.html")
+        site.faults["weights.bin"] = [Fault.CHANGED] * 2
+        said = page.evaluate("() => triport.layer.load('/').catch(({ message }) => message)")
+    where = f"{site.url}/weights.bin; copy the whole folder again, or reload the page"
+    assert said == f"weights.bin: not the file of this export (another SHA-256) at {where}"
+    assert site.asked == ["page.html", "weights.bin", "weights.bin", "page.html"]
+
+
+def test_two_models_on_a_page_are_two(page: Page, bundle: Write, serve: Callable[..., str]) -> None:
+    elements = [in_page(bundle(layer(name))) for name in ("one", "constructor")]
+    folder = bundle(layer())
+    (folder / "page.html").write_text("\n".join([ICON, *elements, '<script src="bundle.iife.js"></script>']))
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(
+        serve(folder, {"Content-Security-Policy": "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'"})
+        + "/page.html"
+    )
+    names = ["one", "constructor", "layer"]
+    told = page.evaluate(
+        "(names) => Promise.all(names.map(async (name) => (await triport[name].load()).meta.name))", names
+    )
+    assert (told, said) == (names, [])
+
+
 def test_what_is_said_of_a_missing_file_names_the_folder_that_load_named(browser: Browser, bundle: Write) -> None:
     folder = bundle(layer())
     (folder / "page.html").write_text(
@@ -138,12 +194,14 @@ def test_what_is_said_of_a_missing_file_names_the_folder_that_load_named(browser
     assert said == f"weights.bin: 404 Not Found at {where}; load(folder) takes the web/ that triport export wrote"
 
 
+@pytest.mark.parametrize("held", [True, False])
 @pytest.mark.parametrize(
     "name", ["a</script><script>globalThis.seen=1</script>", "a\nglobalThis.seen=1//\u2028", "<!--<script>"]
 )
-def test_a_name_is_no_code_in_a_page(name: str, page: Page, bundle: Write) -> None:
+def test_a_name_is_no_code_in_a_page(name: str, held: bool, page: Page, bundle: Write) -> None:
     folder = bundle(layer(name))
-    (folder / "page.html").write_text(f"<!doctype html><link rel=icon href=icon.svg>{in_page(folder)}<p>end")
+    element = in_page(folder) if held else '<script src="bundle.iife.js"></script>'
+    (folder / "page.html").write_text(f"<!doctype html><link rel=icon href=icon.svg>{element}<p>end")
     with faulty_site(folder, {"Content-Security-Policy": ""}) as site:
         page.goto(f"{site.url}/page.html")
         told = page.evaluate("async (name) => [(await triport[name].load()).meta.name, globalThis.seen]", name)

@@ -66,17 +66,17 @@ def site(bundle: Write) -> Iterator[FaultySite]:
     [
         (
             {"weights.bin": [Fault.SHORT] * 2},
-            "LoadError: weights.bin: not the file that was exported with index.js "
+            "LoadError: weights.bin: not the file of this export "
             "(expected 615424 bytes, got 307712) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
             {"weights.bin": [Fault.CHANGED] * 2},
-            "LoadError: weights.bin: not the file that was exported with index.js "
+            "LoadError: weights.bin: not the file of this export "
             "(another SHA-256) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
             {"kernels.wasm": [Fault.CHANGED] * 2},
-            "LoadError: kernels.wasm: not the file that was exported with index.js "
+            "LoadError: kernels.wasm: not the file of this export "
             "(another SHA-256) at @site/kernels.wasm; copy the whole folder again, or reload the page",
         ),
         (
@@ -91,7 +91,7 @@ def site(bundle: Write) -> Iterator[FaultySite]:
         ),
         (
             {"weights.bin": [Fault.PAGE] * 2},
-            "LoadError: weights.bin: not the file that was exported with index.js "
+            "LoadError: weights.bin: not the file of this export "
             "(expected 615424 bytes, got 33) at @site/weights.bin; copy the whole folder again, or reload the page",
         ),
         (
@@ -125,7 +125,7 @@ def test_a_file_that_a_cache_kept_from_another_export_is_asked_for_again(site: F
 def test_golden_samples_of_another_export_are_named(site: FaultySite) -> None:
     site.faults["golden.bin"] = [Fault.CHANGED] * 2
     said = in_node(site, 'return failed((await load("@site")).selfTest());')
-    assert said.startswith("LoadError: golden.bin: not the file that was exported with index.js (another SHA-256)")
+    assert said.startswith("LoadError: golden.bin: not the file of this export (another SHA-256)")
 
 
 def test_golden_samples_that_are_cut_short_are_named_where_no_sum_can_be_taken(site: FaultySite) -> None:
@@ -133,7 +133,7 @@ def test_golden_samples_that_are_cut_short_are_named_where_no_sum_can_be_taken(s
     site.faults["golden.bin"] = [Fault.SHORT]
     without = 'Object.defineProperty(globalThis, "crypto", { value: {} });'
     said = in_node(site, f'{without} return failed((await load("@site")).selfTest());')
-    assert said == "LoadError: golden.bin: not the file that was exported with index.js; copy the whole folder again"
+    assert said == "LoadError: golden.bin: not the file of this export; copy the whole folder again, or reload the page"
 
 
 def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
@@ -141,7 +141,7 @@ def test_a_changed_file_in_a_folder_is_named(bundle: Write) -> None:
     weights = folder / "weights.bin"
     weights.write_bytes(bytes(4) + weights.read_bytes()[4:])
     said = in_node(folder, "return failed(load());")
-    assert said.startswith("LoadError: weights.bin: not the file that was exported with index.js (another SHA-256)")
+    assert said.startswith("LoadError: weights.bin: not the file of this export (another SHA-256)")
 
 
 def test_kernels_that_are_of_another_plan_are_named(bundle: Write) -> None:
@@ -155,6 +155,23 @@ def test_kernels_that_are_of_another_plan_are_named(bundle: Write) -> None:
 def test_null_is_taken_for_no_options(bundle: Write) -> None:
     folder = bundle(layer())
     assert in_node(folder, "return (await (await load(null)).selfTest()).passed;") is True
+    worker = f"""
+        const {{ loadInWorker }} = await import({json.dumps((folder / "worker.js").as_uri())});
+        const model = await loadInWorker(null);
+        const passed = (await model.selfTest()).passed;
+        model.dispose();
+        return passed;
+    """
+    assert in_node(folder, worker) is True
+
+
+def test_a_file_that_cannot_be_opened_is_named_with_the_systems_words(bundle: Write) -> None:
+    folder = bundle(layer())
+    (folder / "weights.bin").unlink()
+    (folder / "weights.bin").symlink_to("weights.bin")
+    facts = in_node(folder, "return load().catch(({ message, cause }) => [message, cause.code, cause.path]);")
+    path = str(folder / "weights.bin")
+    assert facts[0].startswith("weights.bin: ELOOP: ") and facts[1:] == ["ELOOP", path]
 
 
 def test_an_error_says_which_file_and_keeps_its_cause(bundle: Write) -> None:

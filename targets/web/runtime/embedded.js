@@ -1,4 +1,4 @@
-// The entry of the classic script: the files stand in EMBEDDED as base64, so nothing is fetched.
+// The entry of bundle.iife.js: the files stand in EMBEDDED as base64, so nothing is fetched.
 import { bytesOf } from "./files.js";
 import { runSamples } from "./golden.js";
 import { Model } from "./model.js";
