@@ -151,7 +151,12 @@ console.log(scores, classes, name, passed);
 const remote: WorkerModel = await loadInWorker({ type: "module", cache: "convnet" });
 await remote.run({ image: new Float32Array(64) }, { transfer: true, checkNaN: true });
 topK(remote, await remote.run({ image: await fromImage(remote, new ImageData(8, 8)) }));
+declare const triport: { convnet: Pick<typeof import("convnet"), "load"> }; // as docs/web-bundle.md has it
+const classic: Model = await triport.convnet.load("web/");
+await classic.run({ image: new Float32Array(64) });
 
+// @ts-expect-error: no such option of a classic script's load
+await triport.convnet.load({ relax: true });
 // @ts-expect-error: no such input
 await model.run({ picture: new Float32Array(64) });
 // @ts-expect-error: of another dtype
