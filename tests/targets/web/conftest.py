@@ -7,11 +7,12 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faulty_site import POLICY
+from faulty_site import POLICY, FaultySite, faulty_site
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from triport.exporter.graph import Array, DType, Graph
@@ -69,7 +70,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, serve: object) -> Iterator[Page]:
+def page(browser: Browser, serve: object, serve_faulty: object) -> Iterator[Page]:
     """A page that is closed before its server is, or what it still asks for would be refused; without complaints."""
     page = browser.new_page()
     page.set_default_timeout(120_000)
@@ -110,6 +111,13 @@ def serve() -> Iterator[Callable[..., str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def serve_faulty() -> Iterator[Callable[..., FaultySite]]:
+    """Serves a folder with further headers as a site whose answers can be made wrong."""
+    with ExitStack() as sites:
+        yield lambda folder, headers=None: sites.enter_context(faulty_site(folder, headers))
 
 
 def in_browser(array: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from faulty_site import faulty_site
+from faulty_site import FaultySite
 from playwright.sync_api import Page
 
 from triport.exporter import ops
@@ -20,6 +20,7 @@ from triport.exporter.ops import Activation, Layout
 from triport.exporter.reference.run import run_graph
 
 Write = Callable[[Graph], Path]
+ServeFaulty = Callable[..., FaultySite]
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
@@ -74,25 +75,27 @@ def test_demo_page_passes_its_self_test_under_the_strict_policy(
     assert page.locator("#samples tr").count() == 1
 
 
-def test_files_that_the_head_names_are_fetched_once_before_the_module_asks_for_them(page: Page, bundle: Write) -> None:
+def test_files_that_the_head_names_are_fetched_once_before_the_module_asks_for_them(
+    page: Page, bundle: Write, serve_faulty: ServeFaulty
+) -> None:
     folder = bundle(small_cnn())
     links = re.findall(r"<link rel=.*load.*>", (DOCS / "web-bundle.md").read_text("utf-8"))
     head = "\n".join(links).replace("web/", "")
     (folder / "page.html").write_text(f'<!doctype html>{head}<link rel="icon" href="icon.svg">')
-    with faulty_site(folder, {"Cache-Control": "no-store"}) as site:
-        page.goto(f"{site.url}/page.html", wait_until="networkidle")  # not what "load" waits for
-        named = sorted(name for name in site.asked if name != "icon.svg")
-        assert named == ["index.js", "page.html", "weights.bin"]
-        assert_sine_scores(page.evaluate(f'async () => ({RUN})((await import("./index.js")).load)'))
-        assert sorted(name for name in site.asked if name != "icon.svg") == named
+    site = serve_faulty(folder, {"Cache-Control": "no-store"})
+    page.goto(f"{site.url}/page.html", wait_until="networkidle")  # not what "load" waits for
+    named = sorted(name for name in site.asked if name != "icon.svg")
+    assert named == ["index.js", "page.html", "weights.bin"]
+    assert_sine_scores(page.evaluate(f'async () => ({RUN})((await import("./index.js")).load)'))
+    assert sorted(name for name in site.asked if name != "icon.svg") == named
 
 
-def test_demo_page_fetches_each_file_once(page: Page, bundle: Write) -> None:
-    with faulty_site(bundle(small_cnn()), {"Cache-Control": "no-store"}) as site:
-        page.goto(f"{site.url}/index.html")
-        page.wait_for_selector("#state.pass")
-        assert sorted(site.asked) == sorted(set(site.asked)) and {"index.js", "weights.bin"} < set(site.asked)
-        assert "plan.json" not in site.asked
+def test_demo_page_fetches_each_file_once(page: Page, bundle: Write, serve_faulty: ServeFaulty) -> None:
+    site = serve_faulty(bundle(small_cnn()), {"Cache-Control": "no-store"})
+    page.goto(f"{site.url}/index.html")
+    page.wait_for_selector("#state.pass")
+    assert sorted(site.asked) == sorted(set(site.asked)) and {"index.js", "weights.bin"} < set(site.asked)
+    assert "plan.json" not in site.asked
 
 
 def test_demo_page_says_which_sample_differs(page: Page, bundle: Write, serve: Callable[[Path], str]) -> None:

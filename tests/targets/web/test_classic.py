@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faulty_site import POLICY, Fault, faulty_site
+from faulty_site import POLICY, Fault, FaultySite, faulty_site
 from playwright.sync_api import Browser, Page
 
 from triport.exporter import ops
@@ -20,6 +20,7 @@ from triport.exporter.graph import DType, Graph, Sample, Sym, TensorType
 from triport.exporter.reference.run import run_graph
 
 Write = Callable[[Graph], Path]
+ServeFaulty = Callable[..., FaultySite]
 
 SELF_TEST = """async (options) => {
   const [{ load }] = Object.values(triport);
@@ -96,15 +97,17 @@ def test_a_page_from_a_file_is_pointed_to_the_script_that_holds_all(
     assert said == f"LoadError: weights.bin: {problem}; from file:// use bundle.iife.js, or serve the folder"
 
 
-def test_a_script_that_stands_in_the_page_leaves_one_request(page: Page, bundle: Write) -> None:
+def test_a_script_that_stands_in_the_page_leaves_one_request(
+    page: Page, bundle: Write, serve_faulty: ServeFaulty
+) -> None:
     folder = bundle(layer())
     element = in_page(folder)
     (folder / "page.html").write_text(ICON + element)
-    with faulty_site(folder, policy(element) | {"Cache-Control": "no-store"}) as site:
-        page.goto(f"{site.url}/page.html")
-        page.evaluate("async () => (await triport.layer.load()).meta.name")
-        assert site.asked == ["page.html", "weights.bin"]
-        assert page.evaluate(SELF_TEST) is True
+    site = serve_faulty(folder, policy(element) | {"Cache-Control": "no-store"})
+    page.goto(f"{site.url}/page.html")
+    page.evaluate("async () => (await triport.layer.load()).meta.name")
+    assert site.asked == ["page.html", "weights.bin"]
+    assert page.evaluate(SELF_TEST) is True
 
 
 def test_a_script_in_a_page_elsewhere_takes_all_files_from_the_folder_that_load_names(
@@ -149,14 +152,16 @@ def test_a_frame_without_an_address_takes_its_parents(page: Page, bundle: Write,
     assert page.evaluate(frame, element) is True
 
 
-def test_weights_of_another_export_have_the_page_read_again(page: Page, bundle: Write) -> None:
+def test_weights_of_another_export_have_the_page_read_again(
+    page: Page, bundle: Write, serve_faulty: ServeFaulty
+) -> None:
     folder = bundle(layer())
     element = in_page(folder)
     (folder / "page.html").write_text(f'{ICON}<base href="/elsewhere/">{element}')
-    with faulty_site(folder, policy(element)) as site:
-        page.goto(f"{site.url}/page.html")
-        site.faults["weights.bin"] = [Fault.CHANGED] * 2
-        said = page.evaluate("() => triport.layer.load('/').catch(({ message }) => message)")
+    site = serve_faulty(folder, policy(element))
+    page.goto(f"{site.url}/page.html")
+    site.faults["weights.bin"] = [Fault.CHANGED] * 2
+    said = page.evaluate("() => triport.layer.load('/').catch(({ message }) => message)")
     where = f"{site.url}/weights.bin; copy the whole folder again, or reload the page"
     assert said == f"weights.bin: not the file of this export (another SHA-256) at {where}"
     assert site.asked == ["page.html", "weights.bin", "weights.bin", "page.html"]
@@ -198,14 +203,16 @@ def test_what_is_said_of_a_missing_file_names_the_folder_that_load_named(browser
 @pytest.mark.parametrize(
     "name", ["a</script><script>globalThis.seen=1</script>", "a\nglobalThis.seen=1//\u2028", "<!--<script>"]
 )
-def test_a_name_is_no_code_in_a_page(name: str, held: bool, page: Page, bundle: Write) -> None:
+def test_a_name_is_no_code_in_a_page(
+    name: str, held: bool, page: Page, bundle: Write, serve_faulty: ServeFaulty
+) -> None:
     folder = bundle(layer(name))
     element = in_page(folder) if held else '<script src="bundle.iife.js"></script>'
     (folder / "page.html").write_text(f"<!doctype html><link rel=icon href=icon.svg>{element}<p>end")
-    with faulty_site(folder, {"Content-Security-Policy": ""}) as site:
-        page.goto(f"{site.url}/page.html")
-        told = page.evaluate("async (name) => [(await triport[name].load()).meta.name, globalThis.seen]", name)
-        assert told == [name, None] and page.inner_text("p") == "end"
+    site = serve_faulty(folder, {"Content-Security-Policy": ""})
+    page.goto(f"{site.url}/page.html")
+    told = page.evaluate("async (name) => [(await triport[name].load()).meta.name, globalThis.seen]", name)
+    assert told == [name, None] and page.inner_text("p") == "end"
 
 
 TWICE = """
