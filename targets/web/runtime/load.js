@@ -25,7 +25,7 @@ const isInNode = (url) => url.protocol === "file:" && globalThis.process?.versio
 async function request(url, again, signal, { node }) {
   // Bundlers inline small files.
   if (url.protocol === "data:") return new Response(bytesOf(atob(url.pathname.split(";base64,")[1])));
-  if (isInNode(url)) return (await node()).fileAt(url);
+  if (isInNode(url)) return (await node()).fileAt(url, signal);
   const response = await fetch(url, { signal, cache: again ? "reload" : "default" });
   if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
   return response;

@@ -9,12 +9,12 @@ export async function urlOf(folder) {
   return (await fromNode("node:url")).pathToFileURL(folder);
 }
 
-/** The file as a Response, read as it is consumed; the system's error where it cannot be opened. */
-export async function fileAt(url) {
+/** The file as a Response, read as it is consumed until the signal ends it; the system's error where it cannot be opened. */
+export async function fileAt(url, signal) {
   const { once } = await fromNode("node:events");
   const { createReadStream } = await fromNode("node:fs");
   const { Readable } = await fromNode("node:stream");
-  const stream = createReadStream(url, { highWaterMark: 1 << 20 });
+  const stream = createReadStream(url, { signal, highWaterMark: 1 << 20 });
   await once(stream, "open").catch((error) => {
     if (error.code === "ENOENT") error.message = "no such file";
     throw error;

@@ -41,12 +41,12 @@ def in_node(site: FaultySite | Path, body: str) -> Any:
     return json.loads(done.stdout)
 
 
-def layer(weight_dtype: type[np.floating[Any]] = np.float32) -> Graph:
-    """One linear layer with 600 kB of weights, or 300 as float16, and a golden sample."""
+def layer(weight_dtype: type[np.floating[Any]] = np.float32, *, rows: int = 256) -> Graph:
+    """One linear layer with 600 kB of weights, or 300 as float16, and a golden sample; or more rows."""
     rng = np.random.default_rng(7)
     graph = Graph("layer")
     x = graph.add_input("x", TensorType(DType.FLOAT32, (BATCH, 600)))
-    weight = graph.add_constant(rng.standard_normal((256, 600)).astype(weight_dtype).astype(np.float32))
+    weight = graph.add_constant(rng.standard_normal((rows, 600)).astype(weight_dtype).astype(np.float32))
     if weight_dtype is np.float16:
         graph.metadata["quantization"] = {"stored": [[16, 0]]}
     graph.set_output("y", graph.add(ops.Linear(), x, weight))
@@ -249,6 +249,21 @@ def test_a_load_that_failed_ends_its_downloads(site: FaultySite) -> None:
         """,
     )
     assert (said, left) == ("Error: mine", ["weights.bin"])
+
+
+def test_reading_a_file_of_node_ends_with_the_signal(bundle: Write) -> None:
+    parts, told, said = in_node(
+        bundle(layer(rows=6000)),  # 14 MB, which come 1 MiB at a time
+        """
+        const stop = new AbortController(), steps = [[], []];
+        await load({ onProgress: (step) => steps[0].push(step) });
+        const onProgress = (step) => steps[1].push(step) && stop.abort(new Error("mine"));
+        const said = await failed(load({ onProgress, signal: stop.signal }));
+        return [...steps.map(({ length }) => length), said];
+        """,
+    )
+    assert said == "Error: mine"
+    assert told <= parts / 2  # what was under way when the signal came is still told
 
 
 def test_a_folder_is_the_same_one_for_the_self_test(bundle: Write) -> None:
