@@ -1,5 +1,6 @@
 // The entry of index.iife.js, a classic script that fetches what index.js does, and is small enough to stand in a page. In
 // the same scope there are NAME, which is the model's, and PLAN and KERNELS as in index.js.
+import { fileError } from "./files.js";
 import { open, readOptions } from "./load.js";
 import { publish } from "./published.js";
 
@@ -21,7 +22,13 @@ function toolsIn(folder) {
  * @param options  the folder of the other files, scripts among them (an address), or an object: LoadOptions of index.d.ts
  */
 async function load(options) {
-  const [given, base = HOME] = await readOptions(options ?? {}, toolsIn(HOME));
+  let given, base;
+  try {
+    [given, base = HOME] = await readOptions(options ?? {}, toolsIn(HOME));
+    new URL("weights.bin", base); // workers made of a blob, and Node, have no folder
+  } catch (error) {
+    throw fileError("weights.bin", `${error.message}; load(folder) takes a whole address here; in Node import index.js`, error);
+  }
   return open(given, (name) => new URL(name, base), toolsIn(base), own || here?.href);
 }
 

@@ -199,6 +199,46 @@ def test_what_is_said_of_a_missing_file_names_the_folder_that_load_named(browser
     assert said == f"weights.bin: 404 Not Found at {where}; load(folder) takes the web/ that triport export wrote"
 
 
+IN_A_BLOB = """async ([script, folders]) => {
+  const answer = `onmessage = async ({ data }) => {
+    const said = ({ name, message }) => name + ": " + message;
+    postMessage(await triport.layer.load(data).then((model) => model.selfTest().then(({ passed }) => passed), said));
+  };`;
+  const worker = new Worker(URL.createObjectURL(new Blob([script, answer])));
+  const told = [];
+  for (const folder of folders) {
+    worker.postMessage(folder);
+    told.push(await new Promise((done) => (worker.onmessage = ({ data }) => done(data))));
+  }
+  return told;
+}"""
+
+
+def test_a_worker_made_of_a_blob_takes_whole_addresses(page: Page, bundle: Write, serve: Callable[..., str]) -> None:
+    folder = bundle(layer())
+    (folder / "page.html").write_text(ICON)
+    site = serve(folder, {"Content-Security-Policy": f"{POLICY}; worker-src blob:; img-src data:"})
+    page.goto(f"{site}/page.html")
+    none, relative, whole = page.evaluate(IN_A_BLOB, [(folder / "index.iife.js").read_text("ascii"), [None, "/", site]])
+    problem = "LoadError: weights.bin: Failed to construct 'URL': Invalid"
+    help_line = "; load(folder) takes a whole address here; in Node import index.js"
+    assert [said.startswith(problem) and said.endswith(help_line) for said in (none, relative)] == [True, True]
+    assert whole is True
+
+
+def test_node_is_pointed_to_the_module(bundle: Write) -> None:
+    folder = bundle(layer())
+    script = f"""
+        (0, eval)(require("node:fs").readFileSync({json.dumps(str(folder / "index.iife.js"))}, "utf8"));
+        const said = ({{ name, message }}) => `${{name}}: ${{message}}`;
+        Promise.all([undefined, {json.dumps(str(folder))}].map((folder) => triport.layer.load(folder).catch(said)))
+          .then((told) => console.log(JSON.stringify(told)));
+    """
+    done = subprocess.run(["node", "--input-type=commonjs", "-e", script], capture_output=True, text=True, check=True)
+    help_line = "load(folder) takes a whole address here; in Node import index.js"
+    assert json.loads(done.stdout) == [f"LoadError: weights.bin: Invalid URL; {help_line}"] * 2
+
+
 @pytest.mark.parametrize("held", [True, False])
 @pytest.mark.parametrize(
     "name", ["a</script><script>globalThis.seen=1</script>", "a\nglobalThis.seen=1//\u2028", "<!--<script>"]
