@@ -13,6 +13,12 @@ Padding = tuple[tuple[int, int], ...]
 """(before, after) for each spatial axis."""
 
 
+def check_padding(op: OpAttrs, padding: Padding, inputs: tuple[TensorType, ...]) -> None:
+    """Cells are added; ModelError TP201 where some would be taken away."""
+    if min((cells for pair in padding for cells in pair), default=0) < 0:
+        raise op.misfit(f"padding has to be 0 or more, got {padding}", inputs)
+
+
 @dataclass(frozen=True)
 class _Spatial(OpAttrs, abstract=True):
     """What both share.
@@ -64,6 +70,7 @@ class Conv(_Spatial):
     def infer(self, *inputs: TensorType) -> TensorType:
         x, weight = inputs[:2]
         self._check(x, weight)
+        check_padding(self, self.padding, inputs)
         filters = weight.static_shape()
         per_group = filters[1] if self.layout is Layout.CHANNELS_FIRST else filters[-1]
         channels = x.shape[self.layout.channel_axis(x.rank)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..graph.dims import Dim
 from ..graph.types import TensorType
 from .base import Layout, OpAttrs
-from .conv import Padding
+from .conv import Padding, check_padding
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class _Pool(OpAttrs, abstract=True):
         (x,) = inputs
         if x.rank != len(self.kernel) + 2:
             raise self.misfit(f"expects rank {len(self.kernel) + 2}", inputs)
+        check_padding(self, self.padding, inputs)
         shape: list[Dim] = list(x.shape)
         for i, axis in enumerate(self.layout.spatial_axes(x.rank)):
             window = self.dilation[i] * (self.kernel[i] - 1) + 1

@@ -4,7 +4,8 @@ before:  %1 = pad(%x, 0)       %2 = conv2d(%1, w) {padding=0}
 after:   %2 = conv2d(%x, w) {padding=…}
 
 Fires for zeros (of a quantized tensor: its zero point) before a convolution, for zeros before an average pool that
-counts its padding, for minus infinity before a max pool, and only where nothing but spatial axes is padded.
+counts its padding, for minus infinity before a max pool, and only where nothing but spatial axes is padded, no axis is
+made shorter, and an average pool is not padded by its window.
 """
 
 from __future__ import annotations
@@ -30,10 +31,16 @@ def fuse_pad(graph: Graph) -> bool:
         first, last = known(pad.op.before), known(pad.op.after)
         if first is None or last is None or any(first[i] or last[i] for i in range(len(first)) if i not in spatial):
             continue
+        if min(first + last) < 0:  # what is cut off is zero for the op, and not what it was
+            continue
         padding = tuple(
             (before + first[axis], after + last[axis])
             for (before, after), axis in zip(op.padding, spatial, strict=True)
         )
+        if isinstance(op, AveragePool) and any(
+            max(pair) >= size for pair, size in zip(padding, op.kernel, strict=True)
+        ):
+            continue  # ONNX Runtime refuses it
         graph.set_op(node, replace(op, padding=padding), [pad.inputs[0], *node.inputs[1:]])
         if not pad.output.users and not graph.is_output(pad.output):
             graph.remove(pad)

@@ -52,9 +52,9 @@ def reduce(op: ReduceOp, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
 
 @computes(ArgMax, ArgMin)
 def position(op: ArgOp, x: torch.Tensor, *, sizes: Sizes) -> torch.Tensor:
-    """torch does not say which of several equal cells it takes: the first one is sought here."""
+    """torch does not say which of several equal cells it takes: the first is sought here; NaN goes before all."""
     best = torch.amax if isinstance(op, ArgMax) else torch.amin
-    hits = x == best(x, dim=op.axis, keepdim=True)
+    hits = (x == best(x, dim=op.axis, keepdim=True)) | torch.isnan(x)
     return hits.to(torch.uint8).cumsum(op.axis).eq(0).sum(op.axis, keepdim=op.keepdims) % x.shape[op.axis]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...exporter.graph import Graph
+from ...exporter.graph import Graph, Node
 from ...exporter.ops import (
     AveragePool,
     BitwiseAnd,
@@ -11,8 +11,10 @@ from ...exporter.ops import (
     Gelu,
     HardSwish,
     LayerNorm,
+    MaxPool,
     Mish,
     OpAttrs,
+    Pad,
     Scatter,
 )
 
@@ -36,14 +38,28 @@ _IR_VERSION = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 
 def opset_for(graph: Graph) -> int:
     """The lowest opset that expresses a prepared graph."""
-    return max((_needed(node.op) for node in graph.nodes), default=OLDEST_OPSET)
+    return max((_needed(node) for node in graph.nodes), default=OLDEST_OPSET)
 
 
 def ir_version_for(opset: int) -> int:
     return _IR_VERSION[opset]
 
 
-def _needed(op: OpAttrs) -> int:
+def pads_before_a_pool(node: Node) -> bool:
+    """Whether a pad needs its axes named (since opset 18).
+
+    ONNX Runtime joins a pad of zeros with the pool behind it, but for those that name their axes: max pools then answer
+    as if it were minus infinity, and padding as wide as the window is refused.
+    """
+    if not isinstance(node.op, Pad) or node.op.value != 0:
+        return False
+    return any(isinstance(user.op, MaxPool | AveragePool) for user in node.output.users)
+
+
+def _needed(node: Node) -> int:
+    op = node.op
+    if pads_before_a_pool(node):
+        return 18
     if isinstance(op, AveragePool) and any(step != 1 for step in op.dilation):
         return 19
     if isinstance(op, Scatter) and op.add:

@@ -38,7 +38,18 @@ def _mean(b: Builder, x: Value, counted: bool) -> Value:
 
 def test_average_pool_that_counts_its_padding_takes_in_zeros() -> None:
     b = Builder()
-    assert labels(fires(fuse_pad, b.done(_mean(b, b.add(SPATIAL, b.input(2, 5, 5)), True)))) == ["average_pool2d"]
+    x = b.add(Pad((0, 0, 1, 0), (0, 0, 0, 1)), b.input(2, 5, 5))
+    assert labels(fires(fuse_pad, b.done(_mean(b, x, True)))) == ["average_pool2d"]
+
+
+def test_average_pool_that_would_be_padded_by_its_window_does_not() -> None:
+    b = Builder()
+    leaves_alone(fuse_pad, b.done(_mean(b, b.add(Pad((0, 0, 2, 0), (0, 0, 0, 0)), b.input(2, 5, 5)), True)))
+
+
+def test_what_makes_an_axis_shorter_stays() -> None:
+    b = Builder()
+    leaves_alone(fuse_pad, b.done(b.conv(b.add(Pad((0, 0, 0, -1), (0, 0, 0, 0)), b.input(3, 5, 6)), 4)))
 
 
 def test_average_pool_that_leaves_padding_out_does_not() -> None:

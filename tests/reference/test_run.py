@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from triport.exporter.errors import UsageError
+from triport.exporter.errors import ModelError, UsageError
 from triport.exporter.graph import DType, Graph, Sym, TensorType
-from triport.exporter.ops import Cast, Gather, MatMul, OpAttrs, Relu, TakeAlong
+from triport.exporter.ops import ArgMax, ArgMin, Cast, Conv, Gather, MatMul, MaxPool, OpAttrs, Relu, TakeAlong
 from triport.exporter.reference import run_graph
 
 
@@ -65,3 +65,21 @@ def test_a_number_beyond_a_table_is_named(op: OpAttrs, indices: list[list[int]],
     with pytest.raises(UsageError, match=said) as refused:
         graph.run({"table": np.zeros((5, 2), np.float32), "numbers": np.array(indices)})
     assert refused.value.help == "pass numbers from 0 to 4"
+
+
+@pytest.mark.parametrize("op", [ArgMax(1, keepdims=False), ArgMin(1, keepdims=False)], ids=["largest", "smallest"])
+def test_the_place_of_the_largest_and_smallest_is_that_of_nan_where_there_is_one(op: ArgMax | ArgMin) -> None:
+    graph = Graph()
+    graph.set_output("y", graph.add(op, graph.add_input("x", TensorType(DType.FLOAT32, (2, 4)))))
+    x = np.array([[1, np.nan, 3, np.nan], [0, 2, 2, 0]], np.float32)
+    ours = (torch.argmax if isinstance(op, ArgMax) else torch.argmin)(torch.from_numpy(x), 1)
+    assert graph.run({"x": x})["y"][0] == 1 == ours[0]
+
+
+@pytest.mark.parametrize("op", [Conv((1,), ((-1, 0),), (1,)), MaxPool((2,), (1,), ((0, -1),), (1,))])
+def test_padding_takes_nothing_away(op: OpAttrs) -> None:
+    graph = Graph()
+    operands = [graph.add_input("x", TensorType(DType.FLOAT32, (1, 2, 8)))]
+    operands += [graph.add_constant(np.ones((3, 2, 2), np.float32))] * isinstance(op, Conv)
+    with pytest.raises(ModelError, match=r"padding has to be 0 or more, got \(\("):
+        graph.add(op, *operands)

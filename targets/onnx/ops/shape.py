@@ -7,6 +7,7 @@ import numpy as np
 from ....exporter.graph import Dim, Node, Shape, Sym, Value
 from ....exporter.ops import BorderMode, BorderPad, Concat, Expand, Pad, Reshape, Reverse, Slice, Transpose
 from ..emitters import emits
+from ..opsets import pads_before_a_pool
 from ..sizes import shape_tensor
 from ..writer import OnnxWriter
 
@@ -89,8 +90,9 @@ def concat(node: Node, writer: OnnxWriter) -> None:
 def pad(node: Node, writer: OnnxWriter) -> None:
     op = node.op
     assert isinstance(op, Pad)
-    value = writer.cell(node, "value", op.value)
-    writer.node("Pad", node, [node.inputs[0], shape_tensor(writer, node, (*op.before, *op.after), "pads"), value])
+    pads, value = shape_tensor(writer, node, (*op.before, *op.after), "pads"), writer.cell(node, "value", op.value)
+    axes = [writer.ints(node, "axes", range(len(op.before)))] if pads_before_a_pool(node) else []
+    writer.node("Pad", node, [node.inputs[0], pads, value, *axes])
 
 
 _BORDERS = {BorderMode.REFLECT: "reflect", BorderMode.REPLICATE: "edge"}

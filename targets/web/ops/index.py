@@ -64,12 +64,15 @@ def _scatters(node: Node) -> Refusal | None:
 
 @emits(Scatter, accepts=_scatters)
 def scatter(node: Node, writer: Writer) -> None:
-    """The rows are written into x's own memory when nobody reads it afterwards, else into a copy."""
+    """The rows are written into x's own memory when nobody reads it afterwards, else into a copy.
+
+    Memory that holds the rows or the indices, too, is still read while rows are written.
+    """
     assert isinstance(node.op, Scatter)
     x, indices, updates = node.inputs
     dtype = device_dtype(x.type.dtype)
     cells, numbers, rows = writer.operand(x), writer.operand(indices), writer.operand(updates)
-    target = writer.result_over(node.output, x)
+    target = writer.result(node.output) if cells in (numbers, rows) else writer.result_over(node.output, x)
     if target != cells:
         writer.call(f"copy_{dtype.bytes}", target, cells, [1, 0, 0, x.type.elements, 1, 1])
     inner = product(x.type.shape[1:])
