@@ -111,10 +111,10 @@ static float power(float x, float y) {
     float size = __builtin_fabsf(x), infinity = __builtin_inff();
     int whole = y == __builtin_truncf(y), odd = whole && __builtin_fabsf(y) < 16777216.0f && ((i32)y & 1);
     float result;
+    if (x < 0 && size != infinity && !whole) return __builtin_nanf("");
     if (size == 1) result = 1;
     else if (size == 0 || size == infinity) result = (size == 0) == (y > 0) ? 0 : infinity;
     else if (y == infinity || y == -infinity) result = (size > 1) == (y > 0) ? infinity : 0;
-    else if (x < 0 && !whole) return __builtin_nanf("");
     else result = (float)exp2_of((double)y * log2_of(size));
     return odd && __builtin_signbit(x) ? -result : result;
 }

@@ -36,6 +36,7 @@ typedef struct {
 static int triple_at(const Triple *g, int i, int at[3]) {
     at[0] = at[1] = at[2] = 0;
     for (int axis = g->rank - 1; axis >= 0; axis--) {
+        if (g->axes[axis].size == 0) return 0;
         int index = i % g->axes[axis].size;
         i /= g->axes[axis].size;
         for (int k = 0; k < 3; k++) at[k] += index * g->axes[axis].strides[k];

@@ -183,7 +183,7 @@ def _unmasked(graph: Graph, scores: Value, nodes: set[Node]) -> tuple[Value, _Ma
             fill = number(other)
             if fill is not None and given.type.shape == scores.type.shape:
                 nodes.add(node)
-                if kind != _KEPT or not _is_causal(condition):
+                if kind != _KEPT or fill > MASKED or not _is_causal(condition):
                     return given, _Mask(kind, condition, fill)
                 _absorb(graph, condition, nodes)
                 return given, _Mask(_CAUSAL, None, fill)

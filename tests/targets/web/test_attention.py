@@ -119,6 +119,19 @@ def test_causal_attention_needs_no_mask_in_memory(mask: str, shape: str, kernels
     assert check(kernels, shape, mask, causal=not mask)[-1:] == ["attention"]
 
 
+@pytest.mark.parametrize("fill", [0.0, -10.0, -1e4, -3e38, -torch.inf])
+def test_later_keys_weigh_what_is_filled_in(fill: float, kernels: Both) -> None:
+    class Filled(nn.Module):
+        def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            scores = q @ k.transpose(-1, -2)
+            rows = torch.arange(scores.shape[-1])
+            return torch.softmax(torch.where(rows[None] <= rows[:, None], scores, fill), -1) @ v
+
+    torch.manual_seed(2)
+    inputs = {name: torch.randn(1, 2, 20, 8) for name in "qkv"}
+    assert compare(kernels, Filled(), inputs)[-1:] == ["attention"]
+
+
 @pytest.mark.parametrize("mask", ["nothing seen", "some rows see nothing"])
 def test_rows_that_see_nothing_answer_as_torch_does(mask: str, kernels: Both) -> None:
     assert "attention" in check(kernels, "odd", mask)

@@ -290,3 +290,25 @@ def test_integer_arithmetic(op: OpAttrs, check_in_node: Check) -> None:
 def test_reduction_over_no_axes_is_the_tensor_itself(check_in_node: Check) -> None:
     case = Case("nothing", ops.ReduceSum((), False), ((3,),))
     check_in_node(case.graph(), [case.inputs(2)])
+
+
+def test_a_negative_base_has_no_power_that_is_not_whole(check_in_node: Check) -> None:
+    graph = Graph("powers")
+    x, e = (graph.add_input(name, typed(DType.FLOAT32, 11)) for name in "xe")
+    graph.set_output("y", graph.add(ops.Pow(), x, e))
+    infinity = float("inf")
+    base = [-1, -1, -1, -1, -1, -2, -0.5, -infinity, -infinity, -0.0, 1]
+    exponent = [0.5, 1.5, 3, infinity, -infinity, 0.5, -1.5, 0.5, -3, 0.5, 0.5]
+    check_in_node(graph, [{"x": np.array([base], np.float32), "e": np.array([exponent], np.float32)}])
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.BOOL])
+def test_a_choice_between_rows_of_which_there_are_none(dtype: DType, check_in_node: Check) -> None:
+    graph, length = Graph("where"), Sym.named("length")
+    x = graph.add_input("x", typed(dtype, length, 3))
+    rows = graph.add(ops.Slice((1,), (1,), (length,), (1,)), x)
+    condition = graph.add_input("condition", TensorType(DType.BOOL, (BATCH, 1, 1)))
+    graph.set_output("y", graph.add(ops.Where(), condition, rows, graph.add_constant(np.ones(3, dtype.numpy))))
+    for size in (3, 1):
+        x_cells = RNG.integers(0, 2, (2, size, 3)).astype(dtype.numpy)
+        check_in_node(graph, [{"x": x_cells, "condition": np.array([[[True]], [[False]]])}])
