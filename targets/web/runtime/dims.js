@@ -27,9 +27,9 @@ export function parseDim(dim) {
   };
   const sum = () => {
     if (tokens[0] === "-") tokens.unshift(0); // 0 - term …
-    return chain(term, ["+", "-"]);
+    return chain(term, "+-");
   };
-  const term = () => chain(factor, ["*", "//", "%"]);
+  const term = () => chain(factor, "*//%");
   const factor = () => {
     const token = tokens.shift();
     if (token === "(") {

@@ -6,8 +6,6 @@ export const fileError = (file, problem, cause) =>
 
 /** The bytes that the characters of a text stand for, as atob() gives them. */
 export const bytesOf = (text) => Uint8Array.from(text, (character) => character.charCodeAt(0));
-export const fromHex = (text) =>
-  Uint8Array.fromHex?.(text) ?? Uint8Array.from(text.match(/../g), (digits) => parseInt(digits, 16));
 
 /** Whether the SHA-256 of the bytes begins so (base64); true where the engine cannot tell: outside of secure contexts. */
 export async function hasSum(bytes, sum) {

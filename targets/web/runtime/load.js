@@ -1,13 +1,11 @@
 // load(): where a bundle's files are, how they come in, and what is said when they do not.
-import { bytesOf, fileError, fromHex, hasSum } from "./files.js";
+import { bytesOf, fileError, hasSum } from "./files.js";
 import { Model } from "./model.js";
 import { stopIfAborted } from "./queue.js";
 
-/** The folder that a text or URL stands for; without the last slash its name would be taken for a file's. */
-const folder = (url) => String(url).replace(/\/?$/, "/");
-
 /** A folder as a URL: as fetch() takes it in a page or worker, and in Node an address or a path. */
-async function located(folder, { node }) {
+async function located(given, { node }) {
+  const folder = String(given).replace(/\/?$/, "/"); // without the last slash its name would be taken for a file's
   const here = globalThis.document?.baseURI ?? globalThis.location?.href;
   return here ? new URL(folder, here) : (await node()).urlOf(folder);
 }
@@ -15,8 +13,12 @@ async function located(folder, { node }) {
 /** What load() was given: an object, and the folder that it names, undefined where it names none. */
 export async function readOptions(options, tools) {
   const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
-  return [given, given.baseUrl === undefined ? undefined : await located(folder(given.baseUrl), tools)];
+  return [given, given.baseUrl === undefined ? undefined : await located(given.baseUrl, tools)];
 }
+
+/** The kernels that stand in the script. */
+const kernels = () =>
+  Uint8Array.fromHex?.(KERNELS) ?? Uint8Array.from(KERNELS.match(/../g), (digits) => parseInt(digits, 16));
 
 /** Pages may have a `process` without versions. */
 const isInNode = (url) => url.protocol === "file:" && globalThis.process?.versions?.node;
@@ -48,9 +50,9 @@ async function receive(response, room, progress) {
   return room;
 }
 
-/** Why a file could not be read, and what to do. */
+/** Why a file could not be read, and what to do; `total` is known once there was an answer. */
 function reason(error, url, { loaded }, total) {
-  if (loaded) return `the download broke off after ${loaded} of ${total} bytes (${error.message}) at ${url}; call load() again`;
+  if (total) return `the download broke off after ${loaded} of ${total} bytes (${error.message}) at ${url}; call load() again`;
   const help =
     url.protocol === "file:" && !isInNode(url)
       ? "from file:// use bundle.iife.js, or serve the folder"
@@ -63,17 +65,16 @@ function reason(error, url, { loaded }, total) {
  * browser's own cache, when it is another file.
  */
 function reader(urlOf, tools, self, { cache, onProgress }, sums, signal) {
-  const stored = cache ? tools.cache().then(({ openStore }) => openStore(cache)) : undefined;
-  stored?.catch(() => {});
+  let stored;
   return async (name, makeRoom) => {
     const [url, sum] = [urlOf(name), sums[name]];
-    if (!sum) return fromHex(KERNELS);
-    const store = stored && (await stored); // without one the request goes out at once
+    if (!sum) return kernels();
+    // Without one the request goes out at once.
+    const store = cache && (await (stored ??= tools.cache().then(({ openStore }) => openStore(cache))));
     for (let attempt = store ? 0 : 1; ; attempt++) {
       const progress = { loaded: 0, tell: makeRoom && onProgress };
       let room;
       const fail = (error) => {
-        stopIfAborted(signal());
         if (progress.thrown) throw error;
         if (attempt) throw fileError(name, reason(error, url, progress, room?.length), error);
       };
@@ -83,7 +84,7 @@ function reader(urlOf, tools, self, { cache, onProgress }, sums, signal) {
       const bytes = await receive(response, room, progress).catch(fail);
       const whole = !room || progress.loaded === room.length;
       if (bytes && whole && (await hasSum(bytes, sum))) {
-        if (attempt) store?.keep(url, sum, bytes);
+        if (attempt && store) store.keep(url, sum, bytes);
         return bytes;
       }
       if (!attempt) await store.drop(url);
@@ -105,19 +106,21 @@ function reader(urlOf, tools, self, { cache, onProgress }, sums, signal) {
  * @param self    the address of the script, or of the page in which it stands
  */
 export async function open(given, urlOf, tools, self) {
-  stopIfAborted(given.signal);
+  const { signal } = given;
+  stopIfAborted(signal);
   // What is still under way when one file cannot be read ends.
   let loading = new AbortController();
-  const end = () => loading.abort(given.signal.reason);
-  given.signal?.addEventListener("abort", end);
+  let end;
+  const aborted = new Promise((_, reject) => (end = () => reject(signal.reason))); // imports take no signal
+  signal?.addEventListener("abort", end);
   try {
     const plan = JSON.parse(PLAN);
     const read = reader(urlOf, tools, self, given, plan.sums, () => loading?.signal);
-    const model = await Model.open(plan, read, tools, given);
+    const model = await Promise.race([aborted, Model.open(plan, read, tools, given)]);
     loading = undefined; // golden.bin is read without it
     return model;
   } finally {
-    given.signal?.removeEventListener("abort", end);
+    signal?.removeEventListener("abort", end);
     loading?.abort();
   }
 }

@@ -20,7 +20,7 @@ export function placeBuffers(buffers) {
 }
 
 function placeInOrder(buffers, order) {
-  const offsets = new Array(buffers.length).fill(0);
+  const offsets = buffers.map(() => 0);
   const placed = [];
   let bytes = 0;
   for (const i of order) {

@@ -13,9 +13,10 @@ function fail(spec, expected, got) {
 function tensorOf(spec, feed) {
   const tensor = feed && !ArrayBuffer.isView(feed) && feed.data !== undefined ? feed : { data: feed };
   const wanted = ARRAYS[spec.dtype];
-  if (!(tensor.data instanceof wanted))
+  if (tensor.data?.[Symbol.toStringTag] !== wanted.name) // those of another window, too
     fail(spec, `${wanted.name} for ${showShape(spec.shape)}`, describe(tensor.data));
-  return { data: tensor.data, shape: tensor.shape && Array.from(tensor.shape) };
+  const shape = tensor.shape ?? tensor.dims; // onnxruntime-web's tensors have dims
+  return { data: tensor.data, shape: shape && Array.from(shape, Number) };
 }
 
 /** Refuses feeds that are no object of the inputs' names; of many wrong names it tells some. */
@@ -100,8 +101,9 @@ export function bindInputs(specs, feeds, { limits, conditions }) {
   specs.forEach((spec, i) => {
     const { data, shape: given } = tensors[i];
     const shape = spec.shape.map((dim) => parseDim(dim)(sizes));
-    if (given?.some((size, axis) => size !== shape[axis]) || shape.some((size, axis) => !(size >= (spec.shape[axis] && 1))))
-      fail(spec, `shape ${showShape(spec.shape)}`, showShape(given ?? shape));
+    if (given?.some((size, axis) => size !== shape[axis])) fail(spec, `shape ${showShape(shape)}`, showShape(given));
+    if (shape.some((size, axis) => !(size >= (spec.shape[axis] && 1))))
+      fail(spec, `shape ${showShape(spec.shape)}`, showShape(shape));
     if (data.length !== elements(shape))
       fail(spec, `${ARRAYS[spec.dtype].name}(${elements(shape)}) for ${showShape(shape)}`, describe(data));
     tensors[i].shape = shape;

@@ -112,8 +112,11 @@ async function open(type) {
   }
 }
 
-/** The array, alone in its buffer: of a part of a buffer the whole would be sent. */
-const alone = (data) => (data.byteLength === data.buffer.byteLength ? data : data.slice());
+/** Shared memory would be seen as it is later. */
+const isShared = ({ buffer }) => Object.prototype.toString.call(buffer) === "[object SharedArrayBuffer]";
+
+/** The array, alone in a buffer of its own: of a part of a buffer the whole would be sent. */
+const alone = (data) => (data.byteLength === data.buffer.byteLength && !isShared(data) ? data : data.slice());
 
 /** What load() gives, but for runSync. */
 class WorkerModel {
@@ -136,9 +139,9 @@ class WorkerModel {
       const { tensors } = bound;
       const sent = this.meta.inputs.map(({ name }, i) => {
         const { data, shape } = tensors[i];
-        return [name, { data: transfer ? data : alone(data), shape }];
+        return [name, { data: transfer && !isShared(data) ? data : alone(data), shape }];
       });
-      const moved = transfer ? new Set(tensors.map(({ data }) => data.buffer)) : [];
+      const moved = transfer ? new Set(sent.map(([, { data }]) => data.buffer)) : [];
       return this.#host.ask("run", [Object.fromEntries(sent), { checkNaN }], [...moved]);
     };
     return unlessAborted(this.#enter(send, signal), signal);

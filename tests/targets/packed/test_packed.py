@@ -112,7 +112,7 @@ def test_feeds_are_checked_as_in_our_own_bundle(runtime: str, modules: Path, tmp
     with runner.load(tmp_path / "web") as session:
         with pytest.raises(CheckError) as caught:
             session.run_unchecked({"image": np.zeros((1, 7, 8, 1), np.float32)})
-        assert 'input "image": expected shape [batch,8,8,1], got [1,7,8,1]' in str(caught.value)
+        assert 'input "image": expected shape [1,8,8,1], got [1,7,8,1]' in str(caught.value)
         assert session.run({"image": np.zeros((3, 8, 8, 1), np.float32)})["scores"].shape == (3, 3)
 
 

@@ -191,6 +191,22 @@ def test_a_page_that_may_not_hold_files_loads_without(page: Page, site: FaultySi
     assert said is True
 
 
+@pytest.mark.parametrize(("file", "options"), [("cache.js", "cache: true"), ("threads.js", "threads: 2")])
+def test_a_script_that_stalls_is_aborted_with_the_signals_reason(
+    file: str, options: str, page: Page, site: FaultySite
+) -> None:
+    site.faults[file] = [Fault.STALLS]
+    said = page.evaluate(f"""
+      async () => {{
+        const {{ load }} = await import("./index.js");
+        const stop = new AbortController();
+        setTimeout(() => stop.abort(new Error("mine")), 200);
+        return load({{ {options}, signal: stop.signal }}).then(() => "loaded", ({{ message }}) => message);
+      }}
+    """)
+    assert said == "mine" and file in site.asked
+
+
 def test_a_file_of_another_export_in_the_browsers_own_cache_is_passed_over(browser: Browser, bundle: Write) -> None:
     with faulty_site(bundle(layer()), {"Cache-Control": "max-age=3600"}) as site:
         site.faults["weights.bin"] = [Fault.CHANGED]

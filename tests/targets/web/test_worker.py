@@ -132,6 +132,24 @@ def test_buffers_move_when_asked_to_and_stay_with_a_call_that_is_refused(evaluat
     assert got == [2, 0, [9, 12], 3, "TypeError", 2, "TypeError"]
 
 
+@pytest.mark.parametrize("transfer", ["false", "true"])
+def test_shared_memory_is_copied_and_stays(transfer: str, evaluate: Evaluate) -> None:
+    got = evaluate(
+        """
+      const model = await loadInWorker(options);
+      // Pages have no name for it unless they are isolated.
+      const { buffer } = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+      const x = new Float32Array(buffer, 0, 16384).fill(1);
+      const running = model.run({ x }, { transfer: @transfer });
+      x.fill(2);
+      const { y } = await running;
+      model.dispose();
+      return [new Set(y.data).size, y.data[0], x[0]];
+    """.replace("@transfer", transfer)
+    )
+    assert got == [1, 3, 2]
+
+
 def test_runs_keep_their_order_and_a_waiting_one_can_be_aborted(evaluate: Evaluate) -> None:
     got = evaluate("""
       const model = await loadInWorker(options);
