@@ -75,7 +75,7 @@ PACKINGS: dict[str, Packing] = {
             target=("..tflite", "TFLiteTarget"),
             model="model.tflite",
             packages={"@litertjs/core": "2.5.3"},
-            imports='import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";\n',
+            imports='import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";\n',
             browser={
                 "@litertjs/core": "@litertjs/core/dist/index.js",
                 "@litertjs/wasm-utils": "@litertjs/wasm-utils/dist/index.js",

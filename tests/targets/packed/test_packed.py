@@ -7,8 +7,10 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,6 +231,71 @@ def test_signals_and_nan_are_as_in_our_own_bundle_and_other_options_are_named(
         ran,
         "TypeError: inputs: expected {image: float32[batch,8,8,1]}, missing image, got Float32Array(150528)",
     ]
+
+
+@contextmanager
+def another_page(page: Page) -> Iterator[Page]:
+    """The page once more, in which nothing has loaded the model."""
+    browser = page.context.browser
+    assert browser is not None
+    other = browser.new_page()
+    other.route("**/demo.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+    other.goto(page.url)
+    yield other
+    other.close()
+
+
+TOGETHER = """
+const first = await import(address), second = await import(`${address}?again`); // another copy, as another folder has it
+const started = await Promise.allSettled([first.load(), second.load(), first.load()]);
+const refused = started.filter(({ reason }) => reason).map(({ reason }) => String(reason));
+const models = [...started.flatMap(({ value }) => value ?? []), await second.load()];
+const image = new Float32Array(64).fill(1);
+const answers = await Promise.all(models.map((model) => model.run({ image })));
+return [refused, new Set(answers.map(({ scores }) => String(scores.data))).size, answers.length];
+"""
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_loads_at_the_same_time_start_the_runtime_of_the_page_once(runtime: str, pages: dict[str, Page]) -> None:
+    here = "new URL('index.js', location).href"
+    with another_page(pages[runtime]) as page:
+        assert page.evaluate(f"async () => {{ const address = {here}; {TOGETHER} }}") == [[], 1, 4]
+
+
+def test_a_start_of_tensorflow_js_that_the_page_began_is_waited_for(pages: dict[str, Page]) -> None:
+    with another_page(pages["tfjs"]) as page:
+        script = """async () => {
+          const { load } = await import("./index.js"), core = await import("@tensorflow/tfjs-core");
+          const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
+          setWasmPaths(new URL("node_modules/@tensorflow/tfjs-backend-wasm/dist/", location).href);
+          const { fetch } = window; // a start that lasts until load() has read meta.json
+          window.fetch = async (url, options) => {
+            if (String(url).endsWith(".wasm")) await new Promise((resolve) => setTimeout(resolve, 1000));
+            return fetch(url, options);
+          };
+          const own = core.setBackend("wasm");
+          const model = await load();
+          return [await own, (await model.selfTest()).passed];
+        }"""
+        assert page.evaluate(script) == [True, True]
+
+
+def in_node(script: str, folder: Path, modules: Path) -> Any:
+    """What a function's body answers in Node, where `address` is that of the folder's index.js."""
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(modules, target_is_directory=True)
+    body = f"const address = process.argv[1]; console.log(JSON.stringify(await (async () => {{ {script} }})()));"
+    command = ["node", "--input-type=module", "-e", body, (folder / "web" / "index.js").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_loads_at_the_same_time_start_the_runtime_once_in_node(runtime: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    assert in_node(TOGETHER, tmp_path, modules) == [[], 1, 4]
 
 
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
