@@ -1,5 +1,5 @@
 // TensorFlow.js: a graph model on its WebAssembly backend.
-import { packageFolder } from "./files.js";
+import { packageFolder, readJson } from "./files.js";
 import { ARRAYS } from "../../web/runtime/arrays.js";
 
 // Bundlers and import maps give the names themselves; Node gives CommonJS, which stands under "default".
@@ -23,7 +23,7 @@ export async function openEngine(facts, read, { runtimeUrl }) {
   // this script, so the start under way stands where all of them see it.
   globalThis[STARTING] ??= startBackend(runtimeUrl).finally(() => delete globalThis[STARTING]);
   await globalThis[STARTING];
-  const document = JSON.parse(new TextDecoder().decode(await read("model.json")));
+  const document = await readJson("model.json", read);
   const [{ paths, weights }] = document.weightsManifest;
   const weightData = await new Blob(await Promise.all(paths.map(read))).arrayBuffer();
   const model = new converter.GraphModel({ load: async () => ({ ...document, weightSpecs: weights, weightData }) });

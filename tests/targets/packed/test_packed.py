@@ -298,6 +298,78 @@ def test_loads_at_the_same_time_start_the_runtime_once_in_node(runtime: str, mod
     assert in_node(TOGETHER, tmp_path, modules) == [[], 1, 4]
 
 
+ODD = """
+const { load } = await import(address);
+const told = (promise) => promise.then(() => "done", ({ name, message, file }) => [name, file, message.split(" at ")[0]]);
+const said = [await told(load(null)), await told(load("/nowhere"))];
+const model = await load({ baseUrl: undefined });
+said.push(await told(model.run({ image: new Float32Array(64) }, null)));
+return said;
+"""
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_nothing_is_no_options_and_a_missing_file_is_named(runtime: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    said = ["done", ["LoadError", "meta.json", "meta.json: no such file"], "done"]
+    assert in_node(ODD, tmp_path, modules) == said
+
+
+BROKEN = """
+const { load } = await import(address), { rm, truncate, writeFile } = await import("node:fs/promises");
+const told = ({ name, message, file, cause }) => [name, file, message.split(" at ")[0], cause?.code ?? cause?.name];
+const there = (name) => new URL(name, address), said = [];
+const model = await load();
+await rm(there("golden.bin"));
+said.push(await model.selfTest().catch(told));
+await rm(there(process.env.MODEL));
+said.push(await load().catch(told));
+await writeFile(there("meta.json"), "<!doctype html>");
+said.push(await load().catch(told));
+await writeFile(there("meta.json"), '{"format": "triport-packed", "version": 2}');
+said.push(await load().catch(told));
+return said;
+"""
+
+
+@pytest.mark.parametrize(("runtime", "file"), [("ort", "model.onnx"), ("tfjs", "model.json")])
+def test_each_file_that_cannot_be_used_is_named(
+    runtime: str, file: str, modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    monkeypatch.setenv("MODEL", file)
+    golden, model, text, version = in_node(BROKEN, tmp_path, modules)
+    assert golden == ["LoadError", "golden.bin", "golden.bin: no such file", "ENOENT"]
+    assert model == ["LoadError", file, f"{file}: no such file", "ENOENT"]
+    assert text == ["LoadError", "meta.json", "meta.json: no JSON", "SyntaxError"]
+    expected = "meta.json: expected format triport-packed version 1, got triport-packed version 2"
+    assert version[:3] == ["LoadError", "meta.json", expected]
+
+
+@pytest.mark.parametrize("threads", ["-1", "0", "1.5", "NaN", "null", '"auto"'])
+def test_ort_refuses_what_is_no_number_of_threads(threads: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime="ort", verify=False)
+    script = "const { load } = await import(address); return load({ threads: THREADS }).then(() => 0, String);"
+    said = in_node(script.replace("THREADS", threads), tmp_path, modules)
+    assert said == f"TypeError: load: threads is a number of threads, got {threads.strip(chr(34))}"
+
+
+def test_a_file_that_a_server_lacks_is_named(pages: dict[str, Page]) -> None:
+    script = """async () => {
+      const { load } = await import("./index.js");
+      const { name, file, message } = await load("/nowhere/").catch((error) => error);
+      return [name, file, message.split(" at ")[0]];
+    }"""
+    for page in pages.values():
+        assert page.evaluate(script) == ["LoadError", "meta.json", "meta.json: 404 File not found"]
+
+
+def test_tensorflow_js_asks_for_the_float_model_where_one_is_quantized(tmp_path: Path) -> None:
+    quantized = tp.quantize(picture(), "int8", calibration={"image": weights(4, 8, 8, 1)})
+    with pytest.raises(ModelError, match="help: export the float model that it was quantized from; or leave"):
+        tp.export(quantized, tmp_path / "dist", to=["web"], web_runtime="tfjs", verify=False)
+
+
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
     out = tmp_path / "dist"
     with pytest.raises(ModelError, match='output "zero" is bool') as caught:
