@@ -13,6 +13,11 @@ from .manifest import FILE, read_manifest
 
 REPORTS = ("report.json", "report.html")
 
+_VITES_FOLDER = "dist"
+"""Where Vite writes unless its configuration says otherwise."""
+
+_MAX_PACKAGE_BYTES = 2**20
+
 _ELSEWHERE = "move it away, or choose another folder with -o"
 
 
@@ -31,6 +36,32 @@ def check_destination(folder: Path, targets: Sequence[Target]) -> None:
             raise UsageError("TP009", f"{place} is a file, and an export writes a folder there", help=_ELSEWHERE)
         else:
             _check_bundle(folder, place)
+
+
+def notes_of_place(folder: Path, targets: Sequence[Target]) -> list[str]:
+    """What will happen to a browser folder there that its reader should know."""
+    if not any(target.name == "web" for target in targets):
+        return []
+    resolved = folder.resolve()
+    beside = (_vite_in(place.parent) for place in (resolved, *resolved.parents) if place.name == _VITES_FOLDER)
+    return [
+        f"vite build empties {_VITES_FOLDER}/ beside {file}, unless its outDir is another, and would delete this export: "
+        "choose another folder, such as -o model"
+        for file in beside
+        if file
+    ]
+
+
+def _vite_in(project: Path) -> str:
+    """The file that makes a folder a project of Vite's; "" where none does."""
+    for config in sorted(project.glob("vite.config.*")):
+        return config.name
+    try:
+        package = read_json(project / "package.json", _MAX_PACKAGE_BYTES)
+    except FormatError:
+        return ""
+    listed = (package.get(kind) for kind in ("dependencies", "devDependencies"))
+    return "package.json" if any(isinstance(names, dict) and "vite" in names for names in listed) else ""
 
 
 def _check_bundle(folder: Path, place: Path) -> None:

@@ -12,7 +12,7 @@ from ..exporter.graph import Graph
 from ..targets.packed.target import PackedTarget
 from ..targets.registry import OURS, TARGET_NAMES, get_target
 from ..targets.target import Target
-from .destination import check_destination
+from .destination import check_destination, notes_of_place
 from .inspection import needs_of, parameter_count
 from .manifest import (
     FILE,
@@ -134,7 +134,7 @@ def export(
         if strict_verify:
             require_verified(ports)
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
-        report = make_report(graph, folder, truth, ports, notes)
+        report = make_report(graph, folder, truth, ports, [*notes_of_place(folder, targets), *notes])
         _publish(staging, graph, description, kept, report)
     return report
 
