@@ -15,6 +15,9 @@ VERSION = 1
 FACTS = "meta.json"
 """The file that says what a packed folder holds; `packing_of` reads it."""
 
+INSTALLED = ("node_modules", "package-lock.json")
+"""What ``npm install`` makes in a packed folder, whose package.json names the runtime."""
+
 OURS = "triport"
 """What ``--web-runtime`` calls the bundle without any other runtime."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from triport.exporter.errors import CheckError, EnvironmentError_, ModelError, U
 from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from triport.exporter.ops import Activation, Layout
 from triport.exporter.reference.run import run_graph
+from triport.runtime_checks import ExportFailed, Status
 from triport.runtime_checks.runners.chromium import FLAGS, Chromium
 from triport.runtime_checks.runners.packed import VARIABLE, PackedChromium, PackedNode
 from triport.targets.packed.packings import PACKINGS
@@ -246,7 +248,7 @@ def another_page(page: Page) -> Iterator[Page]:
 
 
 TOGETHER = """
-const first = await import(address), second = await import(`${address}?again`); // another copy, as another folder has it
+const first = await import(address), second = await import(`${address}?again`); // a copy, as of another folder
 const started = await Promise.allSettled([first.load(), second.load(), first.load()]);
 const refused = started.filter(({ reason }) => reason).map(({ reason }) => String(reason));
 const models = [...started.flatMap(({ value }) => value ?? []), await second.load()];
@@ -300,7 +302,8 @@ def test_loads_at_the_same_time_start_the_runtime_once_in_node(runtime: str, mod
 
 ODD = """
 const { load } = await import(address);
-const told = (promise) => promise.then(() => "done", ({ name, message, file }) => [name, file, message.split(" at ")[0]]);
+const words = ({ name, message, file }) => [name, file, message.split(" at ")[0]];
+const told = (promise) => promise.then(() => "done", words);
 const said = [await told(load(null)), await told(load("/nowhere"))];
 const model = await load({ baseUrl: undefined });
 said.push(await told(model.run({ image: new Float32Array(64) }, null)));
@@ -418,6 +421,113 @@ def test_litert_in_node_is_not_verified_and_says_where_it_can_be(modules: Path, 
         "LiteRT.js does not run in Node",
         "check it in a browser: --in chromium",
     )
+
+
+def npm_install(web: Path) -> None:
+    """What ``npm install`` leaves in a folder, and a file in node_modules that nobody else has."""
+    script = web / "node_modules" / "onnxruntime-web" / "dist" / "ort.js"
+    script.parent.mkdir(parents=True)
+    script.write_text("mine")
+    (web / "node_modules" / ".package-lock.json").write_text("{}")
+    (web / "package-lock.json").write_text('{"lockfileVersion": 3}')
+
+
+def pack(out: Path, runtime: str, name: str = "picture") -> tp.Report:
+    graph = picture()
+    graph.name = name
+    return tp.export(graph, out, to=["web"], web_runtime=runtime, verify=False)
+
+
+@pytest.mark.parametrize("one_step", [True, False])
+def test_what_npm_installed_in_a_packed_folder_stays_over_the_next_export(
+    one_step: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not one_step:  # as on systems that cannot exchange two folders
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    pack(tmp_path, "ort")
+    web = tmp_path / "web"
+    npm_install(web)
+    (web / "node_modules" / "linked").symlink_to(tmp_path)
+    for name in ("picture", "another"):
+        report = pack(tmp_path, "ort", name)
+        assert (web / "node_modules" / "onnxruntime-web" / "dist" / "ort.js").read_text() == "mine"
+        assert (web / "node_modules" / "linked").is_symlink()
+        assert (web / "package-lock.json").read_text() == '{"lockfileVersion": 3}'
+        assert json.loads((web / "package.json").read_text())["name"] == name
+        assert not report.notes
+    assert "node_modules" not in (tmp_path / "triport.json").read_text()
+    assert tp.verify(tmp_path).passed
+    written = sum(file.stat().st_size for file in web.iterdir() if file.is_file() and file.name != "package-lock.json")
+    assert tp.inspect(tmp_path).parts[0].bytes == tp.inspect(web).bytes == written
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_linked_node_modules_moves_too(tmp_path: Path) -> None:
+    pack(tmp_path / "out", "ort")
+    (tmp_path / "modules").mkdir()
+    link = tmp_path / "out" / "web" / "node_modules"
+    link.symlink_to(Path("../../modules"), target_is_directory=True)
+    pack(tmp_path / "out", "ort")
+    assert link.readlink() == Path("../../modules")
+    pack(tmp_path / "out", "triport")
+    assert not link.is_symlink()
+    assert (tmp_path / "modules").is_dir()
+
+
+def test_packages_of_another_runtime_go_with_its_folder(tmp_path: Path) -> None:
+    pack(tmp_path, "ort")
+    npm_install(tmp_path / "web")
+    (note,) = pack(tmp_path, "tfjs").notes
+    assert note == (
+        "web/node_modules holds other packages than the new web/package.json names, and is not kept: "
+        "npm install in web/ brings these"
+    )
+    npm_install(tmp_path / "web")
+    assert not pack(tmp_path, "triport").notes
+    for name in ("node_modules", "package-lock.json"):
+        assert not (tmp_path / "web" / name).exists()
+
+
+def test_a_failed_export_leaves_what_npm_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack(tmp_path, "ort")
+    npm_install(tmp_path / "web")
+    monkeypatch.setattr("triport.runtime_checks.report.Report.status", Status.FAILED)
+    with monkeypatch.context() as quiet, pytest.raises(RuntimeError, match="failed"):
+        quiet.setattr(sys.modules[ExportFailed.__module__], "ExportFailed", lambda *_: RuntimeError("failed"))
+        pack(tmp_path, "ort")
+    assert (tmp_path / "web" / "node_modules" / ".package-lock.json").exists()
+    assert (tmp_path / "web" / "package-lock.json").exists()
+    assert not (tmp_path / "failed" / "web" / "node_modules").exists()
+
+
+def test_other_files_beside_the_packages_are_still_the_users(tmp_path: Path) -> None:
+    pack(tmp_path, "ort")
+    web = tmp_path / "web"
+    npm_install(web)
+    (web / "notes.txt").write_text("mine")
+    (web / "sub" / "node_modules").mkdir(parents=True)
+    (web / "sub" / "node_modules" / "x.js").write_text("mine")
+    with pytest.raises(UsageError, match="TP009") as told:
+        pack(tmp_path, "ort")
+    assert told.value.because == "these are web/notes.txt, web/sub/node_modules/x.js"
+    (web / "notes.txt").unlink()
+    (web / "sub" / "node_modules" / "x.js").unlink()
+    package = json.loads((web / "package.json").read_text())
+    package["dependencies"]["left-pad"] = "1.3.0"  # as after: npm install left-pad
+    (web / "package.json").write_text(json.dumps(package))
+    with pytest.raises(UsageError, match="TP009") as told:
+        pack(tmp_path, "ort")
+    because = str(told.value.because)
+    assert because.startswith("these are web/node_modules/onnxruntime-web/dist/ort.js, web/package-lock.json")
+    assert because.endswith(", and web/package.json was changed")
+    assert (web / "node_modules").exists()
+
+
+def test_packages_in_a_bundle_of_our_own_are_the_users(tmp_path: Path) -> None:
+    pack(tmp_path, "triport")
+    npm_install(tmp_path / "web")
+    with pytest.raises(UsageError, match="TP009"):
+        pack(tmp_path, "ort")
 
 
 def test_a_packed_folder_may_be_replaced_by_a_bundle_and_back(tmp_path: Path) -> None:
