@@ -12,7 +12,7 @@ from ..exporter.graph import Graph
 from ..targets.packed.target import PackedTarget
 from ..targets.registry import OURS, TARGET_NAMES, get_target
 from ..targets.target import Target
-from .destination import check_destination
+from .destination import BROWSER, check_destination, kept_packages, notes_of_place
 from .inspection import needs_of, parameter_count
 from .manifest import (
     FILE,
@@ -133,9 +133,10 @@ def export(
             ports.append(_port(target, staging.path, chosen.get(target.name, []), truth, prepared[target.name]))
         if strict_verify:
             require_verified(ports)
+        packages, lost = kept_packages(folder, staging.path)
         kept, notes = _earlier_ports(folder, description, [target.name for target in targets])
-        report = make_report(graph, folder, truth, ports, notes)
-        _publish(staging, graph, description, kept, report)
+        report = make_report(graph, folder, truth, ports, [*notes_of_place(folder, targets), *lost, *notes])
+        _publish(staging, graph, description, kept, report, packages)
     return report
 
 
@@ -232,7 +233,12 @@ def _earlier_ports(
 
 
 def _publish(
-    staging: Staging, graph: Graph, description: Mapping[str, Any], kept: Mapping[str, Any], report: Report
+    staging: Staging,
+    graph: Graph,
+    description: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    report: Report,
+    packages: Sequence[str],
 ) -> None:
     """Puts everything into place; a failed export goes to a place of its own."""
     failed = report.status is Status.FAILED
@@ -245,6 +251,9 @@ def _publish(
         report.write(staging.path)
     staging.discard(FAILED)
     for name in sorted(path.name for path in staging.path.iterdir()):
-        staging.publish(name, under=FAILED if failed else "")
+        if failed:
+            staging.publish(name, under=FAILED)
+        else:
+            staging.publish(name, keep=packages if name == BROWSER else ())
     if failed:
         raise ExportFailed(report, staging.folder / FAILED)

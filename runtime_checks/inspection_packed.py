@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..exporter.errors import FormatError
-from ..targets.packed.packings import FACTS, Packing
+from ..targets.packed.packings import FACTS, INSTALLED, Packing
 from .inspection import Summary, counted, described, inspect, limits_in, read_json
 
 MAX_BYTES = 64 * 2**20
@@ -28,7 +28,7 @@ def inspect_packed(path: Path, packing: Packing) -> Summary:
         path=str(path),
         name=name,
         producer="triport",
-        bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        bytes=sum(file.stat().st_size for file in path.iterdir() if file.is_file() and file.name not in INSTALLED),
         inputs=inputs,
         outputs=outputs,
         needs=dict(packing.packages),

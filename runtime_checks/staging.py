@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -60,15 +60,20 @@ class Staging:
         if kind is not None:
             self._remove_created()
 
-    def publish(self, name: str, *, under: str = "") -> None:
-        """Moves ``path/name`` to its place in the folder (or in its sub-folder ``under``), replacing what was there."""
+    def publish(self, name: str, *, under: str = "", keep: Sequence[str] = ()) -> None:
+        """Moves ``path/name`` to its place in the folder (or in its sub-folder ``under``), replacing what was there.
+
+        keep   names that move into the new folder where the old one has them
+        """
         with disk_errors(self.folder):
             new = self.path / name
             _sync(new)
             place = self.folder / under / name
             place.parent.mkdir(exist_ok=True)
             if new.is_dir() and place.exists():
-                _exchange(new, place, self._aside / name)
+                replaced = _exchange(new, place, self._aside / name)
+                for kept in filter(lambda kept: os.path.lexists(replaced / kept), keep):
+                    (replaced / kept).rename(place / kept)
             else:
                 if place.is_dir():  # a folder in the place of a file; it goes away with the staging folder
                     place.rename(self._aside / name)
@@ -109,8 +114,11 @@ def disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _exchange(new: Path, old: Path, aside: Path) -> None:
-    """Lets two folders change places; in one step where the system can, so that there is always one at ``old``."""
+def _exchange(new: Path, old: Path, aside: Path) -> Path:
+    """Lets two folders change places; in one step where the system can, so that there is always one at ``old``.
+
+    Returns where the old one is then: at ``new``, or ``aside``.
+    """
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):  # no glibc of 2018 or later
@@ -118,13 +126,14 @@ def _exchange(new: Path, old: Path, aside: Path) -> None:
     if rename is not None:
         arguments = (_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE)
         if rename(*arguments) == 0:
-            return
+            return new
     old.rename(aside)
     try:
         new.rename(old)
     except OSError:
         aside.rename(old)
         raise
+    return aside
 
 
 def _sync(path: Path) -> None:

@@ -24,8 +24,11 @@ from .packings import FACTS, FORMAT, VERSION, Packing, import_map
 
 RUNTIME = Path(__file__).parent / "runtime"
 
-SHARED = ("arrays.js", "dims.js", "tensors.js", "queue.js", "golden.js")
-"""Of our own bundle: how feeds are checked, calls wait and samples are compared. Each after those it imports."""
+SHARED = ("files.js", "arrays.js", "dims.js", "tensors.js", "queue.js", "golden.js")
+"""Of our own bundle: what is said of files, how feeds are checked, calls wait and samples are compared.
+
+Each after those it imports.
+"""
 
 
 def write_pages(graph: Graph, packing: Packing, model_files: Sequence[str], path: Path) -> None:

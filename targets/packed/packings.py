@@ -15,6 +15,9 @@ VERSION = 1
 FACTS = "meta.json"
 """The file that says what a packed folder holds; `packing_of` reads it."""
 
+INSTALLED = ("node_modules", "package-lock.json")
+"""What ``npm install`` makes in a packed folder, whose package.json names the runtime."""
+
 OURS = "triport"
 """What ``--web-runtime`` calls the bundle without any other runtime."""
 
@@ -75,7 +78,7 @@ PACKINGS: dict[str, Packing] = {
             target=("..tflite", "TFLiteTarget"),
             model="model.tflite",
             packages={"@litertjs/core": "2.5.3"},
-            imports='import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";\n',
+            imports='import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";\n',
             browser={
                 "@litertjs/core": "@litertjs/core/dist/index.js",
                 "@litertjs/wasm-utils": "@litertjs/wasm-utils/dist/index.js",

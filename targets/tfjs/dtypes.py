@@ -39,7 +39,7 @@ def value_refusal(value: Value) -> Refusal | None:
     if value.quantization is not None:
         return Refusal(
             f"{value.name} holds quantized codes, and TensorFlow.js computes in float32 and int32 alone",
-            "export the model that was quantized",
+            "export the float model that it was quantized from",
             "TP105",
         )
     if dtype not in CARRIERS:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_graphs import convnet
 
+from triport.cli import run
 from triport.exporter.errors import UsageError
+from triport.exporter.graph.file import save_graph
 from triport.runtime_checks import export
 
 
@@ -71,3 +74,49 @@ def test_ports_are_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown port 3"):
         export(convnet(), tmp_path / "dist", wrong)
     assert not (tmp_path / "dist").exists()
+
+
+VITE = {"vite.config.ts": "", "package.json": '{"devDependencies": {"vite": "^8.0.0"}}'}
+
+
+def project(folder: Path, **files: str) -> Path:
+    """A folder with these files."""
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("file", VITE)
+def test_an_export_that_vite_would_delete_has_a_note(file: str, tmp_path: Path) -> None:
+    site = project(tmp_path / "site", **{file: VITE[file]})
+    for place in (site / "dist", site / "dist" / "model"):
+        (note,) = export(convnet(), place, ("web",), verify=False).notes
+        assert note == (
+            f"vite build empties dist/ beside {file}, unless its outDir is another, and would delete this export: "
+            "choose another folder, such as -o model"
+        )
+    assert not export(convnet(), site / "model", ("web",), verify=False).notes
+    assert not export(convnet(), site / "dist2", ("web",), verify=False).notes
+    assert not export(convnet(), site / "dist", ("onnx",), verify=False).notes
+
+
+@pytest.mark.parametrize(
+    "package", ['{"dependencies": {"webpack": "5"}}', '{"dependencies": null, "name": "vite"}', "[]", "damaged"]
+)
+def test_another_project_has_none(package: str, tmp_path: Path) -> None:
+    site = project(tmp_path / "site", **{"package.json": package, "webpack.config.js": ""})
+    assert not export(convnet(), site / "dist", ("web",), verify=False).notes
+
+
+def test_the_command_prints_the_note_and_json_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_graph(convnet(), tmp_path / "m.triport")
+    monkeypatch.chdir(project(tmp_path / "site", **VITE))
+    arguments = ["export", "../m.triport", "--to", "web", "--no-verify"]
+    assert run(arguments) == 0
+    assert "note: vite build empties dist/ beside vite.config.ts, " in capsys.readouterr().err
+    assert run([*arguments, "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("vite build empties dist/ beside vite.config.ts, ")

@@ -21,6 +21,14 @@ export interface RunOptions {
   checkNaN?: boolean;
 }
 
+/** What load() rejects with when a file of the folder cannot be used. */
+export interface LoadError extends Error {
+  name: "LoadError";
+  /** The file, such as "meta.json". */
+  file: string;
+  cause?: unknown;
+}
+
 export interface Model {
   readonly meta: Meta;
   /**

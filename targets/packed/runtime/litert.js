@@ -1,16 +1,17 @@
 // LiteRT.js: a model of batch 1 on XNNPACK, run for one row after the other.
 import { packageFolder } from "./files.js";
 
-let runtime; // one for the page
-
 /** What load() takes for this runtime alone. */
 export const OWN_OPTIONS = [];
 
-export async function openEngine(facts, read, { runtimeUrl }) {
+function start(runtimeUrl) {
   const folder = runtimeUrl ?? packageFolder("@litertjs/core", "../wasm/");
   if (!folder) throw new Error("load({runtimeUrl}): where are the files of @litertjs/core/wasm served?");
-  runtime ??= loadLiteRt(String(folder));
-  await runtime;
+  return loadLiteRt(String(folder));
+}
+
+export async function openEngine(facts, read, { runtimeUrl }) {
+  await (getGlobalLiteRtPromise() ?? start(runtimeUrl)); // one for the page, whoever began it
   const model = await loadAndCompile(new Uint8Array(await read(facts.files[0])), { accelerator: "wasm" });
   const { inputs, outputs } = facts;
   const rowWise = inputs.some(({ shape }) => shape.some((dim) => typeof dim !== "number"));

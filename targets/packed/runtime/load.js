@@ -1,7 +1,8 @@
 // The entry: load(). What is imported here stands in one scope with it in index.js, what is the engine's from one of them.
-import { readFile } from "./files.js";
+import { readFile, readJson } from "./files.js";
 import { OWN_OPTIONS, openEngine } from "./ort.js";
 import { checkOptions, Packed } from "./packed.js";
+import { fileError } from "../../web/runtime/files.js";
 import { stopIfAborted } from "../../web/runtime/queue.js";
 
 /**
@@ -9,17 +10,17 @@ import { stopIfAborted } from "../../web/runtime/queue.js";
  * @param options  the folder of the other files (an address; in Node a path will do), or an object: LoadOptions of
  *                 index.d.ts
  */
-export async function load(options = {}) {
-  const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : options;
+export async function load(options) {
+  const given = typeof options === "string" || options instanceof URL ? { baseUrl: options } : (options ?? {});
   checkOptions("load", given, ["baseUrl", "runtimeUrl", "signal", "checkNaN", ...OWN_OPTIONS]);
   const { baseUrl, signal, checkNaN } = given;
   const text = baseUrl === undefined ? undefined : String(baseUrl);
   const base = text === undefined || text.endsWith("/") ? text : `${text}/`;
   stopIfAborted(signal);
   const read = (name) => readFile(name, base, signal);
-  const facts = JSON.parse(new TextDecoder().decode(await read("meta.json")));
+  const facts = await readJson("meta.json", read);
   if (facts.format !== "triport-packed" || facts.version !== 1)
-    throw new Error(`meta.json: expected format triport-packed version 1, got ${facts.format} version ${facts.version}`);
+    throw fileError("meta.json", `expected format triport-packed version 1, got ${facts.format} version ${facts.version}`);
   const engine = await openEngine(facts, read, given);
   if (signal?.aborted) await engine.close();
   stopIfAborted(signal);

@@ -14,6 +14,8 @@ const imported = () =>
 export const OWN_OPTIONS = ["threads"];
 
 export async function openEngine(facts, read, { runtimeUrl, threads = 1 }) {
+  if (!(Number.isInteger(threads) && threads >= 1)) // it would choose a number of its own
+    throw new TypeError(`load: threads is a number of threads, got ${threads}`);
   const ort = await imported();
   if (runtimeUrl) ort.env.wasm.wasmPaths = String(runtimeUrl);
   ort.env.wasm.numThreads = threads;

@@ -39,9 +39,10 @@ export class Packed {
    * @param options  RunOptions of index.d.ts
    * @returns        {name: {data, shape}}
    */
-  async run(feeds, options = {}) {
-    checkOptions("run", options, ["signal", "checkNaN"]);
-    const { signal, checkNaN = this.#checkNaN } = options;
+  async run(feeds, options) {
+    const given = options ?? {};
+    checkOptions("run", given, ["signal", "checkNaN"]);
+    const { signal, checkNaN = this.#checkNaN } = given;
     return this.#enter(() => {
       if (!this.#engine) throw new Error("run() after dispose()");
       const bound = bindInputs(this.#facts.inputs, feeds, this.meta);

@@ -1,20 +1,29 @@
 // TensorFlow.js: a graph model on its WebAssembly backend.
-import { packageFolder } from "./files.js";
+import { packageFolder, readJson } from "./files.js";
 import { ARRAYS } from "../../web/runtime/arrays.js";
 
 // Bundlers and import maps give the names themselves; Node gives CommonJS, which stands under "default".
 const [core, converter, wasm] = [tfCore, tfConverter, tfWasm].map((module) => module.default ?? module);
 const CARRIERS = { uint8: "int32", int8: "int32" };
+const STARTING = Symbol.for("triport.tfjs.starting");
 
 /** What load() takes for this runtime alone. */
 export const OWN_OPTIONS = [];
 
-export async function openEngine(facts, read, { runtimeUrl }) {
+async function startBackend(runtimeUrl) {
+  if (core.getBackend()) await core.ready().catch(() => {}); // the page may have begun a start, and be waiting for it
   const folder = runtimeUrl ?? packageFolder("@tensorflow/tfjs-backend-wasm", "./");
   if (folder && typeof process !== "object") wasm.setWasmPaths(String(folder));
   wasm.setThreadsCount(1);
   if (!(await core.setBackend("wasm"))) throw new Error("TensorFlow.js could not start its WebAssembly backend");
-  const document = JSON.parse(new TextDecoder().decode(await read("model.json")));
+}
+
+export async function openEngine(facts, read, { runtimeUrl }) {
+  // TensorFlow.js has one backend for the page, and of two starts at a time it drops the first. Every folder has a copy of
+  // this script, so the start under way stands where all of them see it.
+  globalThis[STARTING] ??= startBackend(runtimeUrl).finally(() => delete globalThis[STARTING]);
+  await globalThis[STARTING];
+  const document = await readJson("model.json", read);
   const [{ paths, weights }] = document.weightsManifest;
   const weightData = await new Blob(await Promise.all(paths.map(read))).arrayBuffer();
   const model = new converter.GraphModel({ load: async () => ({ ...document, weightSpecs: weights, weightData }) });

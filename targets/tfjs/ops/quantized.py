@@ -10,5 +10,5 @@ for _name in ("dequantize", "lookup", "quantize", "quantized_add", "quantized_co
     unsupported(
         REGISTRY[_name],
         because="TensorFlow.js has no kernels for quantized layers",
-        help="export the model that was quantized",
+        help="export the float model that it was quantized from",
     )

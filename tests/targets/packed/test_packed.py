@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.server
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ from triport.exporter.errors import CheckError, EnvironmentError_, ModelError, U
 from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from triport.exporter.ops import Activation, Layout
 from triport.exporter.reference.run import run_graph
+from triport.runtime_checks import ExportFailed, Status
 from triport.runtime_checks.runners.chromium import FLAGS, Chromium
 from triport.runtime_checks.runners.packed import VARIABLE, PackedChromium, PackedNode
 from triport.targets.packed.packings import PACKINGS
@@ -231,6 +235,144 @@ def test_signals_and_nan_are_as_in_our_own_bundle_and_other_options_are_named(
     ]
 
 
+@contextmanager
+def another_page(page: Page) -> Iterator[Page]:
+    """The page once more, in which nothing has loaded the model."""
+    browser = page.context.browser
+    assert browser is not None
+    other = browser.new_page()
+    other.route("**/demo.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+    other.goto(page.url)
+    yield other
+    other.close()
+
+
+TOGETHER = """
+const first = await import(address), second = await import(`${address}?again`); // a copy, as of another folder
+const started = await Promise.allSettled([first.load(), second.load(), first.load()]);
+const refused = started.filter(({ reason }) => reason).map(({ reason }) => String(reason));
+const models = [...started.flatMap(({ value }) => value ?? []), await second.load()];
+const image = new Float32Array(64).fill(1);
+const answers = await Promise.all(models.map((model) => model.run({ image })));
+return [refused, new Set(answers.map(({ scores }) => String(scores.data))).size, answers.length];
+"""
+
+
+@pytest.mark.parametrize("runtime", PACKINGS)
+def test_loads_at_the_same_time_start_the_runtime_of_the_page_once(runtime: str, pages: dict[str, Page]) -> None:
+    here = "new URL('index.js', location).href"
+    with another_page(pages[runtime]) as page:
+        assert page.evaluate(f"async () => {{ const address = {here}; {TOGETHER} }}") == [[], 1, 4]
+
+
+def test_a_start_of_tensorflow_js_that_the_page_began_is_waited_for(pages: dict[str, Page]) -> None:
+    with another_page(pages["tfjs"]) as page:
+        script = """async () => {
+          const { load } = await import("./index.js"), core = await import("@tensorflow/tfjs-core");
+          const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
+          setWasmPaths(new URL("node_modules/@tensorflow/tfjs-backend-wasm/dist/", location).href);
+          const { fetch } = window; // a start that lasts until load() has read meta.json
+          window.fetch = async (url, options) => {
+            if (String(url).endsWith(".wasm")) await new Promise((resolve) => setTimeout(resolve, 1000));
+            return fetch(url, options);
+          };
+          const own = core.setBackend("wasm");
+          const model = await load();
+          return [await own, (await model.selfTest()).passed];
+        }"""
+        assert page.evaluate(script) == [True, True]
+
+
+def in_node(script: str, folder: Path, modules: Path) -> Any:
+    """What a function's body answers in Node, where `address` is that of the folder's index.js."""
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(modules, target_is_directory=True)
+    body = f"const address = process.argv[1]; console.log(JSON.stringify(await (async () => {{ {script} }})()));"
+    command = ["node", "--input-type=module", "-e", body, (folder / "web" / "index.js").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_loads_at_the_same_time_start_the_runtime_once_in_node(runtime: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    assert in_node(TOGETHER, tmp_path, modules) == [[], 1, 4]
+
+
+ODD = """
+const { load } = await import(address);
+const words = ({ name, message, file }) => [name, file, message.split(" at ")[0]];
+const told = (promise) => promise.then(() => "done", words);
+const said = [await told(load(null)), await told(load("/nowhere"))];
+const model = await load({ baseUrl: undefined });
+said.push(await told(model.run({ image: new Float32Array(64) }, null)));
+return said;
+"""
+
+
+@pytest.mark.parametrize("runtime", ["ort", "tfjs"])
+def test_nothing_is_no_options_and_a_missing_file_is_named(runtime: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    said = ["done", ["LoadError", "meta.json", "meta.json: no such file"], "done"]
+    assert in_node(ODD, tmp_path, modules) == said
+
+
+BROKEN = """
+const { load } = await import(address), { rm, truncate, writeFile } = await import("node:fs/promises");
+const told = ({ name, message, file, cause }) => [name, file, message.split(" at ")[0], cause?.code ?? cause?.name];
+const there = (name) => new URL(name, address), said = [];
+const model = await load();
+await rm(there("golden.bin"));
+said.push(await model.selfTest().catch(told));
+await rm(there(process.env.MODEL));
+said.push(await load().catch(told));
+await writeFile(there("meta.json"), "<!doctype html>");
+said.push(await load().catch(told));
+await writeFile(there("meta.json"), '{"format": "triport-packed", "version": 2}');
+said.push(await load().catch(told));
+return said;
+"""
+
+
+@pytest.mark.parametrize(("runtime", "file"), [("ort", "model.onnx"), ("tfjs", "model.json")])
+def test_each_file_that_cannot_be_used_is_named(
+    runtime: str, file: str, modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime=runtime, verify=False)
+    monkeypatch.setenv("MODEL", file)
+    golden, model, text, version = in_node(BROKEN, tmp_path, modules)
+    assert golden == ["LoadError", "golden.bin", "golden.bin: no such file", "ENOENT"]
+    assert model == ["LoadError", file, f"{file}: no such file", "ENOENT"]
+    assert text == ["LoadError", "meta.json", "meta.json: no JSON", "SyntaxError"]
+    expected = "meta.json: expected format triport-packed version 1, got triport-packed version 2"
+    assert version[:3] == ["LoadError", "meta.json", expected]
+
+
+@pytest.mark.parametrize("threads", ["-1", "0", "1.5", "NaN", "null", '"auto"'])
+def test_ort_refuses_what_is_no_number_of_threads(threads: str, modules: Path, tmp_path: Path) -> None:
+    tp.export(picture(), tmp_path, to=["web"], web_runtime="ort", verify=False)
+    script = "const { load } = await import(address); return load({ threads: THREADS }).then(() => 0, String);"
+    said = in_node(script.replace("THREADS", threads), tmp_path, modules)
+    assert said == f"TypeError: load: threads is a number of threads, got {threads.strip(chr(34))}"
+
+
+def test_a_file_that_a_server_lacks_is_named(pages: dict[str, Page]) -> None:
+    script = """async () => {
+      const { load } = await import("./index.js");
+      const { name, file, message } = await load("/nowhere/").catch((error) => error);
+      return [name, file, message.split(" at ")[0]];
+    }"""
+    for page in pages.values():
+        assert page.evaluate(script) == ["LoadError", "meta.json", "meta.json: 404 File not found"]
+
+
+def test_tensorflow_js_asks_for_the_float_model_where_one_is_quantized(tmp_path: Path) -> None:
+    quantized = tp.quantize(picture(), "int8", calibration={"image": weights(4, 8, 8, 1)})
+    with pytest.raises(ModelError, match="help: export the float model that it was quantized from; or leave"):
+        tp.export(quantized, tmp_path / "dist", to=["web"], web_runtime="tfjs", verify=False)
+
+
 def test_litert_refuses_dtypes_and_free_sizes_before_anything_is_written(tmp_path: Path) -> None:
     out = tmp_path / "dist"
     with pytest.raises(ModelError, match='output "zero" is bool') as caught:
@@ -279,6 +421,113 @@ def test_litert_in_node_is_not_verified_and_says_where_it_can_be(modules: Path, 
         "LiteRT.js does not run in Node",
         "check it in a browser: --in chromium",
     )
+
+
+def npm_install(web: Path) -> None:
+    """What ``npm install`` leaves in a folder, and a file in node_modules that nobody else has."""
+    script = web / "node_modules" / "onnxruntime-web" / "dist" / "ort.js"
+    script.parent.mkdir(parents=True)
+    script.write_text("mine")
+    (web / "node_modules" / ".package-lock.json").write_text("{}")
+    (web / "package-lock.json").write_text('{"lockfileVersion": 3}')
+
+
+def pack(out: Path, runtime: str, name: str = "picture") -> tp.Report:
+    graph = picture()
+    graph.name = name
+    return tp.export(graph, out, to=["web"], web_runtime=runtime, verify=False)
+
+
+@pytest.mark.parametrize("one_step", [True, False])
+def test_what_npm_installed_in_a_packed_folder_stays_over_the_next_export(
+    one_step: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not one_step:  # as on systems that cannot exchange two folders
+        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    pack(tmp_path, "ort")
+    web = tmp_path / "web"
+    npm_install(web)
+    (web / "node_modules" / "linked").symlink_to(tmp_path)
+    for name in ("picture", "another"):
+        report = pack(tmp_path, "ort", name)
+        assert (web / "node_modules" / "onnxruntime-web" / "dist" / "ort.js").read_text() == "mine"
+        assert (web / "node_modules" / "linked").is_symlink()
+        assert (web / "package-lock.json").read_text() == '{"lockfileVersion": 3}'
+        assert json.loads((web / "package.json").read_text())["name"] == name
+        assert not report.notes
+    assert "node_modules" not in (tmp_path / "triport.json").read_text()
+    assert tp.verify(tmp_path).passed
+    written = sum(file.stat().st_size for file in web.iterdir() if file.is_file() and file.name != "package-lock.json")
+    assert tp.inspect(tmp_path).parts[0].bytes == tp.inspect(web).bytes == written
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_linked_node_modules_moves_too(tmp_path: Path) -> None:
+    pack(tmp_path / "out", "ort")
+    (tmp_path / "modules").mkdir()
+    link = tmp_path / "out" / "web" / "node_modules"
+    link.symlink_to(Path("../../modules"), target_is_directory=True)
+    pack(tmp_path / "out", "ort")
+    assert link.readlink() == Path("../../modules")
+    pack(tmp_path / "out", "triport")
+    assert not link.is_symlink()
+    assert (tmp_path / "modules").is_dir()
+
+
+def test_packages_of_another_runtime_go_with_its_folder(tmp_path: Path) -> None:
+    pack(tmp_path, "ort")
+    npm_install(tmp_path / "web")
+    (note,) = pack(tmp_path, "tfjs").notes
+    assert note == (
+        "web/node_modules holds other packages than the new web/package.json names, and is not kept: "
+        "npm install in web/ brings these"
+    )
+    npm_install(tmp_path / "web")
+    assert not pack(tmp_path, "triport").notes
+    for name in ("node_modules", "package-lock.json"):
+        assert not (tmp_path / "web" / name).exists()
+
+
+def test_a_failed_export_leaves_what_npm_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack(tmp_path, "ort")
+    npm_install(tmp_path / "web")
+    monkeypatch.setattr("triport.runtime_checks.report.Report.status", Status.FAILED)
+    with monkeypatch.context() as quiet, pytest.raises(RuntimeError, match="failed"):
+        quiet.setattr(sys.modules[ExportFailed.__module__], "ExportFailed", lambda *_: RuntimeError("failed"))
+        pack(tmp_path, "ort")
+    assert (tmp_path / "web" / "node_modules" / ".package-lock.json").exists()
+    assert (tmp_path / "web" / "package-lock.json").exists()
+    assert not (tmp_path / "failed" / "web" / "node_modules").exists()
+
+
+def test_other_files_beside_the_packages_are_still_the_users(tmp_path: Path) -> None:
+    pack(tmp_path, "ort")
+    web = tmp_path / "web"
+    npm_install(web)
+    (web / "notes.txt").write_text("mine")
+    (web / "sub" / "node_modules").mkdir(parents=True)
+    (web / "sub" / "node_modules" / "x.js").write_text("mine")
+    with pytest.raises(UsageError, match="TP009") as told:
+        pack(tmp_path, "ort")
+    assert told.value.because == "these are web/notes.txt, web/sub/node_modules/x.js"
+    (web / "notes.txt").unlink()
+    (web / "sub" / "node_modules" / "x.js").unlink()
+    package = json.loads((web / "package.json").read_text())
+    package["dependencies"]["left-pad"] = "1.3.0"  # as after: npm install left-pad
+    (web / "package.json").write_text(json.dumps(package))
+    with pytest.raises(UsageError, match="TP009") as told:
+        pack(tmp_path, "ort")
+    because = str(told.value.because)
+    assert because.startswith("these are web/node_modules/onnxruntime-web/dist/ort.js, web/package-lock.json")
+    assert because.endswith(", and web/package.json was changed")
+    assert (web / "node_modules").exists()
+
+
+def test_packages_in_a_bundle_of_our_own_are_the_users(tmp_path: Path) -> None:
+    pack(tmp_path, "triport")
+    npm_install(tmp_path / "web")
+    with pytest.raises(UsageError, match="TP009"):
+        pack(tmp_path, "ort")
 
 
 def test_a_packed_folder_may_be_replaced_by_a_bundle_and_back(tmp_path: Path) -> None:
