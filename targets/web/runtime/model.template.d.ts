@@ -6,8 +6,8 @@ export interface Tensor<A, S extends readonly number[] = readonly number[]> {
   shape: S;
 }
 
-/** What an input takes: a tensor, or a bare typed array where its length settles the free dims. */
-export type Feed<A, S extends readonly number[] = readonly number[]> = A | Tensor<A, S>;
+/** What an input takes: a tensor (also one with dims, as onnxruntime-web has), or a bare array whose length settles the free dims. */
+export type Feed<A, S extends readonly number[] = readonly number[]> = A | Tensor<A, S> | { data: A; dims: S };
 
 export interface Inputs {
 $inputs
