@@ -37,7 +37,7 @@ export function parseDim(dim) {
       tokens.shift();
       return inner;
     }
-    return /^\d/.test(token) ? () => Number(token) : (sizes) => sizes[token];
+    return /^\d/.test(token) ? () => +token : (sizes) => sizes[token];
   };
   return sum();
 }
@@ -50,7 +50,7 @@ export function namesIn(dim) {
 /** `["height", 4, 1]` for "height*4+1", `["height", 1, 0]` for "height": what a size says of a name; else that is undefined. */
 export function stepsOf(dim) {
   const [, name, step, rest] = /^([A-Za-z_]\w*)(?:\*(\d+))?([+-]\d+)?$/.exec(dim) ?? [];
-  return [name, Number(step ?? 1), Number(rest ?? 0)];
+  return [name, +(step ?? 1), +(rest ?? 0)];
 }
 
 export const showShape = (shape) => `[${shape.join(",")}]`;

@@ -93,7 +93,7 @@ export class Model {
         expandWeights(weights, bytes.buffer, kernels.memory.buffer, at);
       }
       for (const [name, ...args] of weights.made ?? [])
-        kernels[name](...args.map((arg) => (arg[0] === "#" ? at + Number(arg.slice(1)) : arg)));
+        kernels[name](...args.map((arg) => (arg[0] === "#" ? at + +arg.slice(1) : arg)));
       stopIfAborted(options.signal);
     } catch (error) {
       module.threads?.dispose();

@@ -62,7 +62,7 @@ export function makeSchedule(plan, kernels, sizes, weights) {
       return at;
     }
     if (arg[0] === "@") return arena + offsets[arg.slice(1)];
-    if (arg[0] === "#") return weights + Number(arg.slice(1));
+    if (arg[0] === "#") return weights + +arg.slice(1);
     if (arg[0] === "~") return { inf: Infinity, "-inf": -Infinity, nan: NaN }[arg.slice(1)];
     return size(arg);
   };
