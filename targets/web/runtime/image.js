@@ -105,7 +105,10 @@ async function pixelsOf(source) {
     return source;
   }
   if (is("Blob") || is("HTMLImageElement")) {
-    if (is("HTMLImageElement")) await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    if (is("HTMLImageElement")) {
+      if (source.loading === "lazy") source.loading = "eager"; // else decode() waits until it comes into sight
+      await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    }
     if (typeof createImageBitmap === "undefined")
       fail("there is no createImageBitmap here that reads a Blob: decode it, and pass {data, width, height} of RGBA bytes");
     const plain = { premultiplyAlpha: "none", colorSpaceConversion: "none" };

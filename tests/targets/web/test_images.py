@@ -280,6 +280,40 @@ def test_a_png_gives_the_same_tensor_in_chromium_and_in_python(
     assert problems[2].startswith("TypeError: fromImage: no picture: ")
 
 
+LAZY = """
+async ([address, place]) => {
+  const { load } = await import("./index.js");
+  const { fromImage } = await import("./image.js");
+  const model = await load();
+  const img = Object.assign(new Image(3, 3), { loading: "lazy", src: address });
+  img.style.display = place === "hidden" ? "none" : "block";
+  img.style.marginTop = "100000px";
+  if (place !== "outside") document.body.append(img);
+  const { data, shape } = await fromImage(model, img);
+  let text = "";
+  for (const byte of new Uint8Array(data.buffer)) text += String.fromCharCode(byte);
+  return { type: data.constructor.name, shape, raw: btoa(text) };
+}
+"""
+
+
+@pytest.mark.parametrize("place", ["hidden", "below", "outside"])
+def test_an_img_that_the_browser_puts_off_is_loaded(
+    place: str, page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    """With loading="lazy", where it is not to be seen, decode() waits for ever."""
+    graph = reading(6, 5, 3, range=(0, 1))
+    folder = bundle(graph)
+    Image.fromarray(scene(6, 5)).save(folder / "scene.png")
+    (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
+    page.goto(serve(folder) + "/page.html")
+    answer = page.evaluate(
+        f"call => Promise.race([({LAZY})(call), new Promise((end) => setTimeout(end, 10000))])", ["scene.png", place]
+    )
+    assert answer is not None, "fromImage never settled"
+    assert array_of(answer).tobytes() == tp.Preprocessing.of(graph)(scene(6, 5)).tobytes()
+
+
 # -- what a graph declares ---------------------------------------------------------------------------------------------
 
 
@@ -393,8 +427,8 @@ const outputs = { scores: { data: Float32Array.of(1, 5, NaN, 5, 2, 9, 8, 7), sha
 const answers = [topK(model, outputs, 3), topK(model, outputs, 9, { row: 1 })];
 const calls = [[model, outputs, 1, { row: 2 }], [model, outputs, 1, { output: "other" }],
   [model, outputs, { output: "scores" }], [model, outputs, -1], [model, outputs, 1.5], [model, outputs, NaN],
-  [model, outputs, 1, { row: 0.5 }], [model, outputs, 1, { axis: 2 }], [model, outputs, 1, { rows: 1 }], [outputs, model],
-  [Promise.resolve(model), outputs], [model, Promise.resolve(outputs)], [model]];
+  [model, outputs, 1, { row: 0.5 }], [model, outputs, 1, { axis: 2 }], [model, outputs, 1, { rows: 1 }],
+  [outputs, model], [Promise.resolve(model), outputs], [model, Promise.resolve(outputs)], [model]];
 for (const call of calls)
   try { answers.push(topK(...call)); } catch ({ name, message }) { answers.push(`${name}: ${message}`); }
 console.log(JSON.stringify(answers));
