@@ -378,7 +378,8 @@ def _numbers(name: str, given: Any, counts: tuple[int, ...]) -> tuple[float, ...
     numbers = (given,) if isinstance(given, int | float) else tuple(given) if isinstance(given, Iterable) else ()
     real = all(isinstance(n, int | float | np.number) and np.isfinite(n) for n in numbers)
     if len(numbers) not in counts or not real:
-        raise _wrong(name, f"{' or '.join(map(str, dict.fromkeys(counts)))} finite numbers", given)
+        often = " or ".join(map(str, dict.fromkeys(counts)))
+        raise _wrong(name, f"{often} finite number{'' if often == '1' else 's'}", given)
     return tuple(float(n) for n in numbers)
 
 

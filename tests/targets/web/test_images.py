@@ -49,12 +49,14 @@ def scene(height: int, width: int, channels: int = 3, seed: int = 0) -> Array:
 IN_NODE = """
 import { readFileSync } from "node:fs";
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
+const numbersOf = (value) => (Array.isArray(value) ? value.map(numbersOf) : value === "NaN" ? NaN : value);
 const answers = [];
 for (const { folder, pictures, options } of JSON.parse(readFileSync(0, "utf8"))) {
   const { load } = await import(`${folder}/index.js`);
   const { fromImage } = await import(`${folder}/image.js`);
   const model = await load();
   const sources = pictures.map(({ data, width, height }) => ({ data: bytes(data), width, height }));
+  for (const key of Object.keys(options)) options[key] = numbersOf(options[key]);
   try {
     const { data, shape } = await fromImage(model, sources.length === 1 ? sources[0] : sources, options);
     const raw = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
@@ -206,13 +208,77 @@ def test_options_say_what_is_not_declared_and_mistakes_are_named(bundle: Write) 
     assert [problem.removeprefix("TypeError: fromImage: ").split(",")[0] for problem in problems] == [
         'input "image" declares no range: pass range: [0',
         'input "image" is of 6x5 pixels',
-        'input "image" takes mean of 1 or 3 numbers',
+        'input "image": mean has to be 1 or 3 finite numbers',
         'input "image" has 3 channels',
         "unknown option scale; there are channels",
         "expected options.input to be one of image",
-        'input "image" knows no resize: lanczos',
+        'input "image": resize has to be one of bilinear',
         "expected an ImageData or {data",
     ]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"mean": NAN}, "got NaN"),
+        ({"mean": [0.5, NAN, 0]}, "got [0.5, NaN, 0]"),
+        ({"mean": [1, 2]}, "got [1, 2]"),
+        ({"std": 0}, "got 0"),
+        ({"std": [1, 0, 1]}, "got [1, 0, 1]"),
+        ({"range": [0]}, "got [0]"),
+        ({"range": [1, 1]}, "got [1, 1]"),
+        ({"background": [300, 0, 0]}, "got [300, 0, 0]"),
+        ({"background": [0.5, 0, 0]}, "got [0.5, 0, 0]"),
+        ({"background": [255]}, "got [255]"),
+        ({"size": [0, 3]}, "got [0, 3]"),
+        ({"size": [2.5, 3]}, "got [2.5, 3]"),
+        ({"size": [9, 9], "shorter_side": 8}, "got 8"),
+        ({"size": [9, 9], "shorter_side": 0}, "got 0"),
+        ({"size": [9, 9], "shorter_side": 9.5}, "got 9.5"),
+        ({"shorter_side": 9}, "pass size: [height, width]"),
+        ({"resize": "lanczos"}, 'got "lanczos"'),
+        ({"resize": "toString"}, 'got "toString"'),
+        ({"channels": "hsv"}, 'got "hsv"'),
+    ],
+)
+def test_what_has_no_meaning_is_refused_in_the_words_of_python(
+    options: dict[str, Any], shown: str, bundle: Write
+) -> None:
+    folder = bundle(reading(Sym.named("height"), Sym.named("width"), 3))
+    with pytest.raises(UsageError) as caught:
+        tp.Preprocessing(**options)(scene(12, 12))
+    (problem,) = in_node((folder, scene(12, 12), {"range": [0, 1]} | {k: spelled(v) for k, v in options.items()}))
+    assert isinstance(problem, str), "no error"
+    words = caught.value.message.rpartition(", got ")[0]
+    assert problem.startswith(f'TypeError: fromImage: input "image": {words}') and problem.endswith(shown)
+
+
+def spelled(value: Any) -> Any:
+    """NaN, which JSON has not, for the script in Node."""
+    return [spelled(each) for each in value] if isinstance(value, list) else "NaN" if value != value else value
+
+
+def test_one_channel_has_one_number() -> None:
+    with pytest.raises(UsageError, match="mean has to be 1 finite number, got"):
+        tp.Preprocessing(channels="grey", mean=(1, 2))
+
+
+def test_a_model_without_pictures_says_so() -> None:
+    script = """
+    const { fromImage } = await import(process.argv[1]);
+    const tokens = { name: "tokens", dtype: "int32", shape: ["batch", 16] };
+    const model = { meta: { inputs: [tokens, { name: "mask", dtype: "bool", shape: [] }] } };
+    const pixels = { data: new Uint8Array(8), width: 2, height: 1 };
+    for (const options of [{}, { input: "tokens" }])
+      await fromImage(model, pixels, options).catch((error) => console.log(`${error.name}: ${error.message}`));
+    """
+    command = ["node", "--input-type=module", "-e", script, (RUNTIME / "image.js").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = "TypeError: fromImage: the model takes no pictures: its inputs are tokens int32[batch,16], mask bool[]"
+    assert done.stdout.splitlines() == [f"{said}; in Python preprocessing= declares which holds one"] * 2
 
 
 IN_PAGE = """
