@@ -88,7 +88,7 @@ function checkedRules(rules, name, count, fixed) {
   };
   const wrong = (key, expected) => fail(`: ${key} has to be ${expected}, got ${shownOf(rules[key])}`);
   const listed = (key, expected, fits, ...counts) => {
-    const values = [rules[key]].flat();
+    const values = Array.isArray(rules[key]) ? rules[key] : [rules[key]];
     if (!counts.includes(values.length) || !values.every(fits)) wrong(key, expected);
     return values;
   };
