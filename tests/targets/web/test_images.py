@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
+from small_graphs import convnet
 
 import triport as tp
 from triport.exporter import ops
@@ -184,9 +185,68 @@ def test_inputs_of_codes_get_codes(tmp_path: Path) -> None:
     plain, coded = in_node((tmp_path / "plain", picture, {}), (tmp_path / "coded", picture, {}))
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain[0], picture)
-    real = np.asarray(tp.Preprocessing.of(graph)(picture), np.float32)
+    real = np.asarray(tp.Preprocessing.of(graph)(picture, dtype="float32"), np.float32)
     codes = np.clip(np.rint(real / np.float32(quantization.scale)) + quantization.zero_point, -128, 127)
     np.testing.assert_array_equal(coded, codes.astype(np.int8))
+
+
+@pytest.fixture(scope="module", params=["uint8", "int8"])
+def quantized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """A network quantized with codes at its borders, as its file gives it."""
+    rules = tp.Preprocessing(mean=0.3, std=0.35, channels="grey", shorter_side=9)
+    pictures = [scene(20, 30, seed=i) for i in range(8)]
+    calibration = {"image": rules_of_size(rules, 8)(pictures, layout="NCHW")}
+    coded = tp.quantize(convnet().describe(preprocessing=rules), "int8", calibration=calibration, io=request.param)
+    file = tmp_path_factory.mktemp("coded") / "coded.triport"
+    coded.save(file)
+    return Graph.load(file)
+
+
+def rules_of_size(rules: tp.Preprocessing, size: int) -> tp.Preprocessing:
+    return tp.Preprocessing.from_json(rules.to_json() | {"size": [size, size]})
+
+
+def test_a_model_that_takes_codes_gets_those_of_the_page_in_python(
+    quantized: Graph, bundle: Write, page: Page, serve: Callable[[Path], str]
+) -> None:
+    dtype, codes = quantized.inputs[0].type.dtype, quantized.inputs[0].type.quantization
+    assert codes is not None
+    folder = bundle(quantized)
+    prepare_pictures = tp.Preprocessing.of(quantized)
+    pictures = [scene(40, 30, 4), scene(40, 30, seed=5)]
+    expected = prepare_pictures(pictures, layout="NCHW")
+    assert expected.dtype == dtype.numpy and len(np.unique(expected)) > 20
+    layout = json.loads((folder / "plan.json").read_text())["meta"]["images"]["image"]["layout"]
+    (in_page,) = in_node((folder, pictures, {}))
+    assert in_page.dtype == expected.dtype
+    assert in_page.tobytes() == prepare_pictures(pictures, layout=layout).tobytes()
+    Image.fromarray(pictures[1]).save(folder / "scene.png")
+    (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
+    page.goto(serve(folder) + "/page.html")
+    answer = array_of(page.evaluate(IN_PAGE, ["scene.png", "img"]))
+    assert answer.dtype == expected.dtype
+    assert answer.tobytes() == prepare_pictures(pictures[1], layout=layout).tobytes()
+    assert quantized.run({"image": expected})["scores"].shape == (2, 10)
+    real = prepare_pictures(pictures, layout="NCHW", dtype="float32")
+    assert real.dtype == np.float32
+    limits = np.iinfo(expected.dtype)
+    inside = (expected > limits.min) & (expected < limits.max)
+    back = (expected.astype(np.float32) - codes.zero_point) * codes.scale
+    assert np.abs(back - real)[inside].max() <= 0.501 * codes.scale
+
+
+def test_what_is_taken_from_a_graph_is_the_declaration_all_the_same(quantized: Graph) -> None:
+    rules = tp.Preprocessing.of(quantized)
+    declared = tp.Preprocessing(size=8, mean=0.3, std=0.35, channels="grey", shorter_side=9)
+    assert rules == declared and hash(rules) == hash(declared) and repr(rules) == repr(declared)
+    assert tp.Preprocessing.from_json(rules.to_json()) == rules
+    assert declared(scene(9, 9)).dtype == np.float32
+
+
+def test_an_input_of_bytes_gets_bytes_in_python() -> None:
+    picture = scene(6, 5)
+    graph = reading(6, 5, 3, dtype=DType.UINT8, range=(0, 255))
+    np.testing.assert_array_equal(tp.Preprocessing.of(graph)(picture), picture[np.newaxis], strict=True)
 
 
 def test_options_say_what_is_not_declared_and_mistakes_are_named(bundle: Write) -> None:
