@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from .errors import UsageError
 from .given_model import graph_of
 from .graph import Graph
 from .labels import Labels, labels_of
-from .preprocessing import CHANNELS, Preprocessing, image_form, preprocessing_of
+from .preprocessing import CHANNELS, KEYS, Preprocessing, image_form, preprocessing_of
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 2**20
 """Of a file of labels or of preprocessing."""
 
-_KEYS = tuple(field.name for field in fields(Preprocessing))
 _TEXTS = ("channels", "resize")
 _CHANNELS = {count: name for name, count in reversed(CHANNELS.items())}
 """How many there are → what they are called, if nobody says otherwise: 3 are rgb."""
@@ -140,7 +138,7 @@ def read_keys(given: str | Path) -> Keys | Mapping[str, Keys]:
         raise UsageError(
             "TP001",
             f"preprocessing has to be key=value pairs or a .json file, got {wrong if wrong is not None else given!r}",
-            help='"mean=0.485,0.456,0.406 std=0.229,0.224,0.225 shorter_side=256"; the keys are ' + ", ".join(_KEYS),
+            help='"mean=0.485,0.456,0.406 std=0.229,0.224,0.225 shorter_side=256"; the keys are ' + ", ".join(KEYS),
         )
     twice = next((key for i, (key, *_) in enumerate(pairs) if key in {earlier for earlier, *_ in pairs[:i]}), None)
     if twice is not None:

@@ -16,7 +16,8 @@ Labels = Sequence[str] | Mapping[str, Sequence[str]]
 def record_labels(graph: Graph, given: Labels | None) -> None:
     """Writes them into the graph's metadata; nothing for None.
 
-    An output's classes lie along its last axis, or along axis 1 (``[batch, classes, height, width]``).
+    An output's classes lie along its last axis, or along axis 1 (``[batch, classes, height, width]``), whichever has so
+    many; where both have, whoever reads the labels has to be told (``axis`` of a page's ``topK``).
     raises   UsageError TP004 for an unknown output, TP002 where no output has so many classes, TP001 for no texts
     """
     if given is None:

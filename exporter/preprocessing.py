@@ -9,18 +9,20 @@ calibration and a page work on the same numbers, to the last bit. The rules are 
                (19595 R + 38470 G + 7471 B + 32768) // 65536
     resize     ``Image.resize`` on 8 bits, its filter wider where it makes smaller, the width first and then the height
     numbers    x = low + p · (high - low) / 255, then (x - mean) / std, in float64, and last one rounding to float32
+    codes      float32(x) / scale in float32, rounded, half to even, plus the zero point, and clipped; for integers that
+               are no codes x itself is rounded and clipped
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 
 from .errors import EnvironmentError_, FormatError, UsageError
-from .graph import Array, Dim, DType, Graph, Value
+from .graph import Array, Dim, DType, Graph, Quantization, TensorType, Value
 from .passes.input_layout import layout_of
 
 METADATA_KEY = "preprocessing"
@@ -54,6 +56,8 @@ class Preprocessing:
     resize: str = "bilinear"
     shorter_side: int | None = None
     background: tuple[int, int, int] = (255, 255, 255)
+    _input: TensorType | None = field(default=None, init=False, repr=False, compare=False)
+    """What `of` took this from: calls give what it takes. No key of the declaration."""
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class Preprocessing:
     def of(cls, graph: Graph, input: str | None = None) -> Self:
         """What a graph declares for an image input, which need not be named where only one declares something.
 
+        Calls give the dtype of that input, and codes where it takes codes of real numbers (``--io int8`` or ``uint8``).
+
         raises   UsageError TP004 where it declares nothing
         """
         declared = preprocessing_of(graph)
@@ -101,30 +107,34 @@ class Preprocessing:
                 because=f"it does for {', '.join(declared)}" if declared else None,
                 help="tp.capture(..., preprocessing=tp.Preprocessing(range=(0, 1)))",
             )
-        return cast(Self, declared[input])
+        rules = cast(Self, declared[input])
+        object.__setattr__(rules, "_input", next(value.type for value in graph.inputs if value.name == input))
+        return rules
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, every key there."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        facts = asdict(self)
+        return {name: list(v) if isinstance(v := facts[name], tuple) else v for name in KEYS}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Self:
         """From `to_json`; keys may be missing. UsageError TP001 for unknown ones and values that have no meaning."""
-        unknown = [key for key in facts if key not in {field.name for field in fields(cls)}]
+        unknown = [key for key in facts if key not in KEYS]
         if unknown:
             raise UsageError(
                 "TP001",
                 f"preprocessing has no {unknown[0]!r}",
-                help="its keys are " + ", ".join(field.name for field in fields(cls)),
+                help="its keys are " + ", ".join(KEYS),
             )
         return cls(**facts)
 
-    def __call__(self, images: Images, *, layout: str = "NHWC", dtype: str = "float32") -> Array:
+    def __call__(self, images: Images, *, layout: str = "NHWC", dtype: str | None = None) -> Array:
         """The tensor for one image or several: [n, height, width, channels] or [n, channels, height, width].
 
         images   pictures of Pillow's, or uint8 arrays [height, width], [height, width, 1, 3 or 4]; one, or several
         layout   "NHWC" or "NCHW"
-        dtype    of the input; integers are rounded, half to even, and clipped
+        dtype    by default that of the input that `of` took this from, else float32. Integers are rounded, half to
+                 even, and clipped; the dtype of an input that takes codes means these, and "float32" real numbers
         raises   UsageError TP003 for other arrays; EnvironmentError_ TP310 to resize without Pillow
         """
         _one_of("layout", layout, ("NHWC", "NCHW"))
@@ -132,11 +142,13 @@ class Preprocessing:
             raise _wrong("size", "given, for shorter_side to cut it out", self.size)
         single = hasattr(images, "convert") or (isinstance(images, np.ndarray) and images.ndim <= 3)
         each = [images] if single else cast("Iterable[Picture]", images)
-        table = self.table()
+        wanted = DType(dtype) if dtype else self._input.dtype if self._input else DType.FLOAT32
+        codes = self._input.quantization if self._input and self._input.dtype is wanted else None
+        table = _as_dtype(self.table(), wanted, codes)
         tensors = [np.stack([row[band] for row, band in zip(table, self._bands(x), strict=True)]) for x in each]
         batch = np.stack(tensors)
         values = batch if layout == "NCHW" else np.moveaxis(batch, 1, -1)
-        return np.ascontiguousarray(_as_dtype(values, DType(dtype)))
+        return np.ascontiguousarray(values)
 
     def table(self) -> Array:
         """[channels, 256] float64: the number for each pixel value."""
@@ -177,6 +189,10 @@ class Preprocessing:
         whole = _resized(band, (scaled[0], scaled[1]), self.resize)
         top, left = (round((have - want) / 2) for have, want in zip(scaled, self.size, strict=True))
         return whole[top : top + self.size[0], left : left + self.size[1]]
+
+
+KEYS = tuple(each.name for each in fields(Preprocessing) if each.init)
+"""Of a declaration."""
 
 
 Picture: TypeAlias = Any
@@ -340,9 +356,11 @@ def _resized(band: Array, size: tuple[int, int], resize: str) -> Array:
     return np.asarray(Image.fromarray(band).resize((width, band.shape[0]), filter).resize((width, height), filter))
 
 
-def _as_dtype(values: Array, dtype: DType) -> Array:
+def _as_dtype(values: Array, dtype: DType, codes: Quantization | None) -> Array:
     if dtype.is_float:
         return values.astype(dtype.numpy)
+    if codes:
+        values = np.rint(values.astype(np.float32) / np.float32(codes.scale)) + codes.zero_point
     bounds = np.iinfo(dtype.value)
     return np.clip(np.rint(values), bounds.min, bounds.max).astype(dtype.numpy)
 
@@ -378,8 +396,9 @@ def _numbers(name: str, given: Any, counts: tuple[int, ...]) -> tuple[float, ...
     numbers = (given,) if isinstance(given, int | float) else tuple(given) if isinstance(given, Iterable) else ()
     real = all(isinstance(n, int | float | np.number) and np.isfinite(n) for n in numbers)
     if len(numbers) not in counts or not real:
-        raise _wrong(name, f"{' or '.join(map(str, dict.fromkeys(counts)))} finite numbers", given)
+        often = " or ".join(map(str, dict.fromkeys(counts)))
+        raise _wrong(name, f"{often} finite number{'' if often == '1' else 's'}", given)
     return tuple(float(n) for n in numbers)
 
 
-__all__ = ["ImageForm", "Preprocessing", "image_form", "preprocessing_of", "record_preprocessing"]
+__all__ = ["KEYS", "ImageForm", "Preprocessing", "image_form", "preprocessing_of", "record_preprocessing"]

@@ -59,7 +59,8 @@ def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Labels, rows: in
     labels   integers [samples]
     rows     samples at a time, where the graph leaves that free; of a graph for a fixed number, samples that do not
              fill a last batch are left out
-    raises   UsageError TP051 for a label that is no class of the output
+    raises   UsageError TP051 for a label that is no class of the output, and for an output that has more than a row of
+             scores a sample, such as a class for each pixel
     """
     engine, output = Engine(graph), next(iter(graph.outputs))
     types = {value.name: value.type for value in graph.inputs}
@@ -73,9 +74,20 @@ def accuracy(graph: Graph, inputs: Mapping[str, Array], labels: Labels, rows: in
         scores = engine.answers({name: array[part] for name, array in inputs.items()})[output]
         table = scores.reshape(len(labels[part]), -1)
         if not start:
+            _check_row(scores, output)
             _check_classes(labels, output, table.shape[1])
         hits += int((table.argmax(1) == labels[part]).sum())
     return hits / max(count, 1)
+
+
+def _check_row(scores: Array, output: str) -> None:
+    if sum(size > 1 for size in scores.shape[1:]) > 1:
+        raise UsageError(
+            "TP051",
+            f'the output "{output}" is {list(scores.shape)}, not one row of scores a sample',
+            because="accuracy is the share of the samples whose largest score stands at their label",
+            help="quantize without max_drop and validation, or make [samples, classes] the model's first output",
+        )
 
 
 def _check_classes(labels: Labels, output: str, classes: int) -> None:

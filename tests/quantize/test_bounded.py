@@ -125,6 +125,17 @@ def test_labels_are_classes_of_the_output(task: tuple[tp.Graph, np.ndarray, np.n
         make_plan(graph, calibration=samples, validation=(samples, labels - labels[0] - 1), max_drop=1)
 
 
+def test_a_map_of_classes_has_no_accuracy_by_one_label_a_sample() -> None:
+    """The largest of 4 · 8 · 8 scores is no class, though most of its places were accepted as one."""
+    graph = tp.capture(Named(nn.Conv2d(3, 4, 1)).eval(), {"x": torch.zeros(2, 3, 8, 8)}, dynamic={"x": {0: "batch"}})
+    samples, labels = np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype(np.float32), np.arange(6) % 4
+    with pytest.raises(
+        UsageError, match=r'the output "output" is \[6, 4, 8, 8\], not one row of scores a sample'
+    ) as raised:
+        make_plan(graph, calibration=samples, validation=(samples, labels), max_drop=1)
+    assert raised.value.code == "TP051" and "first output" in str(raised.value.help)
+
+
 def test_accuracy_of_a_graph_for_a_fixed_number_of_samples() -> None:
     torch.manual_seed(1)
     graph = tp.capture(Named(nn.Linear(8, 4)).eval(), {"x": torch.randn(5, 8)}, dynamic={})

@@ -2,6 +2,7 @@
 (async () => {
   "use strict";
   const ARRAYS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int8: Int8Array, bool: Uint8Array };
+  const RANGES = { int32: [-(2 ** 31), 2 ** 31 - 1], uint8: [0, 255], int8: [-128, 127], bool: [0, 1] };
   const SHOWN = 48; // numbers of an output
   const TYPED = 2048; // numbers of an input that can be typed
   const $ = (id) => document.getElementById(id);
@@ -109,6 +110,15 @@
     return shape.length === 2 ? rules.size : ["H", "W"].map((axis) => shape[rules.layout.indexOf(axis)]);
   }
 
+  /** Clears the answer for what went wrong; a run that is under way shows nothing any more. */
+  let failures = 0;
+  function showFailure(problem, best = "") {
+    failures++;
+    $("answer").replaceChildren(...(problem ? [make("p", { className: "fail", textContent: problem })] : []));
+    $("best").textContent = best;
+    $("seen").hidden = true;
+  }
+
   /** Runs the model; what is asked for while a run lasts comes after it, once. */
   let running, asked;
   async function answer() {
@@ -117,13 +127,15 @@
     running = true;
     for (; asked; await pause()) {
       asked = false;
+      const before = failures;
       try {
         if (source) feeds[picture.name] = await tools.fromImage(model, source, options());
-        showAnswer(await model.run(feeds));
+        const outputs = await model.run(feeds);
+        if (failures !== before) continue;
+        showAnswer(outputs);
         if (picture) showSeen();
       } catch (error) {
-        $("answer").replaceChildren(make("p", { className: "fail", textContent: error.message }));
-        $("best").textContent = "";
+        if (failures === before) showFailure(error.message);
       }
     }
     running = false;
@@ -160,7 +172,7 @@
     const take = async (file) => {
       if (!file) return;
       const bitmap = await createImageBitmap(file).catch(() => undefined);
-      if (!bitmap) return ($("best").textContent = `${file.name} is no picture that this browser opens`);
+      if (!bitmap) return showFailure("", `${file.name} is no picture that this browser opens`);
       if (!pad) fit(bitmap.height, bitmap.width);
       draw(bitmap);
       source = file;
@@ -223,6 +235,20 @@
 
   // -- numbers ----------------------------------------------------------------------------------------------------
 
+  /** The numbers of a text; TypeError for the first that is none, or none of the dtype: a typed array would hold another. */
+  function numbersOf(text, dtype, where) {
+    const [least, most] = RANGES[dtype] ?? [];
+    return text.split(/[\s,;]+/).filter(Boolean).map((word) => {
+      const number = Number(word);
+      const fail = (expected) => {
+        throw new TypeError(`${where}: not a ${expected}: ${word}`);
+      };
+      if (least === undefined) return Number.isNaN(number) && word !== "NaN" ? fail("number") : number;
+      if (!Number.isInteger(number)) fail("whole number");
+      return number < least || number > most ? fail(`whole number of ${least} to ${most}`) : number;
+    });
+  }
+
   /** A field for each input that is no picture; returns what fills them with `feeds`. */
   function offerFields() {
     const fields = model.meta.inputs.filter((spec) => spec !== picture).map((spec) => {
@@ -238,9 +264,17 @@
     $("form").hidden = false;
     $("form").addEventListener("submit", (event) => {
       event.preventDefault();
-      const listed = (field) => field.value.split(/[\s,;]+/).filter(Boolean).map(Number);
-      for (const { spec, numbers, shape } of fields)
-        if (!numbers.disabled) feeds[spec.name] = { data: ARRAYS[spec.dtype].from(listed(numbers)), shape: listed(shape) };
+      const typed = {};
+      try {
+        for (const { spec: { name, dtype }, numbers, shape } of fields) {
+          if (numbers.disabled) continue;
+          const data = ARRAYS[dtype].from(numbersOf(numbers.value, dtype, `input "${name}"`));
+          typed[name] = { data, shape: numbersOf(shape.value, "int32", `shape of input "${name}"`) };
+        }
+      } catch (error) {
+        return showFailure(error.message);
+      }
+      Object.assign(feeds, typed);
       answer();
     });
     return () => {

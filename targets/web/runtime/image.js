@@ -4,12 +4,21 @@
 const CHANNELS = { grey: 1, rgb: 3, bgr: 3, rgba: 4 };
 const PLAIN = { channels: undefined, size: undefined, range: undefined, mean: [0], std: [1], resize: "bilinear" };
 const RULES = { ...PLAIN, shorter_side: undefined, background: [255, 255, 255] };
+const RESIZES = ["bilinear", "bicubic", "nearest"];
+const LARGEST = 32768; // pixels along a side that can be asked for
 const SOURCES =
   "an ImageData or {data, width, height} of RGBA bytes, a Blob, an img, canvas or video element, an OffscreenCanvas, " +
   "ImageBitmap or VideoFrame, or a list of them";
 
 /** What a value is called in messages. */
 const kindOf = (value) => value?.constructor?.name ?? String(value);
+
+/** An option in messages. */
+function shownOf(value) {
+  if (Array.isArray(value)) return `[${value.map(shownOf).join(", ")}]`;
+  if (typeof value === "string") return JSON.stringify(value);
+  return value && typeof value === "object" ? kindOf(value) : String(value);
+}
 
 /** Resampling filters: how far they reach, and what a pixel weighs at a distance. */
 const FILTERS = {
@@ -52,9 +61,15 @@ export async function fromImage(model, source, options = {}) {
 function rulesOf({ inputs, images = {} }, { input, ...options }) {
   const names = Object.keys(images);
   const name = input ?? (names.length === 1 ? names[0] : undefined);
-  if (!(name in images))
+  if (!names.length) {
+    const listed = inputs.map((each) => `${each.name} ${each.dtype}[${each.shape}]`).join(", ");
+    throw new TypeError(
+      `fromImage: the model takes no pictures: its inputs are ${listed}; in Python preprocessing= declares which holds one`,
+    );
+  }
+  if (!names.includes(name))
     throw new TypeError(`fromImage: expected options.input to be one of ${names.join(", ")}, got ${name}`);
-  const unknown = Object.keys(options).find((key) => !(key in RULES));
+  const unknown = Object.keys(options).find((key) => !Object.keys(RULES).includes(key));
   if (unknown) throw new TypeError(`fromImage: unknown option ${unknown}; there are ${Object.keys(RULES).join(", ")}`);
   const spec = inputs.find((each) => each.name === name);
   const { layout, count, ...declared } = images[name];
@@ -63,30 +78,47 @@ function rulesOf({ inputs, images = {} }, { input, ...options }) {
   const rules = { ...RULES, layout, channels: { 1: "grey", 3: "rgb", 4: "rgba" }[count], size: fixed, ...declared };
   for (const [key, value] of Object.entries(options)) if (value !== undefined) rules[key] = value;
   if (!rules.range && spec.dtype !== "float32" && !spec.quantization) rules.range = [0, 255];
-  checkRules(rules, name, count, fixed);
-  return [spec, rules];
+  return [spec, checkedRules(rules, name, count, fixed)];
 }
 
-function checkRules(rules, name, count, fixed) {
+/** The rules; what tp.Preprocessing refuses is refused in its words, and so is what does not fit the input. */
+function checkedRules(rules, name, count, fixed) {
   const fail = (problem) => {
-    throw new TypeError(`fromImage: input "${name}" ${problem}`);
+    throw new TypeError(`fromImage: input "${name}"${problem}`);
+  };
+  const wrong = (key, expected) => fail(`: ${key} has to be ${expected}, got ${shownOf(rules[key])}`);
+  const listed = (key, expected, fits, ...counts) => {
+    const values = Array.isArray(rules[key]) ? rules[key] : [rules[key]];
+    if (!counts.includes(values.length) || !values.every(fits)) wrong(key, expected);
+    return values;
   };
   const numbers = (key, ...counts) => {
-    const value = (rules[key] = [rules[key]].flat());
-    if (!counts.includes(value.length) || !value.every(Number.isFinite))
-      fail(`takes ${key} of ${counts.join(" or ")} numbers, got ${JSON.stringify(value)}`);
+    const often = [...new Set(counts)].join(" or ");
+    return listed(key, `${often} finite number${often === "1" ? "" : "s"}`, Number.isFinite, ...counts);
   };
-  if (!rules.range) fail("declares no range: pass range: [0, 1], what pixels of 0 and 255 become in this model");
-  if (CHANNELS[rules.channels] !== count) fail(`has ${count} channels, got channels: ${rules.channels}`);
-  if (!(rules.resize in FILTERS) && rules.resize !== "nearest") fail(`knows no resize: ${rules.resize}`);
-  numbers("range", 2);
-  numbers("mean", 1, count);
-  numbers("std", 1, count);
-  numbers("background", 3);
-  if (rules.size) numbers("size", 2);
-  if (fixed && `${fixed}` !== `${rules.size}`) fail(`is of ${fixed.join("x")} pixels, got size: [${rules.size}]`);
-  if (rules.shorter_side && !(rules.size && rules.shorter_side >= Math.max(...rules.size)))
-    fail(`cuts ${rules.size ?? "no size"} out of pictures whose shorter side is ${rules.shorter_side}`);
+  const whole = (key, times, least, most) => {
+    const what = times === 1 ? "a whole number" : `${times} whole numbers`;
+    const fits = (value) => Number.isInteger(value) && value >= least && value <= most;
+    return listed(key, `${what} of ${least} to ${most}`, fits, times);
+  };
+  if (!rules.range) fail(" declares no range: pass range: [0, 1], what pixels of 0 and 255 become in this model");
+  const orders = Object.keys(CHANNELS);
+  if (!orders.includes(rules.channels)) wrong("channels", `one of ${orders.join(", ")}`);
+  if (CHANNELS[rules.channels] !== count) fail(` has ${count} channels, got channels: ${rules.channels}`);
+  if (!RESIZES.includes(rules.resize)) wrong("resize", `one of ${RESIZES.join(", ")}`);
+  const [low, high] = numbers("range", 2);
+  if (low === high) wrong("range", "what pixels of 0 and 255 become, two different numbers");
+  const mean = numbers("mean", 1, count), std = numbers("std", 1, count);
+  if (std.includes(0)) wrong("std", "numbers other than 0");
+  whole("background", 3, 0, 255);
+  if (fixed && `${fixed}` !== `${rules.size}`) fail(` is of ${fixed.join("x")} pixels, got size: [${rules.size}]`);
+  const size = fixed ?? (rules.size ? whole("size", 2, 1, LARGEST) : undefined);
+  const [side] = [undefined, null].includes(rules.shorter_side) ? [] : whole("shorter_side", 1, 1, LARGEST);
+  if (side) {
+    if (!size) fail(": size has to be given, for shorter_side to cut it out: pass size: [height, width]");
+    if (side < Math.max(...size)) wrong("shorter_side", "at least as large as what is cut out");
+  }
+  return { ...rules, mean, std, size, shorter_side: side };
 }
 
 // -- pixels -------------------------------------------------------------------------------------------------------
@@ -105,7 +137,10 @@ async function pixelsOf(source) {
     return source;
   }
   if (is("Blob") || is("HTMLImageElement")) {
-    if (is("HTMLImageElement")) await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    if (is("HTMLImageElement")) {
+      if (source.loading === "lazy") source.loading = "eager"; // else decode() waits until it comes into sight
+      await source.decode().catch(() => fail(`the picture ${source.src} cannot be loaded`));
+    }
     if (typeof createImageBitmap === "undefined")
       fail("there is no createImageBitmap here that reads a Blob: decode it, and pass {data, width, height} of RGBA bytes");
     const plain = { premultiplyAlpha: "none", colorSpaceConversion: "none" };

@@ -15,7 +15,8 @@ from playwright.sync_api import Page
 from small_graphs import convnet, perceptron
 
 import triport as tp
-from triport.exporter.graph import Array, Graph, Sample
+from triport.exporter import ops
+from triport.exporter.graph import Array, DType, Graph, Sample, Sym, TensorType
 from triport.exporter.reference.run import run_graph
 
 Write = Callable[[Graph], Path]
@@ -111,7 +112,40 @@ def test_a_chosen_picture_is_answered_as_in_python_at_the_width_of_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     (tmp_path / "words.png").write_text("no picture")
     page.set_input_files("#file", tmp_path / "words.png")
-    page.wait_for_function("document.getElementById('best').textContent.startsWith('words.png is no picture')")
+    page.wait_for_function("() => document.getElementById('best').textContent.startsWith('words.png is no picture')")
+    assert (page.inner_text("#answer"), page.locator("#seen").is_hidden()) == ("", True)
+    page.set_input_files("#file", tmp_path / "noise.png")
+    assert_shows(page, scores_of(graph, noise))
+    assert page.locator("#seen").is_visible()
+
+
+def test_a_broken_picture_leaves_no_answer_that_comes_later(
+    page: Page, bundle: Write, serve: Serve, tmp_path: Path
+) -> None:
+    """The run for the picture before it may still be under way."""
+    opened(page, serve(bundle(digits())) + "/index.html")
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 200).save(tmp_path / "eye.png")
+    (tmp_path / "words.png").write_text("no picture")
+    page.evaluate(
+        """() => {
+          const make = createImageBitmap;
+          let held = 0;
+          globalThis.createImageBitmap = async (file, ...options) => {
+            const wait = options.length ? 400 : 0; // fromImage's own reading of the picture
+            if (wait) held++;
+            await new Promise((done) => setTimeout(done, wait));
+            return make(file, ...options);
+          };
+          globalThis.held = () => held;
+        }"""
+    )
+    page.set_input_files("#file", tmp_path / "eye.png")
+    page.wait_for_function("() => held() === 1")
+    page.set_input_files("#file", tmp_path / "words.png")
+    page.wait_for_function("() => document.getElementById('best').textContent.startsWith('words.png is no picture')")
+    page.wait_for_timeout(1000)
+    assert page.inner_text("#best").startswith("words.png is no picture")
+    assert (page.inner_text("#answer"), page.locator("#seen").is_hidden()) == ("", True)
 
 
 def test_where_no_range_is_declared_the_page_asks_for_it(
@@ -141,7 +175,7 @@ def test_numbers_can_be_typed_and_mistakes_are_named(page: Page, bundle: Write, 
     page.get_by_label("Numbers of x, float32").fill("1 2 3 4; 5 6 7 8")
     page.get_by_label("Shape of x, [batch, 4]").fill("2, 4")
     page.click("text=Run >> nth=0")
-    page.wait_for_function("document.getElementById('answer').textContent.startsWith('[2, 3]: ')")
+    page.wait_for_function("() => document.getElementById('answer').textContent.startsWith('[2, 3]: ')")
     numbers = [float(text) for text in page.inner_text("#answer").split(": ")[1].split(", ")]
     given = np.arange(1, 9, dtype=np.float32).reshape(2, 4)
     expected = np.asarray(run_graph(graph, {"x": given})["y"], np.float32)
@@ -150,6 +184,58 @@ def test_numbers_can_be_typed_and_mistakes_are_named(page: Page, bundle: Write, 
     page.click("text=Run >> nth=0")
     page.wait_for_selector("#answer .fail")
     assert page.inner_text("#answer").startswith('input "x": expected ')
+
+
+def handed_on(type: TensorType) -> Graph:
+    """A model whose output "y" is its input "x"."""
+    graph = Graph("same")
+    x = graph.add_input("x", type)
+    graph.set_output("y", graph.add(ops.Reshape(type.shape), x))
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("dtype", "typed", "said"),
+    [
+        (DType.INT32, "a b c", "not a whole number: a"),
+        (DType.INT32, "1.5 2 3", "not a whole number: 1.5"),
+        (DType.INT32, "1 2 3000000000", "not a whole number of -2147483648 to 2147483647: 3000000000"),
+        (DType.UINT8, "1 2 300", "not a whole number of 0 to 255: 300"),
+        (DType.INT8, "1 NaN 3", "not a whole number: NaN"),
+        (DType.INT8, "1 -129 3", "not a whole number of -128 to 127: -129"),
+        (DType.BOOL, "0 1 2", "not a whole number of 0 to 1: 2"),
+        (DType.FLOAT32, "1 a 3", "not a number: a"),
+        (DType.FLOAT32, "1 2 3 4..", "not a number: 4.."),
+    ],
+)
+def test_what_is_typed_has_to_be_numbers_of_the_input(
+    dtype: DType, typed: str, said: str, page: Page, bundle: Write, serve: Serve
+) -> None:
+    page.set_default_timeout(20_000)
+    opened(page, serve(bundle(handed_on(TensorType(dtype, (Sym.named("n"),))))) + "/index.html")
+    numbers, shape = page.get_by_label(f"Numbers of x, {dtype.value}"), page.get_by_label("Shape of x, [n]")
+    numbers.fill("1, 0 1")
+    shape.fill("3")
+    page.click("text=Run >> nth=0")
+    page.wait_for_function("() => document.getElementById('answer').textContent === '[3]: 1, 0, 1'")
+    numbers.fill(typed)
+    page.click("text=Run >> nth=0")
+    page.wait_for_selector("#answer .fail")
+    assert page.inner_text("#answer") == f'input "x": {said}'
+    numbers.fill("1 0 1")
+    shape.fill("three")
+    page.click("text=Run >> nth=0")
+    page.wait_for_function("() => document.getElementById('answer').textContent.includes('three')")
+    assert page.inner_text("#answer") == 'shape of input "x": not a whole number: three'
+
+
+def test_nan_and_infinity_can_be_typed(page: Page, bundle: Write, serve: Serve) -> None:
+    """They are how the page writes them itself, such as in masks of a recorded sample."""
+    opened(page, serve(bundle(handed_on(TensorType(DType.FLOAT32, (Sym.named("n"),))))) + "/index.html")
+    page.get_by_label("Numbers of x, float32").fill("NaN -Infinity 1e3")
+    page.get_by_label("Shape of x, [n]").fill("3")
+    page.click("text=Run >> nth=0")
+    page.wait_for_function("() => document.getElementById('answer').textContent === '[3]: NaN, -Infinity, 1000'")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
+from small_graphs import convnet
 
 import triport as tp
 from triport.exporter import ops
@@ -49,12 +50,14 @@ def scene(height: int, width: int, channels: int = 3, seed: int = 0) -> Array:
 IN_NODE = """
 import { readFileSync } from "node:fs";
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
+const numbersOf = (value) => (Array.isArray(value) ? value.map(numbersOf) : value === "NaN" ? NaN : value);
 const answers = [];
 for (const { folder, pictures, options } of JSON.parse(readFileSync(0, "utf8"))) {
   const { load } = await import(`${folder}/index.js`);
   const { fromImage } = await import(`${folder}/image.js`);
   const model = await load();
   const sources = pictures.map(({ data, width, height }) => ({ data: bytes(data), width, height }));
+  for (const key of Object.keys(options)) options[key] = numbersOf(options[key]);
   try {
     const { data, shape } = await fromImage(model, sources.length === 1 ? sources[0] : sources, options);
     const raw = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
@@ -182,9 +185,69 @@ def test_inputs_of_codes_get_codes(tmp_path: Path) -> None:
     plain, coded = in_node((tmp_path / "plain", picture, {}), (tmp_path / "coded", picture, {}))
     assert plain.dtype == np.uint8
     np.testing.assert_array_equal(plain[0], picture)
-    real = np.asarray(tp.Preprocessing.of(graph)(picture), np.float32)
+    real = np.asarray(tp.Preprocessing.of(graph)(picture, dtype="float32"), np.float32)
     codes = np.clip(np.rint(real / np.float32(quantization.scale)) + quantization.zero_point, -128, 127)
     np.testing.assert_array_equal(coded, codes.astype(np.int8))
+
+
+@pytest.fixture(scope="module", params=["uint8", "int8"])
+def quantized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """A network quantized with codes at its borders, as its file gives it."""
+    rules = tp.Preprocessing(mean=0.3, std=0.35, channels="grey", shorter_side=9)
+    pictures = [scene(20, 30, seed=i) for i in range(8)]
+    calibration = {"image": rules_of_size(rules, 8)(pictures, layout="NCHW")}
+    coded = tp.quantize(convnet().describe(preprocessing=rules), "int8", calibration=calibration, io=request.param)
+    file = tmp_path_factory.mktemp("coded") / "coded.triport"
+    coded.save(file)
+    return Graph.load(file)
+
+
+def rules_of_size(rules: tp.Preprocessing, size: int) -> tp.Preprocessing:
+    return tp.Preprocessing.from_json(rules.to_json() | {"size": [size, size]})
+
+
+def test_a_model_that_takes_codes_gets_those_of_the_page_in_python(
+    quantized: Graph, bundle: Write, page: Page, serve: Callable[[Path], str]
+) -> None:
+    dtype, codes = quantized.inputs[0].type.dtype, quantized.inputs[0].type.quantization
+    assert codes is not None
+    folder = bundle(quantized)
+    prepare_pictures = tp.Preprocessing.of(quantized)
+    pictures = [scene(40, 30, 4), scene(40, 30, seed=5)]
+    expected = prepare_pictures(pictures, layout="NCHW")
+    assert expected.dtype == dtype.numpy and len(np.unique(expected)) > 20
+    layout = json.loads((folder / "plan.json").read_text())["meta"]["images"]["image"]["layout"]
+    (in_page,) = in_node((folder, pictures, {}))
+    assert in_page.dtype == expected.dtype
+    assert in_page.tobytes() == prepare_pictures(pictures, layout=layout).tobytes()
+    Image.fromarray(pictures[1]).save(folder / "scene.png")
+    (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
+    page.goto(serve(folder) + "/page.html")
+    answer = array_of(page.evaluate(IN_PAGE, ["scene.png", "img"]))
+    assert answer.dtype == expected.dtype
+    assert answer.tobytes() == prepare_pictures(pictures[1], layout=layout).tobytes()
+    assert quantized.run({"image": expected})["scores"].shape == (2, 10)
+    real = prepare_pictures(pictures, layout="NCHW", dtype="float32")
+    assert real.dtype == np.float32
+    least = -128 if dtype is DType.INT8 else 0
+    wanted, back = np.asarray(real, np.float64) / codes.scale, np.asarray(expected, np.float64)
+    inside = (back > least) & (back < least + 255)
+    steps = np.abs(back - codes.zero_point - wanted)
+    assert inside.any() and steps[inside].max() <= 0.501
+
+
+def test_what_is_taken_from_a_graph_is_the_declaration_all_the_same(quantized: Graph) -> None:
+    rules = tp.Preprocessing.of(quantized)
+    declared = tp.Preprocessing(size=8, mean=0.3, std=0.35, channels="grey", shorter_side=9)
+    assert rules == declared and hash(rules) == hash(declared) and repr(rules) == repr(declared)
+    assert tp.Preprocessing.from_json(rules.to_json()) == rules
+    assert declared(scene(9, 9)).dtype == np.float32
+
+
+def test_an_input_of_bytes_gets_bytes_in_python() -> None:
+    picture = scene(6, 5)
+    graph = reading(6, 5, 3, dtype=DType.UINT8, range=(0, 255))
+    np.testing.assert_array_equal(tp.Preprocessing.of(graph)(picture), picture[np.newaxis], strict=True)
 
 
 def test_options_say_what_is_not_declared_and_mistakes_are_named(bundle: Write) -> None:
@@ -206,13 +269,77 @@ def test_options_say_what_is_not_declared_and_mistakes_are_named(bundle: Write) 
     assert [problem.removeprefix("TypeError: fromImage: ").split(",")[0] for problem in problems] == [
         'input "image" declares no range: pass range: [0',
         'input "image" is of 6x5 pixels',
-        'input "image" takes mean of 1 or 3 numbers',
+        'input "image": mean has to be 1 or 3 finite numbers',
         'input "image" has 3 channels',
         "unknown option scale; there are channels",
         "expected options.input to be one of image",
-        'input "image" knows no resize: lanczos',
+        'input "image": resize has to be one of bilinear',
         "expected an ImageData or {data",
     ]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"mean": NAN}, "got NaN"),
+        ({"mean": [0.5, NAN, 0]}, "got [0.5, NaN, 0]"),
+        ({"mean": [1, 2]}, "got [1, 2]"),
+        ({"std": 0}, "got 0"),
+        ({"std": [1, 0, 1]}, "got [1, 0, 1]"),
+        ({"range": [0]}, "got [0]"),
+        ({"range": [1, 1]}, "got [1, 1]"),
+        ({"background": [300, 0, 0]}, "got [300, 0, 0]"),
+        ({"background": [0.5, 0, 0]}, "got [0.5, 0, 0]"),
+        ({"background": [255]}, "got [255]"),
+        ({"size": [0, 3]}, "got [0, 3]"),
+        ({"size": [2.5, 3]}, "got [2.5, 3]"),
+        ({"size": [9, 9], "shorter_side": 8}, "got 8"),
+        ({"size": [9, 9], "shorter_side": 0}, "got 0"),
+        ({"size": [9, 9], "shorter_side": 9.5}, "got 9.5"),
+        ({"shorter_side": 9}, "pass size: [height, width]"),
+        ({"resize": "lanczos"}, 'got "lanczos"'),
+        ({"resize": "toString"}, 'got "toString"'),
+        ({"channels": "hsv"}, 'got "hsv"'),
+    ],
+)
+def test_what_has_no_meaning_is_refused_in_the_words_of_python(
+    options: dict[str, Any], shown: str, bundle: Write
+) -> None:
+    folder = bundle(reading(Sym.named("height"), Sym.named("width"), 3))
+    with pytest.raises(UsageError) as caught:
+        tp.Preprocessing(**options)(scene(12, 12))
+    (problem,) = in_node((folder, scene(12, 12), {"range": [0, 1]} | {k: spelled(v) for k, v in options.items()}))
+    assert isinstance(problem, str), "no error"
+    words = caught.value.message.rpartition(", got ")[0]
+    assert problem.startswith(f'TypeError: fromImage: input "image": {words}') and problem.endswith(shown)
+
+
+def spelled(value: Any) -> Any:
+    """NaN, which JSON has not, for the script in Node."""
+    return [spelled(each) for each in value] if isinstance(value, list) else "NaN" if value != value else value
+
+
+def test_one_channel_has_one_number() -> None:
+    with pytest.raises(UsageError, match="mean has to be 1 finite number, got"):
+        tp.Preprocessing(channels="grey", mean=(1, 2))
+
+
+def test_a_model_without_pictures_says_so() -> None:
+    script = """
+    const { fromImage } = await import(process.argv[1]);
+    const tokens = { name: "tokens", dtype: "int32", shape: ["batch", 16] };
+    const model = { meta: { inputs: [tokens, { name: "mask", dtype: "bool", shape: [] }] } };
+    const pixels = { data: new Uint8Array(8), width: 2, height: 1 };
+    for (const options of [{}, { input: "tokens" }])
+      await fromImage(model, pixels, options).catch((error) => console.log(`${error.name}: ${error.message}`));
+    """
+    command = ["node", "--input-type=module", "-e", script, (RUNTIME / "image.js").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = "TypeError: fromImage: the model takes no pictures: its inputs are tokens int32[batch,16], mask bool[]"
+    assert done.stdout.splitlines() == [f"{said}; in Python preprocessing= declares which holds one"] * 2
 
 
 IN_PAGE = """
@@ -278,6 +405,40 @@ def test_a_png_gives_the_same_tensor_in_chromium_and_in_python(
     assert problems[0].startswith("TypeError: fromImage: expected an ImageData or {") and "got String" in problems[0]
     assert problems[1] == "TypeError: fromImage: HTMLVideoElement has no pixels yet, or has been closed"
     assert problems[2].startswith("TypeError: fromImage: no picture: ")
+
+
+LAZY = """
+async ([address, place]) => {
+  const { load } = await import("./index.js");
+  const { fromImage } = await import("./image.js");
+  const model = await load();
+  const img = Object.assign(new Image(3, 3), { loading: "lazy", src: address });
+  img.style.display = place === "hidden" ? "none" : "block";
+  img.style.marginTop = "100000px";
+  if (place !== "outside") document.body.append(img);
+  const { data, shape } = await fromImage(model, img);
+  let text = "";
+  for (const byte of new Uint8Array(data.buffer)) text += String.fromCharCode(byte);
+  return { type: data.constructor.name, shape, raw: btoa(text) };
+}
+"""
+
+
+@pytest.mark.parametrize("place", ["hidden", "below", "outside"])
+def test_an_img_that_the_browser_puts_off_is_loaded(
+    place: str, page: Page, bundle: Write, serve: Callable[[Path], str]
+) -> None:
+    """With loading="lazy", where it is not to be seen, decode() waits for ever."""
+    graph = reading(6, 5, 3, range=(0, 1))
+    folder = bundle(graph)
+    Image.fromarray(scene(6, 5)).save(folder / "scene.png")
+    (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
+    page.goto(serve(folder) + "/page.html")
+    answer = page.evaluate(
+        f"call => Promise.race([({LAZY})(call), new Promise((end) => setTimeout(end, 10000))])", ["scene.png", place]
+    )
+    assert answer is not None, "fromImage never settled"
+    assert array_of(answer).tobytes() == tp.Preprocessing.of(graph)(scene(6, 5)).tobytes()
 
 
 # -- what a graph declares ---------------------------------------------------------------------------------------------
@@ -392,8 +553,9 @@ const model = await load();
 const outputs = { scores: { data: Float32Array.of(1, 5, NaN, 5, 2, 9, 8, 7), shape: [2, 4] } };
 const answers = [topK(model, outputs, 3), topK(model, outputs, 9, { row: 1 })];
 const calls = [[model, outputs, 1, { row: 2 }], [model, outputs, 1, { output: "other" }],
-  [model, outputs, { output: "scores" }], [model, outputs, -1], [model, outputs, 1, { rows: 1 }], [outputs, model],
-  [Promise.resolve(model), outputs], [model, Promise.resolve(outputs)], [model]];
+  [model, outputs, { output: "scores" }], [model, outputs, -1], [model, outputs, 1.5], [model, outputs, NaN],
+  [model, outputs, 1, { row: 0.5 }], [model, outputs, 1, { axis: 2 }], [model, outputs, 1, { rows: 1 }],
+  [outputs, model], [Promise.resolve(model), outputs], [model, Promise.resolve(outputs)], [model]];
 for (const call of calls)
   try { answers.push(topK(...call)); } catch ({ name, message }) { answers.push(`${name}: ${message}`); }
 console.log(JSON.stringify(answers));
@@ -418,11 +580,87 @@ def test_top_classes_with_their_labels(bundle: Write) -> None:
     assert problems == [
         'RangeError: topK: "scores" has 2 rows, got row 2',
         "TypeError: topK: expected output to be one of scores, got other",
-        "TypeError: topK: expected k, how many classes, before the options, got Object",
-        "TypeError: topK: expected k, how many classes, before the options, got -1",
-        "TypeError: topK: unknown option rows; there are output, row",
+        "TypeError: topK: expected k, a whole number of classes, before the options, got Object",
+        "TypeError: topK: expected k, a whole number of classes, before the options, got -1",
+        "TypeError: topK: expected k, a whole number of classes, before the options, got 1.5",
+        "TypeError: topK: expected k, a whole number of classes, before the options, got NaN",
+        'RangeError: topK: "scores" has 2 rows, got row 0.5',
+        'RangeError: topK: "scores" [batch,4] has 2 axes, got axis 2',
+        "TypeError: topK: unknown option rows; there are output, row, axis",
         "TypeError: topK: expected (model, outputs), first what load() resolves to, got Object first",
         "TypeError: topK: expected (model, outputs), first what load() resolves to, got Promise first",
         "TypeError: topK: expected outputs, what run() resolves to, got Promise",
         "TypeError: topK: expected outputs, what run() resolves to, got undefined",
     ]
+
+
+MAPS = """
+import { readFileSync } from "node:fs";
+const { topK } = await import(process.argv[1]);
+const said = (...call) => {
+  try { return topK(...call).map(({ label, score }) => [label, score]); }
+  catch ({ name, message }) { return `${name}: ${message}`; }
+};
+const answers = JSON.parse(readFileSync(0, "utf8")).map(({ spec, labels, shape, options }) => {
+  const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (7 * i) % 101);
+  const model = { meta: { outputs: [{ name: "map", shape: spec }], labels: labels && { map: labels } } };
+  return said(model, { map: { data, shape } }, Infinity, options);
+});
+console.log(JSON.stringify(answers));
+"""
+
+
+def top_of(*calls: tuple[Sequence[Dim | str], str, Sequence[int], dict[str, Any]]) -> list[Any]:
+    """What topK says of outputs: their shape in meta, their labels, a letter each, their sizes, the options."""
+    asked = [
+        {"spec": list(spec), "labels": list(labels) or None, "shape": list(shape), "options": options}
+        for spec, labels, shape, options in calls
+    ]
+    command = ["node", "--input-type=module", "-e", MAPS, (RUNTIME / "labels.js").as_uri()]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels", "shape", "options", "axis"),
+    [
+        (("batch", 4, 2, 3), "abcd", (2, 4, 2, 3), {}, 1),
+        (("batch", 4, "height", "width"), "abcd", (2, 4, 2, 4), {}, 1),
+        (("batch", "tokens", 4), "abcd", (2, 4, 4), {}, 2),
+        (("batch", 2, 3, 4), "abcd", (2, 2, 3, 4), {}, 3),
+        (("batch", 4, 5), "", (2, 4, 5), {}, 2),
+        (("batch", 4, 5), "", (2, 4, 5), {"axis": 1}, 1),
+        (("batch", 4, 2, 4), "abcd", (2, 4, 2, 4), {"axis": 1}, 1),
+        (("batch", 4, 2, 4), "abcd", (2, 4, 2, 4), {"axis": -1}, 3),
+        ((4,), "abcd", (4,), {}, 0),
+    ],
+)
+def test_classes_lie_along_the_axis_of_as_many_as_there_are_labels(
+    spec: Sequence[Dim | str], labels: str, shape: Sequence[int], options: dict[str, Any], axis: int
+) -> None:
+    """Rows are the places of the other axes in order; numpy moves the axis of the classes to the end."""
+    cells = (7 * np.arange(np.prod(shape)) % 101).reshape(shape)
+    table = np.moveaxis(cells, axis, -1).reshape(-1, shape[axis])
+    got = top_of(*((spec, labels, shape, options | {"row": row}) for row in range(len(table))))
+    for scored, expected in zip(got, table, strict=True):
+        order = np.argsort(-expected, kind="stable")
+        assert scored == [[labels[i] if labels else str(i), expected[i]] for i in order]
+
+
+def test_a_map_of_classes_is_no_row_of_them_and_a_size_that_fits_twice_is_asked_for() -> None:
+    image, twice = ("batch", 4, 8, 8), ("batch", 4, 2, 4)
+    pixels, either, tokens, single = top_of(
+        (image, "abcd", (1, 4, 8, 8), {}),
+        (twice, "abcd", (1, 4, 2, 4), {"row": 0}),
+        (("batch", "tokens", 3), "", (1, 2, 3), {}),
+        (("batch", 4, 1, 1), "abcd", (2, 4, 1, 1), {}),
+    )
+    assert pixels == (
+        'TypeError: topK: "map" [1,4,8,8] has its classes along axis 1, so 64 rows, the places of [1,8,8] in order: '
+        "pass row, 0 to 63, or axis where the classes lie along another"
+    )
+    assert either == (
+        'TypeError: topK: "map" [batch,4,2,4] has 4 classes along axis 1 or the last: pass axis: 1 or axis: -1'
+    )
+    assert tokens.startswith('TypeError: topK: "map" [1,2,3] has its classes along axis 2, so 2 rows')
+    assert single == [["d", 21], ["c", 14], ["b", 7], ["a", 0]]
