@@ -253,7 +253,7 @@ def test_a_load_that_failed_ends_its_downloads(site: FaultySite) -> None:
 
 def test_reading_a_file_of_node_ends_with_the_signal(bundle: Write) -> None:
     parts, told, said = in_node(
-        bundle(layer(rows=6000)),  # 14 MB, which come 1 MiB at a time
+        bundle(layer(rows=12000)),  # 29 MB, which come 1 MiB at a time
         """
         const stop = new AbortController(), steps = [[], []];
         await load({ onProgress: (step) => steps[0].push(step) });
