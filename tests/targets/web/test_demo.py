@@ -211,7 +211,6 @@ def handed_on(type: TensorType) -> Graph:
 def test_what_is_typed_has_to_be_numbers_of_the_input(
     dtype: DType, typed: str, said: str, page: Page, bundle: Write, serve: Serve
 ) -> None:
-    page.set_default_timeout(20_000)
     opened(page, serve(bundle(handed_on(TensorType(dtype, (Sym.named("n"),))))) + "/index.html")
     numbers, shape = page.get_by_label(f"Numbers of x, {dtype.value}"), page.get_by_label("Shape of x, [n]")
     numbers.fill("1, 0 1")

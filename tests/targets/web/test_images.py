@@ -435,7 +435,7 @@ def test_an_img_that_the_browser_puts_off_is_loaded(
     (folder / "page.html").write_text('<!doctype html><link rel="icon" href="icon.svg">')
     page.goto(serve(folder) + "/page.html")
     answer = page.evaluate(
-        f"call => Promise.race([({LAZY})(call), new Promise((end) => setTimeout(end, 10000))])", ["scene.png", place]
+        f"call => Promise.race([({LAZY})(call), new Promise((end) => setTimeout(end, 60000))])", ["scene.png", place]
     )
     assert answer is not None, "fromImage never settled"
     assert array_of(answer).tobytes() == tp.Preprocessing.of(graph)(scene(6, 5)).tobytes()
