@@ -111,7 +111,7 @@ export async function open(given, urlOf, tools, self) {
   // What is still under way when one file cannot be read ends.
   let loading = new AbortController();
   let end;
-  const aborted = new Promise((_, reject) => (end = () => reject(signal.reason))); // imports take no signal
+  const aborted = new Promise((resolve) => (end = resolve)).then(() => stopIfAborted(signal)); // imports take no signal
   signal?.addEventListener("abort", end);
   try {
     const plan = JSON.parse(PLAN);

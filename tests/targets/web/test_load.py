@@ -237,6 +237,23 @@ def test_a_download_that_stalls_is_aborted_with_the_signals_reason(file: str, si
     assert said == ["AbortError: This operation was aborted", "Error: mine", True]
 
 
+def test_a_signal_that_knows_no_reason_still_gives_an_abort_error(site: FaultySite) -> None:
+    """Chrome before 98 has none."""
+    site.faults["weights.bin"] = [Fault.STALLS]
+    said = in_node(
+        site,
+        """
+        const stop = new AbortController();
+        Object.defineProperty(stop.signal, "reason", { value: undefined });
+        const loading = failed(load({ baseUrl: "@site", signal: stop.signal }));
+        while (!(await (await fetch("@site/asked")).json()).includes("weights.bin"));
+        stop.abort();
+        return loading;
+        """,
+    )
+    assert said == "AbortError: aborted"
+
+
 def test_a_load_that_failed_ends_its_downloads(site: FaultySite) -> None:
     site.faults["weights.bin"] = [Fault.STALLS]
     said, left = in_node(
